@@ -1,0 +1,99 @@
+"""Start the COOPER node, and rviz2 when asked for."""
+
+import re
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+SHARE = Path(get_package_share_directory("cooper_perception"))
+RVIZ_FILE = SHARE / "rviz" / "cooper.rviz"
+
+
+def nodes(context):
+    """Make the nodes once the arguments are known: an empty one leaves what the parameter file says."""
+
+    def argument(name):
+        return LaunchConfiguration(name).perform(context)
+
+    def is_true(name):
+        return argument(name).lower() in ("true", "1")
+
+    namespace = argument("namespace").strip("/")
+    level = argument("log_level").lower()
+    sim_time = {"use_sim_time": is_true("use_sim_time")}
+    model = {"model.dir": argument("model_dir"), "model.device": argument("device")}
+    overrides = sim_time | {name: value for name, value in model.items() if value}
+
+    # The node's default camera is named `camera`.
+    image, info = argument("image_topic"), argument("camera_info_topic")
+    remappings = []
+    if image:
+        remappings += [("camera/image_raw", image), ("camera/image_raw/compressed", f"{image}/compressed")]
+    if info:
+        remappings += [("camera/camera_info", info)]
+
+    made = [
+        Node(
+            package="cooper_perception",
+            executable="cooper_node",
+            name="cooper",
+            namespace=namespace,
+            parameters=[argument("params_file"), overrides],
+            remappings=remappings,
+            arguments=["--ros-args", "--log-level", level],
+            output="screen",
+            emulate_tty=True,
+        )
+    ]
+    if is_true("rviz"):
+        # The topics in the file are those of a node outside any namespace, looking at its default topics.
+        prefix = f"/{namespace}" if namespace else ""
+        moved = {topic: prefix + topic for topic in re.findall(r"Value: (/\S+)", RVIZ_FILE.read_text())}
+        if image:
+            moved["/camera/image_raw"] = image if image.startswith("/") else f"{prefix}/{image}"
+        made.append(
+            Node(
+                package="rviz2",
+                executable="rviz2",
+                name="rviz2",
+                arguments=["-d", str(RVIZ_FILE)],
+                parameters=[sim_time],
+                remappings=[pair for pair in moved.items() if pair[0] != pair[1]],
+            )
+        )
+    return made
+
+
+def generate_launch_description():
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("namespace", default_value="", description="namespace of the node and its topics"),
+            DeclareLaunchArgument(
+                "params_file",
+                default_value=str(SHARE / "config" / "cooper.yaml"),
+                description="YAML file with the node's parameters",
+            ),
+            DeclareLaunchArgument(
+                "model_dir", default_value="", description="model directory; empty: as in params_file"
+            ),
+            DeclareLaunchArgument(
+                "device", default_value="", description="auto, cpu or cuda:N; empty: as in params_file"
+            ),
+            DeclareLaunchArgument(
+                "image_topic", default_value="", description="image topic of the camera; empty: camera/image_raw"
+            ),
+            DeclareLaunchArgument(
+                "camera_info_topic", default_value="", description="its CameraInfo topic; empty: camera/camera_info"
+            ),
+            DeclareLaunchArgument(
+                "use_sim_time", default_value="false", description="take the time from /clock: true or false"
+            ),
+            DeclareLaunchArgument("rviz", default_value="false", description="also start rviz2: true or false"),
+            DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
+            OpaqueFunction(function=nodes),
+        ]
+    )

@@ -1,0 +1,38 @@
+"""Show COOPER on one picture: the node, a publisher that plays the picture as its camera, and rviz2.
+
+    ros2 launch cooper_perception demo.launch.py picture:=/path/to/picture.jpg
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+SHARE = Path(get_package_share_directory("cooper_perception"))
+
+
+def generate_launch_description():
+    # Those of cooper.launch.py keep its meaning and defaults, but for rviz.
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("picture", description="PNG or JPEG file to publish as the camera"),
+            DeclareLaunchArgument("rate", default_value="5.0", description="frames per second of the publisher"),
+            DeclareLaunchArgument("rviz", default_value="true", description="also start rviz2: true or false"),
+            IncludeLaunchDescription(PythonLaunchDescriptionSource(str(SHARE / "launch" / "cooper.launch.py"))),
+            # After the include: its arguments have their defaults now.
+            Node(
+                package="cooper_perception",
+                executable="publish_picture.py",
+                name="publish_picture",
+                namespace=LaunchConfiguration("namespace"),
+                arguments=[LaunchConfiguration("picture"), "--rate", LaunchConfiguration("rate")],
+                parameters=[{"use_sim_time": LaunchConfiguration("use_sim_time")}],
+                remappings=[("image_raw", "camera/image_raw"), ("camera_info", "camera/camera_info")],
+                output="screen",
+            ),
+        ]
+    )

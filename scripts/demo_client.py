@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""The demo's client: asks the node one question, waits for its maps, saves everything, says what happened."""
+
+import argparse
+import json
+import pathlib
+import shutil
+import sys
+import time
+
+import numpy
+import rclpy
+from PIL import Image as Picture
+from rclpy.action import ActionClient
+from sensor_msgs.msg import Image
+
+from cooper_perception.action import Reason
+from cooper_perception.srv import GetStatus
+
+MAPS = {
+    "depth_relative/image": "depth_relative.png",
+    "depth/color": "depth.png",
+    "segmentation/color": "segmentation.png",
+    "segmentation/labels": "labels.png",
+    "overlay": "overlay.png",
+}
+STAGES = ["waiting", "reading the picture and the question", "thinking", "drawing depth", "drawing segmentation", "answering"]
+STATUSES = ["ANSWERED", "NO_ANSWER", "TRUNCATED", "CANCELED", "DEADLINE", "FAILED"]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--picture", required=True)
+    parser.add_argument("--question", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--random-weights", action="store_true")
+    parser.add_argument("--timeout", type=float, default=1800.0, help="seconds for the whole run")
+    return parser.parse_args()
+
+
+def pixels(message):
+    """A sensor_msgs/Image as an array."""
+    kind, channels = {"32FC1": ("<f4", 1), "rgb8": ("u1", 3), "mono8": ("u1", 1), "mono16": ("<u2", 1)}[message.encoding]
+    array = numpy.frombuffer(message.data, dtype=kind)
+    shape = (message.height, message.width) + ((3,) if channels == 3 else ())
+    return array.reshape(shape)
+
+
+def save(message, file):
+    """Depth as 16-bit PNG (0 near, 65535 far), labels spread over grey, colours as they are."""
+    array = pixels(message)
+    if message.encoding == "32FC1":
+        array = (numpy.nan_to_num(array, nan=1.0) * 65535).astype("u2")
+    elif message.encoding.startswith("mono"):
+        array = (array.astype("u4") * 37 % 251).astype("u1")
+    Picture.fromarray(array).save(file)
+
+
+class Demo:
+    def __init__(self, args):
+        self.args = args
+        self.node = rclpy.create_node("cooper_demo")
+        self.deadline = time.monotonic() + args.timeout
+        self.maps = {}
+        self.stage = None
+
+    def spin_until(self, done, what):
+        while not done():
+            rclpy.spin_once(self.node, timeout_sec=0.2)
+            if time.monotonic() > self.deadline:
+                sys.exit(f"demo: no {what} within {self.args.timeout:.0f} s; see {self.args.out}/node.log")
+
+    def wait_until_ready(self):
+        client = self.node.create_client(GetStatus, "/cooper/get_status")
+        self.spin_until(client.service_is_ready, "node")
+        said = None
+        while True:
+            call = client.call_async(GetStatus.Request())
+            self.spin_until(call.done, "status")
+            status = call.result()
+            if status.state != said:
+                said = status.state
+                print(f"demo: the model is {said}", flush=True)
+            if said == "failed":
+                sys.exit(f"demo: {status.message}")
+            frame = status.cameras[0].width if status.cameras else 0
+            if said == "ready" and frame:
+                print(f"demo: {status.device} {status.dtype}, {status.memory_bytes / 1e6:.0f} MB of weights; "
+                      f"camera {status.cameras[0].width}x{status.cameras[0].height} {status.cameras[0].encoding}")
+                return
+            time.sleep(0.2)
+
+    def watch_maps(self):
+        for topic in MAPS:
+            keep = lambda message, topic=topic: self.maps.setdefault(topic, message)
+            self.node.create_subscription(Image, f"/cooper/camera/{topic}", keep, 1)
+
+    def on_feedback(self, message):
+        feedback = message.feedback
+        if feedback.stage != self.stage:
+            self.stage = feedback.stage
+            print(f"demo:   {STAGES[feedback.stage]}" + (f" (turn {feedback.turn})" if feedback.turn else ""), flush=True)
+
+    def ask(self):
+        client = ActionClient(self.node, Reason, "/cooper/reason")
+        self.spin_until(client.server_is_ready, "action server")
+        print(f"demo: asking: {self.args.question}", flush=True)
+        # The released model decides when to draw; random weights never would, so they are made to.
+        mode = Reason.Goal.PERCEPTION if self.args.random_weights else Reason.Goal.INTERLEAVED
+        goal = Reason.Goal(question=self.args.question, camera="camera", mode=mode, seed=-1)
+        sent = client.send_goal_async(goal, feedback_callback=self.on_feedback)
+        self.spin_until(sent.done, "reply to the goal")
+        if not sent.result().accepted:
+            sys.exit("demo: the goal was refused")
+        result = sent.result().get_result_async()
+        self.spin_until(result.done, "answer")
+        return result.result().result
+
+
+def main():
+    args = arguments()
+    rclpy.init()
+    demo = Demo(args)
+    begin = time.monotonic()
+    demo.wait_until_ready()
+    result = demo.ask()
+    answered = time.monotonic() - begin
+    print("demo: waiting for the maps on their topics", flush=True)
+    demo.watch_maps()
+    demo.spin_until(lambda: len(demo.maps) == len(MAPS), "maps")
+    report(args, result, demo.maps, answered)
+    demo.node.destroy_node()
+    rclpy.shutdown()
+
+
+def report(args, result, maps, answered):
+    shutil.copy(args.picture, args.out / ("input" + pathlib.Path(args.picture).suffix))
+    for topic, message in maps.items():
+        save(message, args.out / MAPS[topic])
+    evidence = []
+    for i, item in enumerate(result.evidence):
+        kind = ["depth", "segmentation"][item.kind]
+        file = f"evidence_{i}_{kind}.png"
+        save(item.image, args.out / file)
+        evidence.append({"kind": kind, "turn": item.turn, "seed": item.seed, "steps": item.steps, "file": file})
+    timings = {name: getattr(result.timings, name) for name in result.timings.get_fields_and_field_types()}
+    stamp = result.header.stamp
+    answer = {
+        "question": args.question,
+        "status": STATUSES[result.status],
+        "answer": result.answer,
+        "turns": list(result.turns),
+        "evidence": evidence,
+        "picture": {"file": str(args.picture), "stamp": stamp.sec + stamp.nanosec * 1e-9, "frame_id": result.header.frame_id},
+        "model": args.model,
+        "random_weights": args.random_weights,
+        "error": result.error_msg,
+        "timings": timings,
+    }
+    (args.out / "answer.json").write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+    width, height = Picture.open(args.picture).size
+    print(f"""
+What happened
+  A {width}x{height} photograph was published as a camera topic (/camera/image_raw).
+  cooper_node read it, drew its depth and its segmentation and was asked: {args.question}
+  Status: {answer['status']}; answer: {result.answer!r} ({len(evidence)} maps looked at, {answered:.1f} s from start to answer)
+  The maps came on /cooper/camera/{{{','.join(MAPS)}}} with the photograph's stamp and size.
+Where to look
+  {args.out}/: {', '.join(sorted(file.name for file in args.out.iterdir()))}""")
+    if args.random_weights:
+        print("""
+Please note
+  No trained model is here, so the weights were RANDOM: the maps are noise and the words mean nothing.
+  All the rest is real: the topics, the node, the network's arithmetic (it agrees with the reference).
+  For a trained model: COOPER_MODEL=/path/to/model_directory scripts/demo""")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+//! `cooper conformance`: this implementation against a directory of golden values.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Verdict as CommandVerdict;
+use super::output;
+use crate::conformance::Check;
+use crate::conformance::Verdict;
+use crate::engine::DtypeChoice;
+use crate::error::Result;
+
+/// Compare every tensor group of a golden directory with what this program computes
+#[derive(Debug, Args)]
+pub(super) struct ConformanceArgs {
+    /// Directory with checkpoint/, expected.json, expected.safetensors and the pictures
+    golden_dir: PathBuf,
+    /// f32, or bf16 (compared more loosely)
+    #[arg(long, default_value = "f32")]
+    dtype: DtypeChoice,
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Tally {
+    fn count(&mut self, check: &Check) {
+        *match check.verdict {
+            Verdict::Passed => &mut self.passed,
+            Verdict::Failed => &mut self.failed,
+            Verdict::Skipped => &mut self.skipped,
+        } += 1;
+    }
+
+    fn line(&self) -> String {
+        let Self {
+            passed,
+            failed,
+            skipped,
+        } = self;
+        match skipped {
+            0 => format!("{passed} passed, {failed} failed\n"),
+            _ => format!("{passed} passed, {failed} failed, {skipped} skipped\n"),
+        }
+    }
+}
+
+impl ConformanceArgs {
+    /// Print one line per check and the tally; bad if any check failed.
+    pub(super) fn run(self) -> Result<CommandVerdict> {
+        let mut tally = Tally::default();
+        let mut printed = Ok(());
+        crate::conformance::run(&self.golden_dir, self.dtype, &mut |check| {
+            tally.count(check);
+            if printed.is_ok() {
+                printed = output::print(&line(check));
+            }
+        })?;
+        printed?;
+        output::print(&tally.line())?;
+        Ok(if tally.failed == 0 {
+            CommandVerdict::Good
+        } else {
+            CommandVerdict::Bad
+        })
+    }
+}
+
+fn line(check: &Check) -> String {
+    let verdict = match check.verdict {
+        Verdict::Passed => "pass",
+        Verdict::Failed => "FAIL",
+        Verdict::Skipped => "skip",
+    };
+    let errors = match check.error {
+        Some(error) if check.tolerance.is_finite() => {
+            format!("{error:.2e} of {:.0e}", check.tolerance)
+        }
+        // Reported only.
+        Some(error) => format!("{error:.2e}"),
+        None => String::new(),
+    };
+    let line = format!("{verdict}  {:<44} {errors:<18} {}", check.group, check.note);
+    format!("{}\n", line.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(verdict: Verdict, error: Option<f64>) -> Check {
+        Check {
+            group: "vit.features".into(),
+            error,
+            tolerance: 1e-4,
+            verdict,
+            note: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_line_says_verdict_group_and_errors() {
+        let passed = line(&check(Verdict::Passed, Some(2.5e-6)));
+        assert!(passed.starts_with("pass  vit.features "), "{passed}");
+        assert!(passed.ends_with(" 2.50e-6 of 1e-4\n"), "{passed}");
+        assert_eq!(line(&check(Verdict::Skipped, None)), "skip  vit.features\n");
+    }
+
+    #[test]
+    fn the_last_line_counts() {
+        let mut tally = Tally::default();
+        tally.count(&check(Verdict::Passed, None));
+        tally.count(&check(Verdict::Failed, None));
+        assert_eq!(tally.line(), "1 passed, 1 failed\n");
+        tally.count(&check(Verdict::Skipped, None));
+        assert_eq!(tally.line(), "1 passed, 1 failed, 1 skipped\n");
+    }
+}

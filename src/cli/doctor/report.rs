@@ -1,0 +1,263 @@
+//! The doctor's report: put together from headers, shown as words or as one JSON object.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::files;
+use super::files::FileState;
+use super::grouped;
+use super::kind;
+use super::kind::Finding;
+use super::machine::Machine;
+use super::memory;
+use super::memory::Need;
+use super::size;
+use crate::engine::ModelOptions;
+use crate::model::config::ModelConfig;
+use crate::model::inventory;
+use crate::model::inventory::Mismatch;
+use crate::tensor::checkpoint::SafetensorsHeader;
+
+/// Everything that the doctor says.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    model: PathBuf,
+    /// Whether the files are all there and fit together.
+    pub(super) loadable: bool,
+    problems: Vec<String>,
+    machine: Machine,
+    files: Vec<FileState>,
+    weights: Option<TensorFile>,
+    finding: Option<Finding>,
+    vae: Option<TensorFile>,
+    /// For each number format.
+    memory: Vec<Need>,
+}
+
+/// What the header of a safetensors file says.
+#[derive(Debug, Serialize)]
+struct TensorFile {
+    path: PathBuf,
+    tensors: usize,
+    parameters: u64,
+    /// How many tensors are stored in each type.
+    dtypes: BTreeMap<String, usize>,
+    mismatch: Option<Mismatch>,
+}
+
+impl Report {
+    /// Look at a model directory whose weights may lie apart.
+    pub(super) fn examine(dir: &Path, weights: Option<&Path>) -> Self {
+        let mut report = Self {
+            model: dir.into(),
+            loadable: false,
+            problems: Vec::new(),
+            machine: Machine::look(),
+            files: files::look(dir),
+            weights: None,
+            finding: None,
+            vae: None,
+            memory: Vec::new(),
+        };
+        let missing = report.files.iter().filter(|f| f.needed && !f.present);
+        let missing: Vec<_> = missing.map(|f| f.name).collect();
+        if !missing.is_empty() {
+            let text = format!("missing in {}: {}", dir.display(), missing.join(", "));
+            report.problems.push(text);
+        }
+        let config = report.config(dir);
+        report.look_at_weights(dir, weights, config.as_ref());
+        report.look_at_vae(&dir.join("ae.safetensors"), config.as_ref());
+        if let (Some(config), Some(weights)) = (&config, &report.weights) {
+            let vae_parameters = report.vae.as_ref().map_or(0, |vae| vae.parameters);
+            let available = report.machine.memory_available_bytes;
+            report.memory =
+                memory::needs(&config.llm, weights.parameters, vae_parameters, available);
+        }
+        report.loadable = report.problems.is_empty();
+        report
+    }
+
+    fn config(&mut self, dir: &Path) -> Option<ModelConfig> {
+        let config = ModelConfig::load(dir);
+        config
+            .map_err(|why| self.problems.push(format!("configuration: {why}")))
+            .ok()
+    }
+
+    fn look_at_weights(
+        &mut self,
+        dir: &Path,
+        weights: Option<&Path>,
+        config: Option<&ModelConfig>,
+    ) {
+        let options = ModelOptions {
+            dir: dir.into(),
+            weights: weights.map(Into::into),
+            ..ModelOptions::default()
+        };
+        let path = match options.weights_file() {
+            Ok(path) => path,
+            Err(error) => return self.problems.push(error.to_string()),
+        };
+        let check = |header: &_| config.map(|config| inventory::check(config, header));
+        let Some((header, file)) = self.read(path, check) else {
+            return;
+        };
+        if let (Some(config), Some(mismatch)) = (config, &file.mismatch) {
+            self.finding = Some(kind::judge(config, &header, mismatch, &file.path));
+        }
+        self.weights = Some(file);
+    }
+
+    fn look_at_vae(&mut self, path: &Path, config: Option<&ModelConfig>) {
+        if path.is_file() {
+            let check = |header: &_| config.map(|config| inventory::check_vae(&config.vae, header));
+            self.vae = self.read(path.into(), check).map(|(_, file)| file);
+        }
+    }
+
+    fn read(
+        &mut self,
+        path: PathBuf,
+        check: impl FnOnce(&SafetensorsHeader) -> Option<Mismatch>,
+    ) -> Option<(SafetensorsHeader, TensorFile)> {
+        let header = SafetensorsHeader::read(&path)
+            .map_err(|why| self.problems.push(format!("{}: {why}", path.display())))
+            .ok()?;
+        let mismatch = check(&header);
+        if let Some(mismatch) = mismatch.as_ref().filter(|m| !m.is_empty()) {
+            self.problems
+                .push(format!("{}: {mismatch}", path.display()));
+        }
+        let file = TensorFile {
+            path,
+            tensors: header.tensors.len(),
+            parameters: header.elements(),
+            dtypes: header.dtypes(),
+            mismatch,
+        };
+        Some((header, file))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        section(f, "machine", [self.machine.to_string()])?;
+        section(f, "model", [self.model.display().to_string()])?;
+        section(f, "files", self.files.iter().map(FileState::to_string))?;
+        section(f, "weights", self.weights.iter().map(TensorFile::to_string))?;
+        section(f, "vae", self.vae.iter().map(TensorFile::to_string))?;
+        section(f, "kind", self.finding.iter().flat_map(Finding::lines))?;
+        section(f, "memory", memory_lines(&self.memory))?;
+        let problems = self.problems.iter().flat_map(|problem| problem.lines());
+        section(f, "problems", problems.map(str::to_owned))?;
+        let verdict = if self.loadable {
+            "the files are complete and fit together: the model can be loaded"
+        } else {
+            "the model cannot be loaded: see the problems"
+        };
+        section(f, "verdict", [verdict.to_owned()])
+    }
+}
+
+/// Lines with a title before the first one; nothing without lines.
+fn section(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    lines: impl IntoIterator<Item = String>,
+) -> fmt::Result {
+    let titles = std::iter::once(title).chain(std::iter::repeat(""));
+    for (title, line) in titles.zip(lines) {
+        writeln!(f, "{}", format!("{title:<9} {line}").trim_end())?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for FileState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name;
+        match (self.present, self.needed) {
+            (true, _) => write!(f, "{name:<26} present"),
+            (false, true) => write!(f, "{name:<26} MISSING: {}", self.otherwise),
+            (false, false) => write!(f, "{name:<26} not there: {}", self.otherwise),
+        }
+    }
+}
+
+impl fmt::Display for TensorFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dtypes: Vec<_> = match self.dtypes.len() {
+            1 => self.dtypes.keys().cloned().collect(),
+            _ => self
+                .dtypes
+                .iter()
+                .map(|(d, n)| format!("{n} {d}"))
+                .collect(),
+        };
+        write!(
+            f,
+            "{}: {} tensors, {} parameters, stored as {}",
+            self.path.display(),
+            self.tensors,
+            grouped(self.parameters),
+            dtypes.join(" and ")
+        )
+    }
+}
+
+impl Finding {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.kind.describe().to_owned()];
+        lines.extend(self.notes.iter().map(|note| format!("- {note}")));
+        if self.kind == kind::Kind::CooperStyle {
+            lines.push(match self.likely {
+                Some("BAGEL") => {
+                    "so probably plain BAGEL, which cannot draw depth or segmentation: \
+                     name COOPER's weights with --weights"
+                        .into()
+                }
+                Some(name) => format!("so probably {name}"),
+                None => "nothing around it says which model of this kind it is".into(),
+            });
+            lines.push(
+                "(BAGEL, COOPER-AMG and COOPER have the same tensors: headers cannot tell them apart)"
+                    .into(),
+            );
+        }
+        lines
+    }
+}
+
+fn memory_lines(needs: &[Need]) -> Vec<String> {
+    let row = |cells: [&str; 6]| {
+        let [dtype, weights, vae, kv, total, fits] = cells;
+        format!("{dtype:<5} {weights:>10} {vae:>10} {kv:>14} {total:>10}  {fits}")
+    };
+    if needs.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![row(["", "weights", "vae", "1000 tokens", "together", ""])];
+    lines.extend(needs.iter().map(|need| {
+        row([
+            need.dtype,
+            &size(need.weights_bytes),
+            &size(need.vae_bytes),
+            &size(need.kv_per_1000_tokens_bytes),
+            &size(need.total_bytes),
+            match need.fits {
+                Some(true) => "fits here",
+                Some(false) => "does not fit here",
+                None => "",
+            },
+        ])
+    }));
+    lines.push(format!(
+        "together: with {} tokens of context, room for a question with both maps; activations come on top",
+        grouped(memory::WORKING_TOKENS)
+    ));
+    lines
+}

@@ -1,0 +1,204 @@
+//! `cooper depth` and `cooper segment`: one map of one picture.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use image::RgbImage;
+
+use super::model::ModelArgs;
+use super::output;
+use super::progress::Reporter;
+use super::progress::Words;
+use super::progress::note;
+use crate::engine::Cancel;
+use crate::engine::Control;
+use crate::error::Error;
+use crate::error::Result;
+use crate::imaging;
+use crate::perception::DepthMap;
+use crate::pipeline::Outcome;
+use crate::pipeline::Perceive;
+use crate::pipeline::Settings;
+use crate::pipeline::Work;
+
+/// Draw the relative depth of a picture, 0 near to 1 far
+#[derive(Debug, Args)]
+pub(super) struct DepthArgs {
+    /// The picture, PNG or JPEG
+    image: PathBuf,
+    /// What to write: .png (16 bit, 0 near to 65535 far), .npy or .exr (32-bit floats, 0 near to 1 far)
+    #[arg(short, long, value_name = "OUT")]
+    output: DepthFile,
+    /// Numbers, or Spectral colours (.png only; near is red, far is violet)
+    #[arg(long, value_enum, default_value_t = DepthFormat::Relative)]
+    format: DepthFormat,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// Draw the objects of a picture in different colours
+#[derive(Debug, Args)]
+pub(super) struct SegmentArgs {
+    /// The picture, PNG or JPEG
+    image: PathBuf,
+    /// The .png to write
+    #[arg(short, long, value_name = "OUT", value_parser = png)]
+    output: PathBuf,
+    /// The model's colours, or region numbers from 0 (16 bit, 65535 where there is no region)
+    #[arg(long, value_enum, default_value_t = SegmentFormat::Color)]
+    format: SegmentFormat,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DepthFormat {
+    Relative,
+    Color,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SegmentFormat {
+    Color,
+    Labels,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DepthEncoding {
+    Png,
+    Npy,
+    Exr,
+}
+
+#[derive(Clone, Debug)]
+struct DepthFile {
+    path: PathBuf,
+    encoding: DepthEncoding,
+}
+
+impl FromStr for DepthFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let path = PathBuf::from(text);
+        let encoding = match extension(&path).as_str() {
+            "png" => DepthEncoding::Png,
+            "npy" => DepthEncoding::Npy,
+            "exr" => DepthEncoding::Exr,
+            _ => return Err("expected a name ending in .png, .npy or .exr".into()),
+        };
+        Ok(Self { path, encoding })
+    }
+}
+
+fn png(text: &str) -> std::result::Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if extension(&path) == "png" {
+        Ok(path)
+    } else {
+        Err("expected a name ending in .png".into())
+    }
+}
+
+fn extension(path: &Path) -> String {
+    let extension = path.extension().unwrap_or_default();
+    extension.to_string_lossy().to_ascii_lowercase()
+}
+
+impl DepthArgs {
+    /// Draw the map and write it.
+    pub(super) fn run(self) -> Result<()> {
+        let DepthFile { path, encoding } = &self.output;
+        if self.format == DepthFormat::Color && *encoding != DepthEncoding::Png {
+            let why = format!("colours need a .png, got {}", path.display());
+            return Err(Error::invalid("--format color", why));
+        }
+        let work = Work::Depth { seed: None };
+        let Outcome::Depth(map) = draw(&self.image, path, &self.model, &work)? else {
+            return Err(Error::Internal("no depth map came of it".into()));
+        };
+        match self.format {
+            DepthFormat::Color => output::write_rgb_png(path, &map.color)?,
+            DepthFormat::Relative => write_depth(path, *encoding, &map)?,
+        }
+        note(&format!(
+            "depth of {} x {}: {}",
+            map.width,
+            map.height,
+            path.display()
+        ));
+        Ok(())
+    }
+}
+
+fn write_depth(path: &Path, encoding: DepthEncoding, map: &DepthMap) -> Result<()> {
+    let size = [map.width, map.height];
+    match encoding {
+        DepthEncoding::Png => {
+            // Saturating: what is outside [0, 1] is black or white, and NaN is 0.
+            let to_u16 = |v: &f32| (v * f32::from(u16::MAX)).round() as u16;
+            output::write_u16_png(path, size, map.values.iter().map(to_u16).collect())
+        }
+        DepthEncoding::Npy => output::write_npy(path, size, &map.values),
+        DepthEncoding::Exr => output::write_exr(path, size, &map.values),
+    }
+}
+
+impl SegmentArgs {
+    /// Draw the map and write it.
+    pub(super) fn run(self) -> Result<()> {
+        let work = Work::Segment { seed: None };
+        let Outcome::Segmentation(map) = draw(&self.image, &self.output, &self.model, &work)?
+        else {
+            return Err(Error::Internal("no segmentation came of it".into()));
+        };
+        let (width, height) = map.color.dimensions();
+        match self.format {
+            SegmentFormat::Color => output::write_rgb_png(&self.output, &map.color)?,
+            SegmentFormat::Labels => {
+                output::write_u16_png(&self.output, [width, height], map.labels)?;
+            }
+        }
+        let (n_regions, path) = (map.regions.len(), self.output.display());
+        note(&format!(
+            "{n_regions} regions in {width} x {height}: {path}"
+        ));
+        Ok(())
+    }
+}
+
+/// Everything that can be wrong without a model is found before it is loaded.
+fn draw(image: &Path, output: &Path, model: &ModelArgs, work: &Work) -> Result<Outcome> {
+    let image = imaging::load_rgb(image)?;
+    output::check_writable(output)?;
+    perceive(
+        &mut model.load()?,
+        &image,
+        work,
+        &model.settings(None),
+        Words::Silent,
+    )
+}
+
+/// Carry out `work`, telling its progress.
+pub(super) fn perceive(
+    model: &mut impl Perceive,
+    image: &RgbImage,
+    work: &Work,
+    settings: &Settings,
+    words: Words,
+) -> Result<Outcome> {
+    let mut reporter = Reporter::new(words);
+    let cancel = Cancel::default();
+    let outcome = {
+        let mut control = Control::new(cancel.clone(), |progress| {
+            if !reporter.hear(&progress) {
+                cancel.cancel();
+            }
+        });
+        model.perceive(image, work, settings, &mut control)
+    };
+    reporter.finish()?;
+    outcome
+}

@@ -1,0 +1,87 @@
+//! `cooper`, the command line: ask, depth, segment, conformance, doctor.
+//!
+//! Results go to standard output, progress and errors to standard error.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+mod ask;
+mod conformance;
+mod doctor;
+mod maps;
+mod model;
+mod output;
+mod progress;
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use crate::error::Result;
+
+/// COOPER sees, draws depth and segmentation, and reasons about space.
+#[derive(Debug, Parser)]
+#[command(name = "cooper", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ask(ask::AskArgs),
+    Depth(maps::DepthArgs),
+    Segment(maps::SegmentArgs),
+    Conformance(conformance::ConformanceArgs),
+    Doctor(doctor::DoctorArgs),
+}
+
+/// How a command that did its work ended: a check may have failed all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Bad,
+}
+
+/// Parse the arguments, run the command, print its error: the whole program.
+pub fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    // Fails only where a subscriber is set already, which then serves as well.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+    match run(Cli::parse().command) {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Bad) => ExitCode::FAILURE,
+        // The reader (`head`, a pager) has seen enough.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            progress::note(&format!("cooper: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Verdict> {
+    match command {
+        Command::Ask(args) => args.run().map(|()| Verdict::Good),
+        Command::Depth(args) => args.run().map(|()| Verdict::Good),
+        Command::Segment(args) => args.run().map(|()| Verdict::Good),
+        Command::Conformance(args) => args.run(),
+        Command::Doctor(args) => args.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

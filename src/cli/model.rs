@@ -1,0 +1,234 @@
+//! The flags of every command that runs the model, and the model that runs when none is named.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::progress::note;
+use crate::engine::DeviceChoice;
+use crate::engine::DtypeChoice;
+use crate::engine::FlowParams;
+use crate::engine::ModelOptions;
+use crate::engine::SamplingParams;
+use crate::error::Error;
+use crate::error::Result;
+use crate::flow::Renorm;
+use crate::pipeline::Perceiver;
+use crate::pipeline::Settings;
+use crate::reasoning::Mode;
+
+/// Where the shipped model lies below a checkout or an installed `share/cooper_perception`.
+const SHIPPED: &str = "models/cooper-nano";
+
+/// Which model, and how it draws.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// Model directory as downloaded (configs, tokenizer, ae.safetensors) [default: models/cooper-nano]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Transformer weights, where they lie apart from the configs (COOPER's over BAGEL's)
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// auto, cpu or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// auto, f32, bf16 or f16
+    #[arg(long, default_value = "auto")]
+    dtype: DtypeChoice,
+    /// Prompts, instead of the model directory's or the built-in ones
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
+    /// Of all randomness: the same seed and picture give the same result on the same device
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    flow: FlowArgs,
+}
+
+/// How maps are drawn.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Drawing maps")]
+struct FlowArgs {
+    /// Points on the time axis; one flow step fewer is run
+    #[arg(long, value_name = "N", value_parser = at_least::<2>, default_value_t = FlowParams::default().time_points)]
+    time_points: usize,
+    /// Strength of the guidance by the text; 1 is none
+    #[arg(long, value_name = "SCALE", value_parser = finite, default_value_t = FlowParams::default().guidance_text)]
+    guidance_text: f64,
+    /// Strength of the guidance by the picture; 1 is none
+    #[arg(long, value_name = "SCALE", value_parser = finite, default_value_t = FlowParams::default().guidance_image)]
+    guidance_image: f64,
+    /// Times (1 noise, 0 picture) between which guidance is on [default: the model's]
+    #[arg(long, value_name = "LO,HI", value_parser = interval)]
+    guidance_interval: Option<Interval>,
+    /// How a guided velocity is brought back to size: global, channel or text_channel [default: the model's]
+    #[arg(long, value_name = "KIND")]
+    renorm: Option<Renorm>,
+    /// Above 1, more steps are spent near the noise
+    #[arg(long, value_name = "SHIFT", value_parser = positive, default_value_t = FlowParams::default().timestep_shift)]
+    timestep_shift: f64,
+}
+
+/// How text is written.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Writing text")]
+pub(super) struct SamplingArgs {
+    /// Tokens that a turn may have
+    #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = SamplingParams::default().max_new_tokens)]
+    max_new_tokens: usize,
+    /// 0 takes the likeliest token each time
+    #[arg(long, value_parser = not_negative, default_value_t = SamplingParams::default().temperature)]
+    temperature: f64,
+    /// Sample from the likeliest tokens that together have this probability
+    #[arg(long, value_parser = share, default_value_t = SamplingParams::default().top_p)]
+    top_p: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Interval([f64; 2]);
+
+impl ModelArgs {
+    /// Load the model, saying so and how long it took.
+    pub(super) fn load(&self) -> Result<Perceiver> {
+        let options = ModelOptions {
+            dir: self.model.clone().map_or_else(default_model, Ok)?,
+            weights: self.weights.clone(),
+            device: self.device,
+            dtype: self.dtype,
+        };
+        note(&format!("loading {}", options.dir.display()));
+        let started = std::time::Instant::now();
+        let model = Perceiver::load(&options, self.prompts.as_deref())?;
+        note(&format!(
+            "loaded in {:.1} s",
+            started.elapsed().as_secs_f64()
+        ));
+        Ok(model)
+    }
+
+    /// The settings of one request.
+    pub(super) fn settings(&self, text: Option<(&SamplingArgs, Mode, usize)>) -> Settings {
+        let default = FlowParams::default();
+        let flow = FlowParams {
+            time_points: self.flow.time_points,
+            guidance_text: self.flow.guidance_text,
+            guidance_image: self.flow.guidance_image,
+            guidance_interval: self
+                .flow
+                .guidance_interval
+                .map_or(default.guidance_interval, |interval| interval.0),
+            renorm: self.flow.renorm.unwrap_or(default.renorm),
+            timestep_shift: self.flow.timestep_shift,
+            ..default
+        };
+        let mut settings = Settings {
+            flow,
+            seed: self.seed,
+            ..Settings::default()
+        };
+        if let Some((sampling, mode, max_turns)) = text {
+            settings.sampling = SamplingParams {
+                max_new_tokens: sampling.max_new_tokens,
+                temperature: sampling.temperature,
+                top_p: sampling.top_p,
+            };
+            settings.mode = mode;
+            settings.max_turns = max_turns;
+        }
+        settings
+    }
+}
+
+/// The shipped model: beside the installed executable, else in the checkout around it or around us.
+pub(super) fn default_model() -> Result<PathBuf> {
+    let executable = std::env::current_exe().unwrap_or_default();
+    let here = std::env::current_dir().unwrap_or_default();
+    let installed = |prefix: &Path| prefix.join("share/cooper_perception").join(SHIPPED);
+    let candidates = executable
+        .ancestors()
+        .skip(1)
+        .flat_map(|folder| [installed(folder), folder.join(SHIPPED)])
+        .chain(here.ancestors().map(|folder| folder.join(SHIPPED)));
+    candidates
+        .into_iter()
+        .find(|dir| dir.join("llm_config.json").is_file())
+        .ok_or_else(|| {
+            Error::invalid(
+                "--model",
+                format!(
+                    "no model is named, and {SHIPPED} is neither installed beside {} nor in {} or above it; \
+                     name a model directory with --model DIR (and its weights, where they lie apart, with --weights FILE)",
+                    executable.display(),
+                    here.display()
+                ),
+            )
+        })
+}
+
+/// A whole number from `MIN` up.
+pub(super) fn at_least<const MIN: usize>(text: &str) -> std::result::Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number >= MIN);
+    number.ok_or_else(|| format!("expected a whole number from {MIN} up"))
+}
+
+fn number(
+    text: &str,
+    expected: &str,
+    holds: impl Fn(f64) -> bool,
+) -> std::result::Result<f64, String> {
+    let number = text.trim().parse::<f64>().ok();
+    number
+        .filter(|number| number.is_finite() && holds(*number))
+        .ok_or_else(|| format!("expected {expected}"))
+}
+
+fn finite(text: &str) -> std::result::Result<f64, String> {
+    number(text, "a number", |_| true)
+}
+
+fn positive(text: &str) -> std::result::Result<f64, String> {
+    number(text, "a number above 0", |number| number > 0.0)
+}
+
+fn not_negative(text: &str) -> std::result::Result<f64, String> {
+    number(text, "a number from 0 up", |number| number >= 0.0)
+}
+
+fn share(text: &str) -> std::result::Result<f64, String> {
+    number(text, "a number above 0 and at most 1", |number| {
+        number > 0.0 && number <= 1.0
+    })
+}
+
+fn interval(text: &str) -> std::result::Result<Interval, String> {
+    let expected = "expected two numbers LO,HI with 0 <= LO <= HI <= 1";
+    let (low, high) = text.split_once(',').ok_or(expected)?;
+    let (low, high) = (finite(low)?, finite(high)?);
+    if 0.0 <= low && low <= high && high <= 1.0 {
+        Ok(Interval([low, high]))
+    } else {
+        Err(expected.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_is_two_numbers_in_order() {
+        assert_eq!(interval("0.4,1").unwrap().0, [0.4, 1.0]);
+        assert_eq!(interval("0, 1.0").unwrap().0, [0.0, 1.0]);
+        for wrong in ["0.4", "1,0.4", "-1,1", "a,b", "0,nan", "0,2"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_held_to_their_range() {
+        assert_eq!(at_least::<2>("2"), Ok(2));
+        assert!(at_least::<2>("1").is_err() && at_least::<2>("two").is_err());
+        assert!(share("0").is_err() && share("1.1").is_err() && share("1").is_ok());
+        assert!(positive("inf").is_err() && not_negative("-1").is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! Progress of a running request: a bar on a terminal, plain lines otherwise, always on standard error.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output;
+use crate::engine::Progress;
+use crate::engine::Stage;
+use crate::error::Error;
+
+/// Plain lines tell a map's progress this many times.
+const LINES_PER_MAP: f32 = 4.0;
+
+/// Say something on standard error.
+pub(super) fn note(text: &str) {
+    // Nobody is left to tell that standard error is gone.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Where the words of a turn go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    /// To standard output, as they come.
+    Streamed,
+    /// Nowhere.
+    Silent,
+}
+
+/// Listens to one request.
+pub(super) struct Reporter {
+    on_terminal: bool,
+    bar: Option<ProgressBar>,
+    words: Words,
+    stage: Option<(Stage, usize)>,
+    told: f32,
+    at_line_start: bool,
+    /// The first failure to print; the request is pointless after it.
+    failure: Option<Error>,
+}
+
+impl Reporter {
+    /// A bar if standard error is a terminal.
+    pub(super) fn new(words: Words) -> Self {
+        Self {
+            on_terminal: std::io::stderr().is_terminal(),
+            bar: None,
+            words,
+            stage: None,
+            told: 0.0,
+            at_line_start: true,
+            failure: None,
+        }
+    }
+
+    /// Tell one piece of news; false when nobody can hear it any more.
+    pub(super) fn hear(&mut self, progress: &Progress) -> bool {
+        match progress {
+            Progress::Stage(stage, turn) => self.begin(*stage, *turn),
+            Progress::Fraction(done) => self.advance(*done),
+            Progress::Text(text) => self.stream(text),
+            Progress::Map(_) => self.advance(1.0),
+        }
+        self.failure.is_none()
+    }
+
+    /// Clear the bar and end the line.
+    ///
+    /// # Errors
+    /// The first failure to print.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        self.clear_bar();
+        self.end_line();
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    fn begin(&mut self, stage: Stage, turn: usize) {
+        if self.stage.replace((stage, turn)) == Some((stage, turn)) {
+            return;
+        }
+        self.told = 0.0;
+        if stage == Stage::Answering && self.words == Words::Streamed {
+            // Still the same turn: its words go on where they are.
+            return;
+        }
+        self.clear_bar();
+        self.end_line();
+        let what = describe(stage, turn);
+        if self.on_terminal {
+            self.bar = Some(bar(what));
+        } else {
+            note(&what);
+        }
+    }
+
+    fn advance(&mut self, done: f32) {
+        let done = done.clamp(0.0, 1.0);
+        if let Some(bar) = &self.bar {
+            bar.set_position((done * 100.0).round() as u64);
+            return;
+        }
+        let Some((stage @ (Stage::Depth | Stage::Segmentation), turn)) = self.stage else {
+            return;
+        };
+        if (done * LINES_PER_MAP).floor() > (self.told * LINES_PER_MAP).floor() {
+            self.told = done;
+            note(&format!("{}: {:.0} %", describe(stage, turn), done * 100.0));
+        }
+    }
+
+    fn stream(&mut self, text: &str) {
+        if self.words == Words::Silent || text.is_empty() {
+            return;
+        }
+        // A bar and unfinished lines do not mix.
+        self.clear_bar();
+        let text = printable(text);
+        self.at_line_start = text.ends_with('\n');
+        if let Err(error) = output::print(&text) {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn clear_bar(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn end_line(&mut self) {
+        if !std::mem::replace(&mut self.at_line_start, true)
+            && let Err(error) = output::print("\n")
+        {
+            self.failure.get_or_insert(error);
+        }
+    }
+}
+
+/// A model's words must not steer the terminal: control characters other than line breaks and tabs are shown.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+fn describe(stage: Stage, turn: usize) -> String {
+    let what = match stage {
+        Stage::Prefill => "reading the picture and the question",
+        Stage::Thinking => "thinking",
+        Stage::Depth => "drawing depth",
+        Stage::Segmentation => "drawing segmentation",
+        Stage::Answering => "answering",
+    };
+    if turn == 0 {
+        what.to_owned()
+    } else {
+        format!("turn {turn}: {what}")
+    }
+}
+
+fn bar(message: String) -> ProgressBar {
+    let bar = ProgressBar::new(100).with_message(message);
+    // The template is a constant; the default one would do as well.
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos} % {elapsed}")
+    {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\n\tb\x1b[2J\rc"), "a\n\tb\u{fffd}[2J\u{fffd}c");
+    }
+}

@@ -1,0 +1,239 @@
+//! Every topic, service and action of the node, named once; `N` stands for a camera's name.
+//!
+//! Plain data: the README's tables are held against it without a running ROS.
+
+/// How an interface is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A topic that the node reads.
+    Subscribed,
+    /// A topic that the node writes.
+    Published,
+    /// A service that the node offers.
+    Service,
+    /// An action that the node offers.
+    Action,
+}
+
+/// The quality of service of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quality {
+    /// Best effort, or reliable where `cameras.N.reliability` says so; the newest message only.
+    Sensor,
+    /// Reliable; the newest so many messages are kept for slow readers.
+    Reliable(usize),
+    /// Reliable, and kept for readers that come later.
+    Latched(usize),
+    /// ROS's default for services and actions.
+    Default,
+}
+
+/// One topic, service or action.
+#[derive(Clone, Copy, Debug)]
+pub struct Interface {
+    /// How it is used.
+    pub kind: Kind,
+    /// Relative or private name, with `N` for the camera.
+    pub name: &'static str,
+    /// Package and type, as ROS's tools write them.
+    pub type_name: &'static str,
+    /// Quality of service.
+    pub quality: Quality,
+    /// What it carries.
+    pub description: &'static str,
+}
+
+impl Interface {
+    /// The name for one camera.
+    pub fn of(&self, camera: &str) -> String {
+        match self.name.strip_prefix("~/N/") {
+            Some(rest) => format!("~/{camera}/{rest}"),
+            None => match self.name.strip_prefix("N/") {
+                Some(rest) => format!("{camera}/{rest}"),
+                None => self.name.into(),
+            },
+        }
+    }
+}
+
+const fn subscribed(
+    name: &'static str,
+    type_name: &'static str,
+    description: &'static str,
+) -> Interface {
+    Interface {
+        kind: Kind::Subscribed,
+        name,
+        type_name,
+        quality: Quality::Sensor,
+        description,
+    }
+}
+
+const fn published(
+    name: &'static str,
+    type_name: &'static str,
+    quality: Quality,
+    description: &'static str,
+) -> Interface {
+    Interface {
+        kind: Kind::Published,
+        name,
+        type_name,
+        quality,
+        description,
+    }
+}
+
+const fn service(
+    name: &'static str,
+    type_name: &'static str,
+    description: &'static str,
+) -> Interface {
+    Interface {
+        kind: Kind::Service,
+        name,
+        type_name,
+        quality: Quality::Default,
+        description,
+    }
+}
+
+/// A camera's picture.
+pub const IMAGE: Interface = subscribed(
+    "N/image_raw",
+    "sensor_msgs/msg/Image",
+    "The camera's pictures: rgb8, bgr8, rgba8, bgra8 or mono8.",
+);
+/// The same, compressed.
+pub const COMPRESSED: Interface = subscribed(
+    "N/image_raw/compressed",
+    "sensor_msgs/msg/CompressedImage",
+    "Read in its place when cameras.N.transport is compressed: JPEG or PNG.",
+);
+/// A camera's calibration.
+pub const CAMERA_INFO: Interface = subscribed(
+    "N/camera_info",
+    "sensor_msgs/msg/CameraInfo",
+    "The camera's calibration; the last one is kept.",
+);
+/// Relative depth.
+pub const DEPTH_RELATIVE: Interface = published(
+    "~/N/depth_relative/image",
+    "sensor_msgs/msg/Image",
+    Quality::Reliable(1),
+    "Relative depth, 32FC1: 0 near to 1 far, NaN invalid.",
+);
+/// Depth in colours.
+pub const DEPTH_COLOR: Interface = published(
+    "~/N/depth/color",
+    "sensor_msgs/msg/Image",
+    Quality::Reliable(1),
+    "Relative depth in colours, rgb8.",
+);
+/// Segmentation in colours.
+pub const SEGMENTATION_COLOR: Interface = published(
+    "~/N/segmentation/color",
+    "sensor_msgs/msg/Image",
+    Quality::Reliable(1),
+    "Each region in its colour, rgb8.",
+);
+/// Segmentation as region ids.
+pub const SEGMENTATION_LABELS: Interface = published(
+    "~/N/segmentation/labels",
+    "sensor_msgs/msg/Image",
+    Quality::Reliable(1),
+    "Region ids: mono8 (255 unlabelled), or mono16 (65535) with more than 255 regions.",
+);
+/// The picture with its regions.
+pub const OVERLAY: Interface = published(
+    "~/N/overlay",
+    "sensor_msgs/msg/Image",
+    Quality::Reliable(1),
+    "The picture with its regions laid over it, rgb8.",
+);
+/// Answers.
+pub const ANSWER: Interface = published(
+    "~/answer",
+    "cooper_perception/msg/Answer",
+    Quality::Reliable(10),
+    "Every finished question, whichever way it was asked.",
+);
+/// Diagnostics.
+pub const DIAGNOSTICS: Interface = published(
+    "/diagnostics",
+    "diagnostic_msgs/msg/DiagnosticArray",
+    Quality::Reliable(10),
+    "Once per second: the model, and each camera with the reason why it is silent.",
+);
+/// Log messages.
+pub const ROSOUT: Interface = published(
+    "/rosout",
+    "rcl_interfaces/msg/Log",
+    Quality::Latched(1000),
+    "The node's log.",
+);
+/// A question.
+pub const ASK: Interface = service(
+    "~/ask",
+    "cooper_perception/srv/Ask",
+    "Ask a question about a picture and wait for the answer.",
+);
+/// A depth map.
+pub const ESTIMATE_DEPTH: Interface = service(
+    "~/estimate_depth",
+    "cooper_perception/srv/EstimateDepth",
+    "Estimate the depth of a picture.",
+);
+/// A segmentation.
+pub const SEGMENT: Interface = service(
+    "~/segment",
+    "cooper_perception/srv/Segment",
+    "Segment a picture into regions.",
+);
+/// The state of everything.
+pub const GET_STATUS: Interface = service(
+    "~/get_status",
+    "cooper_perception/srv/GetStatus",
+    "The state of the model and of each camera; answers at once.",
+);
+/// A question with streamed thoughts.
+pub const REASON: Interface = Interface {
+    kind: Kind::Action,
+    name: "~/reason",
+    type_name: "cooper_perception/action/Reason",
+    quality: Quality::Default,
+    description: "Ask a question; thoughts and maps come as feedback; may be canceled and may have a time budget.",
+};
+
+/// All of them, in the order of the documentation.
+pub const INTERFACES: &[Interface] = &[
+    IMAGE,
+    COMPRESSED,
+    CAMERA_INFO,
+    DEPTH_RELATIVE,
+    DEPTH_COLOR,
+    SEGMENTATION_COLOR,
+    SEGMENTATION_LABELS,
+    OVERLAY,
+    ANSWER,
+    DIAGNOSTICS,
+    ROSOUT,
+    ASK,
+    ESTIMATE_DEPTH,
+    SEGMENT,
+    GET_STATUS,
+    REASON,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cameras_name_takes_the_place_of_n() {
+        assert_eq!(IMAGE.of("left"), "left/image_raw");
+        assert_eq!(OVERLAY.of("front/left"), "~/front/left/overlay");
+        assert_eq!(ANSWER.of("left"), "~/answer");
+    }
+}

@@ -1,0 +1,215 @@
+//! The node's parameters as types: what [`ParameterSet`] holds as checked values, ready to use.
+
+use std::path::{Path, PathBuf};
+
+use super::parameters::ParameterSet;
+use crate::engine::FlowParams;
+use crate::engine::ModelOptions;
+use crate::engine::SamplingParams;
+use crate::error::{Error, Result};
+use crate::pipeline::Settings;
+use crate::reasoning::Mode;
+
+/// What is fixed at start.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Which model to load, and how.
+    pub model: ModelOptions,
+    /// Prompts in place of the model directory's.
+    pub prompts_file: Option<PathBuf>,
+    /// The cameras, the first of which is the one meant when none is named.
+    pub cameras: Vec<CameraConfig>,
+    /// Requests that may wait.
+    pub queue_limit: usize,
+}
+
+/// One camera's topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CameraConfig {
+    /// The beginning of its topics.
+    pub name: String,
+    /// Which image topic is read.
+    pub transport: Transport,
+    /// Whether lost frames are to be sent again: then publishers that don't offer it are not heard.
+    pub reliable: bool,
+}
+
+/// How a camera's pictures travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Plain pixels.
+    Raw,
+    /// JPEG or PNG.
+    Compressed,
+}
+
+impl NodeConfig {
+    /// Read what is fixed at start; an empty `model.dir` means `shipped_model`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] that names the parameter that cannot be used.
+    pub fn read(parameters: &ParameterSet, shipped_model: Option<&Path>) -> Result<Self> {
+        let quantization = parameters.text("model.quantization")?;
+        if quantization != "none" {
+            let why = format!(
+                "`{quantization}` is not supported by this version, which accepts `none` only"
+            );
+            return Err(Error::invalid("parameter model.quantization", why));
+        }
+        let cameras = parameters.texts("cameras")?;
+        Ok(Self {
+            model: ModelOptions {
+                dir: model_dir(parameters.text("model.dir")?, shipped_model)?,
+                weights: path(parameters.text("model.weights")?),
+                device: choice(parameters, "model.device")?,
+                dtype: choice(parameters, "model.dtype")?,
+            },
+            prompts_file: path(parameters.text("model.prompts_file")?),
+            cameras: cameras
+                .into_iter()
+                .map(|name| CameraConfig::read(parameters, name))
+                .collect::<Result<_>>()?,
+            queue_limit: count(parameters, "limits.queue")?,
+        })
+    }
+}
+
+impl CameraConfig {
+    fn read(parameters: &ParameterSet, name: String) -> Result<Self> {
+        let of = |leaf: &str| parameters.text(&format!("cameras.{name}.{leaf}"));
+        Ok(Self {
+            transport: match of("transport")? {
+                "compressed" => Transport::Compressed,
+                _ => Transport::Raw,
+            },
+            reliable: of("reliability")? == "reliable",
+            name,
+        })
+    }
+}
+
+/// Read how requests of this moment are carried out.
+///
+/// # Errors
+/// [`Error::Internal`] if the parameters are not those that [`super::parameters()`] declares.
+pub fn settings(parameters: &ParameterSet) -> Result<Settings> {
+    let interval = match parameters.get("flow.guidance_interval") {
+        Some(super::Value::Floats(values)) => values.as_slice().try_into().ok(),
+        _ => None,
+    };
+    Ok(Settings {
+        flow: FlowParams {
+            time_points: count(parameters, "flow.time_points")?,
+            guidance_text: parameters.float("flow.guidance_text")?,
+            guidance_image: parameters.float("flow.guidance_image")?,
+            guidance_interval: interval.unwrap_or([0.0, 1.0]),
+            renorm: choice(parameters, "flow.renorm")?,
+            renorm_min: parameters.float("flow.renorm_min")?,
+            timestep_shift: parameters.float("flow.timestep_shift")?,
+        },
+        sampling: SamplingParams {
+            max_new_tokens: count(parameters, "generation.max_new_tokens")?,
+            temperature: parameters.float("generation.temperature")?,
+            top_p: parameters.float("generation.top_p")?,
+        },
+        mode: match parameters.text("reasoning.mode")? {
+            "text" => Mode::Text,
+            "perception" => Mode::Perception,
+            "direct" => Mode::Direct,
+            _ => Mode::Interleaved,
+        },
+        max_turns: count(parameters, "reasoning.max_turns")?,
+        seed: parameters.integer("seed")?,
+    })
+}
+
+/// The model that the package ships, if this package is installed where AMENT_PREFIX_PATH points to and has one.
+pub fn shipped_model(ament_prefix_path: &str) -> Option<PathBuf> {
+    let prefixes = ament_prefix_path
+        .split(':')
+        .filter(|prefix| !prefix.is_empty());
+    prefixes
+        .map(|prefix| Path::new(prefix).join("share/cooper_perception/models/cooper-nano"))
+        .find(|dir| dir.is_dir())
+}
+
+fn model_dir(given: &str, shipped_model: Option<&Path>) -> Result<PathBuf> {
+    match (path(given), shipped_model) {
+        (Some(dir), _) => Ok(dir),
+        (None, Some(shipped)) => Ok(shipped.into()),
+        (None, None) => Err(Error::invalid(
+            "parameter model.dir",
+            "is empty, and this installation ships no model (share/cooper_perception/models/cooper-nano): name a model directory",
+        )),
+    }
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| text.into())
+}
+
+fn count(parameters: &ParameterSet, name: &str) -> Result<usize> {
+    Ok(usize::try_from(parameters.integer(name)?).unwrap_or(usize::MAX))
+}
+
+fn choice<T: std::str::FromStr<Err = String>>(parameters: &ParameterSet, name: &str) -> Result<T> {
+    let text = parameters.text(name)?;
+    text.parse()
+        .map_err(|why: String| Error::invalid(format!("parameter {name}"), why))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::Value;
+    use super::*;
+
+    fn set(pairs: &[(&str, Value)]) -> ParameterSet {
+        let overrides: BTreeMap<_, _> = pairs
+            .iter()
+            .cloned()
+            .map(|(name, value)| (name.into(), value))
+            .collect();
+        ParameterSet::at_start(&overrides).unwrap().0
+    }
+
+    #[test]
+    fn defaults_are_the_settings_defaults() {
+        let settings = settings(&set(&[])).unwrap();
+        assert_eq!(
+            format!("{:?}", settings.flow),
+            format!("{:?}", FlowParams::default())
+        );
+        assert_eq!(
+            format!("{:?}", settings.sampling),
+            format!("{:?}", SamplingParams::default())
+        );
+        assert_eq!((settings.mode, settings.max_turns), (Mode::Interleaved, 3));
+    }
+
+    #[test]
+    fn without_a_model_the_message_says_what_to_do() {
+        let error = NodeConfig::read(&set(&[]), None).unwrap_err().to_string();
+        assert!(
+            error.contains("model.dir") && error.contains("name a model directory"),
+            "{error}"
+        );
+        let config = NodeConfig::read(&set(&[]), Some(Path::new("/shipped"))).unwrap();
+        assert_eq!(config.model.dir, Path::new("/shipped"));
+    }
+
+    #[test]
+    fn quantisation_is_refused_by_name() {
+        let error = NodeConfig::read(
+            &set(&[("model.quantization", Value::Text("q8_0".into()))]),
+            None,
+        )
+        .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("parameter model.quantization: `q8_0`")
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! Comparing this implementation with what the reference computed, tensor by tensor.
+//!
+//! A golden directory holds a small random model, its inputs and the reference's results
+//! (`tests/fixtures/README.md` tells every name). Sizes are taken from the directory, never assumed.
+
+mod contexts;
+mod golden;
+mod inputs;
+mod report;
+mod scripted;
+
+use std::path::Path;
+
+pub use report::{Check, Verdict};
+
+use self::golden::Golden;
+use self::report::Report;
+use crate::engine::DeviceChoice;
+use crate::engine::DtypeChoice;
+use crate::engine::Engine;
+use crate::engine::ModelOptions;
+use crate::error::Result;
+
+/// Run every group of a golden directory on the CPU in `dtype`, telling each check as it is done.
+///
+/// Names of the directory that no check has looked at are told as failed; `train.*` as skipped.
+///
+/// # Errors
+/// If the directory or its model cannot be read, or the network fails.
+pub fn run(golden_dir: &Path, dtype: DtypeChoice, tell: &mut dyn FnMut(&Check)) -> Result<()> {
+    let golden = Golden::open(golden_dir)?;
+    let engine = Engine::load(&ModelOptions {
+        dir: golden_dir.join("checkpoint"),
+        weights: None,
+        device: DeviceChoice::Cpu,
+        dtype,
+    })?;
+    let mut report = Report::new(&golden, engine.model().dtype(), tell);
+    inputs::check(&engine, &mut report)?;
+    contexts::check(&engine, &mut report)?;
+    scripted::check(&engine, &mut report)?;
+    report.tell_unseen();
+    Ok(())
+}

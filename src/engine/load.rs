@@ -1,0 +1,198 @@
+//! A model directory becomes an engine: everything checked first, every problem told at once.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+
+use crate::error::{Error, Result};
+use crate::imaging::Normalization;
+use crate::imaging::ResizeRule;
+use crate::model::FluxVae;
+use crate::model::ModelConfig;
+use crate::model::Tokenizer;
+use crate::model::UnifiedModel;
+use crate::model::inventory;
+use crate::tensor::DeviceChoice;
+use crate::tensor::DtypeChoice;
+use crate::tensor::checkpoint::SafetensorsHeader;
+
+/// File names of the transformer's weights, in the order in which they are looked for.
+pub const WEIGHTS_NAMES: [&str; 2] = ["ema.safetensors", "model.safetensors"];
+/// File name of the autoencoder's weights.
+pub const VAE_NAME: &str = "ae.safetensors";
+
+/// Which model to load, and how.
+#[derive(Clone, Debug, Default)]
+pub struct ModelOptions {
+    /// A released model directory: configs, tokenizer, `ae.safetensors`, and weights unless named apart.
+    pub dir: PathBuf,
+    /// The transformer's weights, if they lie elsewhere (COOPER's over BAGEL's configs).
+    pub weights: Option<PathBuf>,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// In which number format.
+    pub dtype: DtypeChoice,
+}
+
+impl ModelOptions {
+    /// The transformer's weights file.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if there is none.
+    pub fn weights_file(&self) -> Result<PathBuf> {
+        if let Some(file) = &self.weights {
+            return Ok(file.clone());
+        }
+        WEIGHTS_NAMES
+            .iter()
+            .map(|name| self.dir.join(name))
+            .find(|file| file.exists())
+            .ok_or_else(|| Error::Weights {
+                path: self.dir.clone(),
+                why: format!("expected {}, got neither", WEIGHTS_NAMES.join(" or ")),
+            })
+    }
+}
+
+/// The loaded model with all that it needs to read and to draw.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) model: UnifiedModel,
+    pub(super) vae: FluxVae,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) config: ModelConfig,
+    dir: PathBuf,
+    memory_bytes: u64,
+}
+
+impl Engine {
+    /// Check and read a model directory.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] with every missing file, or every missing, unexpected and misshapen tensor;
+    /// [`Error::Model`] if the device cannot be had or memory runs out.
+    pub fn load(options: &ModelOptions) -> Result<Self> {
+        let dir = &options.dir;
+        let refuse = |path: &Path, why: String| Error::Weights {
+            path: path.into(),
+            why,
+        };
+        if !dir.is_dir() {
+            return Err(refuse(dir, "expected a model directory, found none".into()));
+        }
+        let config = ModelConfig::load(dir).map_err(|why| refuse(dir, why))?;
+        let tokenizer = Tokenizer::load(dir)?;
+        if tokenizer.len() > config.llm.vocab_size {
+            let (tokens, rows) = (tokenizer.len(), config.llm.vocab_size);
+            let why = format!("the tokenizer has {tokens} tokens, more than vocab_size {rows}");
+            return Err(refuse(dir, why));
+        }
+        let weights = options.weights_file()?;
+        let vae_file = dir.join(VAE_NAME);
+        let header = SafetensorsHeader::read(&weights).map_err(|why| refuse(&weights, why))?;
+        let vae_header =
+            SafetensorsHeader::read(&vae_file).map_err(|why| refuse(&vae_file, why))?;
+        for (file, mismatch) in [
+            (&weights, inventory::check(&config, &header)),
+            (&vae_file, inventory::check_vae(&config.vae, &vae_header)),
+        ] {
+            if !mismatch.is_empty() {
+                return Err(refuse(file, mismatch.to_string()));
+            }
+        }
+        let device = options.device.open()?;
+        let dtype = options.dtype.on(&device);
+        // Convolutions in 16 bits are slower and coarser than in 32 on a CPU.
+        let vae_dtype = if device.is_cpu() { DType::F32 } else { dtype };
+        let sides = inventory::PositionSides::new(&config, &header);
+        let model = UnifiedModel::new(
+            &config,
+            sides,
+            tokenizer.control,
+            map_file(&weights, dtype, &device)?,
+        )?;
+        let vae = FluxVae::new(&config.vae, map_file(&vae_file, vae_dtype, &device)?)?;
+        let memory_bytes = header.elements() * dtype.size_in_bytes() as u64
+            + vae_header.elements() * vae_dtype.size_in_bytes() as u64;
+        Ok(Self {
+            model,
+            vae,
+            tokenizer,
+            config,
+            dir: dir.clone(),
+            memory_bytes,
+        })
+    }
+
+    /// The model directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// `cpu`, `cuda:0` or `metal:0`.
+    pub fn device_name(&self) -> String {
+        match self.model.device().location() {
+            candle_core::DeviceLocation::Cpu => "cpu".into(),
+            candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+            candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+        }
+    }
+
+    /// `f32`, `bf16` or `f16`.
+    pub fn dtype_name(&self) -> String {
+        self.model.dtype().as_str().into()
+    }
+
+    /// Bytes of all weights as loaded.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    /// The network.
+    pub fn model(&self) -> &UnifiedModel {
+        &self.model
+    }
+
+    /// The autoencoder.
+    pub fn vae(&self) -> &FluxVae {
+        &self.vae
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// All sizes.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The size rule that every picture goes through first.
+    pub fn vae_rule(&self) -> ResizeRule {
+        let preprocessor = &self.config.preprocessor;
+        preprocessor.rule(&preprocessor.vae)
+    }
+
+    /// The size rule for the vision encoder, applied to the result of the first.
+    pub fn vit_rule(&self) -> ResizeRule {
+        let preprocessor = &self.config.preprocessor;
+        preprocessor.rule(&preprocessor.vit)
+    }
+
+    /// How channels are normalised.
+    pub fn normalization(&self) -> Normalization {
+        Normalization {
+            mean: self.config.preprocessor.image_mean,
+            std: self.config.preprocessor.image_std,
+        }
+    }
+}
+
+fn map_file(file: &Path, dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {
+    // Sound as long as nobody changes the file while it is read; the tensors are copied out of the map.
+    #[allow(unsafe_code)]
+    let weights = unsafe { VarBuilder::from_mmaped_safetensors(&[file], dtype, device) };
+    Ok(weights?)
+}

@@ -1,0 +1,18 @@
+//! Generation: contexts grow, text is written, pictures are drawn. Knows nothing of questions or answers.
+
+mod context;
+mod control;
+mod load;
+mod picture;
+mod text;
+
+pub use context::Views;
+pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage};
+pub use load::{Engine, ModelOptions};
+pub use picture::{FlowParams, GuidanceContexts};
+pub use text::{SamplingParams, Speech};
+
+pub use crate::model::KvContext;
+pub use crate::tensor::DeviceChoice;
+pub use crate::tensor::DtypeChoice;
+pub use crate::tensor::Noise;

@@ -1,0 +1,154 @@
+//! Writing text, token by token, on a fork of the context.
+//!
+//! Source: BAGEL `modeling/bagel/bagel.py`, `generate_text`, and COOPER's cut of the logits to the tokenizer.
+
+use candle_transformers::generation::{LogitsProcessor, Sampling};
+
+use super::Engine;
+use super::control::{Control, Progress};
+use crate::error::Result;
+use crate::model::KvContext;
+
+/// How text is written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplingParams {
+    /// Tokens of one text at most, from 1.
+    pub max_new_tokens: usize,
+    /// 0 takes the likeliest token; higher is more random.
+    pub temperature: f64,
+    /// Sample from the likeliest tokens that hold this share of probability, (0, 1].
+    pub top_p: f64,
+}
+
+impl Default for SamplingParams {
+    fn default() -> Self {
+        Self {
+            max_new_tokens: 2048,
+            temperature: 0.0,
+            top_p: 1.0,
+        }
+    }
+}
+
+impl SamplingParams {
+    fn processor(&self, seed: u64) -> LogitsProcessor {
+        let temperature = self.temperature.max(1e-6);
+        let sampling = if self.temperature <= 0.0 {
+            Sampling::ArgMax
+        } else if self.top_p < 1.0 {
+            let p = self.top_p.max(1e-8);
+            Sampling::TopP { p, temperature }
+        } else {
+            Sampling::All { temperature }
+        };
+        LogitsProcessor::from_sampling(seed, sampling)
+    }
+}
+
+/// A text that the model wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Speech {
+    /// The ids, the start token first, the end token not among them.
+    pub ids: Vec<u32>,
+    /// The text between start and end token.
+    pub text: String,
+    /// Whether the model ended it by itself, not the token limit or a stop.
+    pub ended: bool,
+    /// Whether somebody stopped it.
+    pub canceled: bool,
+}
+
+impl Engine {
+    /// Write a text after `context`, which stays as it is; a stop returns what there is.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn write_text(
+        &self,
+        context: &KvContext,
+        sampling: &SamplingParams,
+        seed: u64,
+        control: &mut Control,
+    ) -> Result<Speech> {
+        let mut context = context.clone();
+        let mut processor = sampling.processor(seed);
+        let end = self.tokenizer.control.im_end;
+        let mut speech = Speech::default();
+        let mut stream = TextStream::default();
+        let mut next = self.tokenizer.control.im_start;
+        loop {
+            speech.ids.push(next);
+            if let Some(delta) = stream.push(self, &speech.ids)? {
+                control.tell(Progress::Text(delta));
+            }
+            let n_new = speech.ids.len() - 1;
+            control.tell(Progress::Fraction(
+                n_new as f32 / sampling.max_new_tokens as f32,
+            ));
+            if n_new >= sampling.max_new_tokens {
+                break;
+            }
+            if control.check().is_err() {
+                speech.canceled = true;
+                break;
+            }
+            let hidden = self.model.read_ids(&mut context, &[next])?;
+            let logits = self.model.next_logits(&hidden)?;
+            next = processor.sample(&logits.narrow(0, 0, self.tokenizer.len())?)?;
+            if next == end {
+                speech.ended = true;
+                break;
+            }
+        }
+        speech.text = spoken(&self.tokenizer.decode(&speech.ids)?);
+        Ok(speech)
+    }
+}
+
+/// The text behind the first start token, up to an end token or another start token.
+fn spoken(decoded: &str) -> String {
+    let until_end = decoded.split("<|im_end|>").next().unwrap_or_default();
+    until_end
+        .split("<|im_start|>")
+        .nth(1)
+        .unwrap_or_default()
+        .to_string()
+}
+
+/// Decodes ids as they come, holding back a character until all its bytes are there.
+#[derive(Default)]
+struct TextStream {
+    /// Ids told already, the start token among them.
+    n_told: usize,
+    ended: bool,
+}
+
+impl TextStream {
+    fn push(&mut self, engine: &Engine, ids: &[u32]) -> Result<Option<String>> {
+        let start = engine.tokenizer.control.im_start;
+        if self.n_told == 0 || self.ended || ids.last() == Some(&start) {
+            // A second start token ends the text (see `spoken`), the first one opens it.
+            self.ended |= self.n_told > 0;
+            self.n_told = self.n_told.max(1);
+            return Ok(None);
+        }
+        let delta = engine.tokenizer.decode(&ids[self.n_told..])?;
+        if delta.is_empty() || delta.ends_with('\u{fffd}') {
+            return Ok(None);
+        }
+        self.n_told = ids.len();
+        Ok(Some(delta))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_ends_at_an_end_token_or_a_second_start() {
+        assert_eq!(spoken("<|im_start|> a b<|im_end|>c"), " a b");
+        assert_eq!(spoken("<|im_start|>a<|im_start|>b"), "a");
+        assert_eq!(spoken(""), "");
+    }
+}

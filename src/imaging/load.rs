@@ -1,0 +1,70 @@
+//! Pictures from files and bytes, always RGB: transparency is laid over white.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{DynamicImage, ImageReader, Limits, RgbImage};
+
+use crate::error::{Error, Result};
+
+/// The longest side that is decoded, in pixels.
+const MAX_SIDE: u32 = 16_384;
+/// The most memory that decoding may take, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Read a PNG or JPEG file.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read, [`Error::InvalidInput`] if it is no picture or too large.
+pub fn load_rgb(path: &Path) -> Result<RgbImage> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    decode_rgb(&bytes, &path.display().to_string())
+}
+
+/// Decode a PNG or JPEG; `what` names it in errors. EXIF rotation is not applied, as upstream.
+///
+/// # Errors
+/// [`Error::InvalidInput`] if it is corrupt, of another format, or larger than 16384 pixels a side.
+pub fn decode_rgb(bytes: &[u8], what: &str) -> Result<RgbImage> {
+    let refuse =
+        |why: String| Error::invalid(what, format!("expected a PNG or JPEG picture: {why}"));
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|e| refuse(e.to_string()))?;
+    if reader.format().is_none() {
+        return Err(refuse(format!(
+            "got {} bytes of another format",
+            bytes.len()
+        )));
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_BYTES);
+    reader.limits(limits);
+    reader
+        .decode()
+        .map(to_rgb)
+        .map_err(|e| refuse(e.to_string()))
+}
+
+/// RGB with transparency laid over white, in Pillow's integer arithmetic.
+///
+/// Source: BAGEL `data/data_utils.py`, `pil_img2rgb`.
+pub fn to_rgb(image: DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let rgba = image.into_rgba8();
+    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
+        let [r, g, b, alpha] = rgba.get_pixel(x, y).0;
+        image::Rgb([r, g, b].map(|channel| over_white(channel, alpha)))
+    })
+}
+
+/// `channel·alpha + 255·(255 − alpha)`, divided by 255 and rounded as Pillow does.
+fn over_white(channel: u8, alpha: u8) -> u8 {
+    let (channel, alpha) = (u32::from(channel), u32::from(alpha));
+    let sum = channel * alpha + 255 * (255 - alpha) + 128;
+    (((sum >> 8) + sum) >> 8) as u8
+}

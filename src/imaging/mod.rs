@@ -1,0 +1,11 @@
+//! Pictures before and after the network: loading, Pillow's resize, normalisation, patches, colours.
+
+mod colormap;
+mod load;
+mod pixels;
+mod resize;
+
+pub use colormap::{spectral, spectral_lut, spectral_paints};
+pub use load::{decode_rgb, load_rgb, to_rgb};
+pub use pixels::{Normalization, from_unit_pixels, patchify};
+pub use resize::{ResizeRule, bicubic};

@@ -1,0 +1,19 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod cli;
+pub mod config;
+pub mod conformance;
+pub mod engine;
+pub mod error;
+pub mod flow;
+pub mod imaging;
+pub mod model;
+pub mod perception;
+pub mod pipeline;
+pub mod reasoning;
+#[cfg(feature = "ros")]
+pub mod ros;
+pub mod tensor;
+
+pub use error::{Error, Result};

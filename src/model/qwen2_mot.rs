@@ -1,0 +1,325 @@
+//! Qwen2 as a mixture of transformers: every weight twice, one attention over all tokens.
+//!
+//! Source: BAGEL `modeling/bagel/qwen2_navit.py`, `Qwen2MoTDecoderLayer` and `PackedAttentionMoT`.
+//! Queries and keys are normed and rotated in f32 here, which upstream does only for drawn pictures.
+
+use candle_core::{DType, Module, Result, Tensor};
+use candle_nn::{Linear, VarBuilder, linear, linear_no_bias};
+
+use super::config::LlmConfig;
+use super::kv_context::KvContext;
+use crate::tensor::RmsNorm;
+use crate::tensor::RotaryEmbedding;
+use crate::tensor::attention;
+use crate::tensor::rope::rotate;
+
+/// Which copy of the weights a token uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expert {
+    /// Text, picture markers and ViT tokens (plain names in the checkpoint).
+    Und,
+    /// Latent tokens, clean or noisy (`_moe_gen` in the checkpoint).
+    Gen,
+}
+
+/// Consecutive runs of tokens, each with its expert: how a block of tokens is split.
+pub type Route = [(Expert, usize)];
+
+/// Two copies of a part.
+#[derive(Clone, Debug)]
+struct PerExpert<T> {
+    und: T,
+    r#gen: T,
+}
+
+impl<T> PerExpert<T> {
+    /// Build both copies; `build` gets the suffix of the checkpoint's names.
+    fn new(build: impl Fn(&str) -> Result<T>) -> Result<Self> {
+        Ok(Self {
+            und: build("")?,
+            r#gen: build("_moe_gen")?,
+        })
+    }
+
+    /// Send each token of `xs` (n, c) through its expert; `apply` maps (m, c) to (m, c').
+    fn route(
+        &self,
+        xs: &Tensor,
+        route: &Route,
+        apply: impl Fn(&T, &Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        if route.iter().all(|(expert, _)| *expert == Expert::Und) {
+            return apply(&self.und, xs);
+        }
+        let und = self.through(Expert::Und, &self.und, xs, route, &apply)?;
+        let r#gen = self.through(Expert::Gen, &self.r#gen, xs, route, &apply)?;
+        let (mut und_start, mut gen_start) = (0, 0);
+        let mut parts = Vec::with_capacity(route.len());
+        for (expert, n) in route {
+            let (of_expert, start) = match expert {
+                Expert::Und => (&und, &mut und_start),
+                Expert::Gen => (&r#gen, &mut gen_start),
+            };
+            if let Some(of_expert) = of_expert {
+                parts.push(of_expert.narrow(0, *start, *n)?);
+            }
+            *start += n;
+        }
+        Tensor::cat(&parts, 0)
+    }
+
+    /// All tokens of one expert, one behind the other, through its part; none if it has no tokens.
+    fn through(
+        &self,
+        expert: Expert,
+        part: &T,
+        xs: &Tensor,
+        route: &Route,
+        apply: impl Fn(&T, &Tensor) -> Result<Tensor>,
+    ) -> Result<Option<Tensor>> {
+        let mut start = 0;
+        let mut runs = Vec::new();
+        for (of_run, n) in route {
+            if *of_run == expert {
+                runs.push(xs.narrow(0, start, *n)?);
+            }
+            start += n;
+        }
+        if runs.is_empty() {
+            return Ok(None);
+        }
+        apply(part, &Tensor::cat(&runs, 0)?).map(Some)
+    }
+}
+
+/// Everything before the attention: norm, projections, per-head norms.
+#[derive(Clone, Debug)]
+struct Projections {
+    input_layernorm: RmsNorm,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    q_norm: RmsNorm,
+    k_norm: RmsNorm,
+    head_dim: usize,
+}
+
+impl Projections {
+    fn new(config: &LlmConfig, suffix: &str, vb: &VarBuilder) -> Result<Self> {
+        let (c, d, eps) = (config.hidden_size, config.head_dim(), config.rms_norm_eps);
+        let (h, kv) = (config.num_attention_heads, config.num_key_value_heads);
+        let named = |name: &str| vb.pp(format!("self_attn.{name}{suffix}"));
+        Ok(Self {
+            input_layernorm: RmsNorm::new(c, eps, vb.pp(format!("input_layernorm{suffix}")))?,
+            q_proj: linear(c, h * d, named("q_proj"))?,
+            k_proj: linear(c, kv * d, named("k_proj"))?,
+            v_proj: linear(c, kv * d, named("v_proj"))?,
+            q_norm: RmsNorm::new(d, eps, named("q_norm"))?,
+            k_norm: RmsNorm::new(d, eps, named("k_norm"))?,
+            head_dim: d,
+        })
+    }
+
+    /// (n, c) → queries, keys and values beside each other (n, (h + 2 kv)·d), f32.
+    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        let xs = self.input_layernorm.forward(xs)?;
+        let q = self.normed(&self.q_proj, &self.q_norm, &xs)?;
+        let k = self.normed(&self.k_proj, &self.k_norm, &xs)?;
+        let v = self.v_proj.forward(&xs)?.to_dtype(DType::F32)?;
+        Tensor::cat(&[q, k, v], 1)
+    }
+
+    fn normed(&self, proj: &Linear, norm: &RmsNorm, xs: &Tensor) -> Result<Tensor> {
+        let heads = proj.forward(xs)?.to_dtype(DType::F32)?;
+        let (n, width) = heads.dims2()?;
+        let d = self.head_dim;
+        norm.forward(&heads.reshape((n, width / d, d))?)?
+            .reshape((n, width))
+    }
+}
+
+/// Norm and SwiGLU.
+#[derive(Clone, Debug)]
+struct FeedForward {
+    post_attention_layernorm: RmsNorm,
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+impl FeedForward {
+    fn new(config: &LlmConfig, suffix: &str, vb: &VarBuilder) -> Result<Self> {
+        let (c, i) = (config.hidden_size, config.intermediate_size);
+        let norm = vb.pp(format!("post_attention_layernorm{suffix}"));
+        let mlp = vb.pp(format!("mlp{suffix}"));
+        Ok(Self {
+            post_attention_layernorm: RmsNorm::new(c, config.rms_norm_eps, norm)?,
+            gate_proj: linear_no_bias(c, i, mlp.pp("gate_proj"))?,
+            up_proj: linear_no_bias(c, i, mlp.pp("up_proj"))?,
+            down_proj: linear_no_bias(i, c, mlp.pp("down_proj"))?,
+        })
+    }
+
+    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        let xs = self.post_attention_layernorm.forward(xs)?;
+        let gate = self.gate_proj.forward(&xs)?.silu()?;
+        self.down_proj
+            .forward(&(gate * self.up_proj.forward(&xs)?)?)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct DecoderLayer {
+    projections: PerExpert<Projections>,
+    o_proj: PerExpert<Linear>,
+    feed_forward: PerExpert<FeedForward>,
+    n_heads: usize,
+    n_kv_heads: usize,
+    head_dim: usize,
+}
+
+impl DecoderLayer {
+    fn new(config: &LlmConfig, vb: VarBuilder) -> Result<Self> {
+        let c = config.hidden_size;
+        let o_proj =
+            |suffix: &str| linear_no_bias(c, c, vb.pp(format!("self_attn.o_proj{suffix}")));
+        Ok(Self {
+            projections: PerExpert::new(|suffix| Projections::new(config, suffix, &vb))?,
+            o_proj: PerExpert::new(o_proj)?,
+            feed_forward: PerExpert::new(|suffix| FeedForward::new(config, suffix, &vb))?,
+            n_heads: config.num_attention_heads,
+            n_kv_heads: config.num_key_value_heads,
+            head_dim: config.head_dim(),
+        })
+    }
+
+    /// (n, c) → (n, c), and the layer's keys and values with the new tokens.
+    fn forward(
+        &self,
+        xs: &Tensor,
+        layer_idx: usize,
+        block: &Block,
+        angles: &(Tensor, Tensor),
+    ) -> Result<(Tensor, (Tensor, Tensor))> {
+        let (q, k, v) = self.qkv(xs, block.route, angles)?;
+        let (k, v) = block.context.joined(layer_idx, k, v)?;
+        let (n, c) = xs.dims2()?;
+        let seen = attention(&q, &k, &v, block.mask)? // (h, n, d)
+            .transpose(0, 1)?
+            .reshape((n, c))?;
+        let seen = self
+            .o_proj
+            .route(&seen, block.route, |o, xs| o.forward(xs))?;
+        let xs = (xs + seen)?;
+        let thought = self
+            .feed_forward
+            .route(&xs, block.route, FeedForward::forward)?;
+        Ok(((xs + thought)?, (k, v)))
+    }
+
+    /// Rotated queries (h, n, d), rotated keys and values (kv, n, d), in the dtype of `xs`.
+    fn qkv(
+        &self,
+        xs: &Tensor,
+        route: &Route,
+        (cos, sin): &(Tensor, Tensor),
+    ) -> Result<(Tensor, Tensor, Tensor)> {
+        let n = xs.dim(0)?;
+        let (h, kv, d) = (self.n_heads, self.n_kv_heads, self.head_dim);
+        let qkv = self
+            .projections
+            .route(xs, route, Projections::forward)?
+            .reshape((n, h + 2 * kv, d))?
+            .transpose(0, 1)?; // (h + 2 kv, n, d)
+        let q = rotate(&qkv.narrow(0, 0, h)?, cos, sin)?.to_dtype(xs.dtype())?;
+        let k = rotate(&qkv.narrow(0, h, kv)?, cos, sin)?.to_dtype(xs.dtype())?;
+        let v = qkv
+            .narrow(0, h + kv, kv)?
+            .contiguous()?
+            .to_dtype(xs.dtype())?;
+        Ok((q, k, v))
+    }
+}
+
+/// A block of tokens on its way through the layers.
+#[derive(Debug)]
+pub struct Block<'a> {
+    /// What it attends to besides itself.
+    pub context: &'a KvContext,
+    /// The expert of each token.
+    pub route: &'a Route,
+    /// The rope position of each token.
+    pub positions: &'a [u32],
+    /// (n, context + n), added to the scores; none: everything sees everything.
+    pub mask: Option<&'a Tensor>,
+}
+
+/// The decoder with its embedding and head.
+#[derive(Clone, Debug)]
+pub struct Qwen2Mot {
+    embed_tokens: Tensor,
+    layers: Vec<DecoderLayer>,
+    norm: PerExpert<RmsNorm>,
+    lm_head: Linear,
+    rotary: RotaryEmbedding,
+}
+
+impl Qwen2Mot {
+    /// Reads `model.*` and `lm_head`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or misshapen.
+    pub fn new(config: &LlmConfig, vb: VarBuilder) -> Result<Self> {
+        let (c, vocab) = (config.hidden_size, config.vocab_size);
+        let model = vb.pp("model");
+        let layers = (0..config.num_hidden_layers)
+            .map(|i| DecoderLayer::new(config, model.pp(format!("layers.{i}"))));
+        let norm =
+            |suffix: &str| RmsNorm::new(c, config.rms_norm_eps, model.pp(format!("norm{suffix}")));
+        Ok(Self {
+            embed_tokens: model.get((vocab, c), "embed_tokens.weight")?,
+            layers: layers.collect::<Result<_>>()?,
+            norm: PerExpert::new(norm)?,
+            lm_head: linear_no_bias(c, vocab, vb.pp("lm_head"))?,
+            rotary: RotaryEmbedding::new(config.rope_theta, config.head_dim(), vb.device())?,
+        })
+    }
+
+    /// The embeddings (n, c) of token ids.
+    ///
+    /// # Errors
+    /// If an id is outside the vocabulary.
+    pub fn embed(&self, ids: &[u32]) -> Result<Tensor> {
+        let ids = Tensor::new(ids, self.embed_tokens.device())?;
+        self.embed_tokens.index_select(&ids, 0)
+    }
+
+    /// (n, c) → normed hidden states (n, c), and each layer's keys and values with the new tokens.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn forward(
+        &self,
+        embeds: Tensor,
+        block: &Block,
+    ) -> Result<(Tensor, Vec<(Tensor, Tensor)>)> {
+        let angles = self.rotary.angles(block.positions)?;
+        let mut xs = embeds;
+        let mut cache = Vec::with_capacity(self.layers.len());
+        for (layer_idx, layer) in self.layers.iter().enumerate() {
+            let (next, kv) = layer.forward(&xs, layer_idx, block, &angles)?;
+            xs = next;
+            cache.push(kv);
+        }
+        let xs = self.norm.route(&xs, block.route, RmsNorm::forward)?;
+        Ok((xs, cache))
+    }
+
+    /// Hidden states (n, c) → logits (n, vocab), f32.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.lm_head.forward(hidden)?.to_dtype(DType::F32)
+    }
+}

@@ -1,0 +1,274 @@
+//! The unified model: reads text and pictures into contexts, scores the next token, and tells velocities.
+//!
+//! Source: BAGEL `modeling/bagel/bagel.py`, `forward_cache_update_{text,vit,vae}`, `_forward_flow`.
+//! A drawn or read picture is a block `<|vision_start|>` · tokens · `<|vision_end|>` that shares one rope position.
+
+use candle_core::{DType, Device, Module, Result, Tensor, bail};
+use candle_nn::{Linear, VarBuilder, linear};
+
+use super::config::ModelConfig;
+use super::inventory::PositionSides;
+use super::kv_context::KvContext;
+use super::parts::Connector;
+use super::parts::TimeEmbedder;
+use super::parts::sincos_table;
+use super::qwen2_mot::Block;
+use super::qwen2_mot::Expert;
+use super::qwen2_mot::Qwen2Mot;
+use super::qwen2_mot::Route;
+use super::siglip_navit::SiglipNavit;
+use super::tokenizer::ControlTokens;
+use crate::tensor::causal_mask;
+
+/// Rows and columns of a picture's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// From top to bottom.
+    pub rows: usize,
+    /// From left to right.
+    pub columns: usize,
+}
+
+impl Grid {
+    /// How many tokens.
+    pub fn n_tokens(self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// `row · side + column` for each token, row by row.
+    ///
+    /// # Errors
+    /// If the grid is larger than the table's side.
+    pub fn position_ids(self, side: usize, device: &Device) -> Result<Tensor> {
+        let Self { rows, columns } = self;
+        if rows > side || columns > side {
+            bail!("picture: expected at most {side}x{side} tokens, got {columns}x{rows}");
+        }
+        let ids: Vec<u32> = (0..rows * columns)
+            .map(|i| (i / columns * side + i % columns) as u32)
+            .collect();
+        Tensor::new(ids, device)
+    }
+}
+
+/// A fixed position table, its side asked from the checkpoint's rows.
+#[derive(Clone, Debug)]
+struct PositionTable {
+    table: Tensor,
+    side: usize,
+}
+
+impl PositionTable {
+    /// Reads `pos_embed` (side², c); computed where the checkpoint leaves it out, as training does.
+    fn new(side: usize, c: usize, vb: VarBuilder) -> Result<Self> {
+        let table = if vb.contains_tensor("pos_embed") {
+            vb.get((side * side, c), "pos_embed")?
+        } else {
+            sincos_table(side, c, vb.device())?.to_dtype(vb.dtype())?
+        };
+        Ok(Self { table, side })
+    }
+
+    fn of(&self, grid: Grid) -> Result<Tensor> {
+        let ids = grid.position_ids(self.side, self.table.device())?;
+        self.table.index_select(&ids, 0)
+    }
+}
+
+/// The network without the autoencoder.
+#[derive(Clone, Debug)]
+pub struct UnifiedModel {
+    language_model: Qwen2Mot,
+    vit_model: SiglipNavit,
+    connector: Connector,
+    vit_pos_embed: PositionTable,
+    vae2llm: Linear,
+    llm2vae: Linear,
+    time_embedder: TimeEmbedder,
+    latent_pos_embed: PositionTable,
+    control: ControlTokens,
+    dtype: DType,
+    device: Device,
+}
+
+impl UnifiedModel {
+    /// Reads all tensors of a released weights file.
+    ///
+    /// # Errors
+    /// If a tensor is missing or misshapen.
+    pub fn new(
+        config: &ModelConfig,
+        sides: PositionSides,
+        control: ControlTokens,
+        vb: VarBuilder,
+    ) -> Result<Self> {
+        let c = config.llm.hidden_size;
+        let latent = config.patch_latent_dim();
+        let n_vit = sides.vit * sides.vit;
+        Ok(Self {
+            language_model: Qwen2Mot::new(&config.llm, vb.pp("language_model"))?,
+            vit_model: SiglipNavit::new(&config.vit, n_vit, vb.pp("vit_model"))?,
+            connector: Connector::new(config.vit.hidden_size, c, vb.pp("connector"))?,
+            vit_pos_embed: PositionTable::new(sides.vit, c, vb.pp("vit_pos_embed"))?,
+            vae2llm: linear(latent, c, vb.pp("vae2llm"))?,
+            llm2vae: linear(c, latent, vb.pp("llm2vae"))?,
+            time_embedder: TimeEmbedder::new(c, vb.pp("time_embedder"))?,
+            latent_pos_embed: PositionTable::new(sides.latent, c, vb.pp("latent_pos_embed"))?,
+            control,
+            dtype: vb.dtype(),
+            device: vb.device().clone(),
+        })
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The weights' number format.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The ids by which [`Self::vit_features`] finds a patch's place (n).
+    ///
+    /// # Errors
+    /// If the grid is too large.
+    pub fn vit_position_ids(&self, grid: Grid) -> Result<Tensor> {
+        grid.position_ids(self.vit_pos_embed.side, &self.device)
+    }
+
+    /// ViT patches (n, p·p·3) → the encoder's features (n, vit hidden).
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn vit_features(&self, patches: &Tensor, grid: Grid) -> Result<Tensor> {
+        self.vit_model
+            .forward(patches, &self.vit_position_ids(grid)?)
+    }
+
+    /// The encoder's features → token embeddings (n, c).
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn embed_vit(&self, features: &Tensor, grid: Grid) -> Result<Tensor> {
+        self.connector.forward(features)? + self.vit_pos_embed.of(grid)?
+    }
+
+    /// Latent tokens (n, p·p·z) at flow time `t` (0: a clean picture) → token embeddings (n, c).
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn embed_latent(&self, latent: &Tensor, t: f32, grid: Grid) -> Result<Tensor> {
+        let embeds = self.vae2llm.forward(&latent.to_dtype(self.dtype)?)?;
+        let time = self
+            .time_embedder
+            .forward(&Tensor::new(&[t], &self.device)?)?;
+        embeds
+            .broadcast_add(&time)?
+            .broadcast_add(&self.latent_pos_embed.of(grid)?)
+    }
+
+    /// Read token ids, causally; returns the hidden states (n, c) of them.
+    ///
+    /// # Errors
+    /// If an id is outside the vocabulary.
+    pub fn read_ids(&self, context: &mut KvContext, ids: &[u32]) -> Result<Tensor> {
+        let n = ids.len();
+        let start = context.next_position();
+        let positions: Vec<u32> = (start..start + n as u32).collect();
+        let mask = causal_mask(n, context.len() + n, &self.device)?;
+        let block = Block {
+            context,
+            route: &[(Expert::Und, n)],
+            positions: &positions,
+            mask: mask.as_ref(),
+        };
+        let (hidden, layers) = self
+            .language_model
+            .forward(self.language_model.embed(ids)?, &block)?;
+        *context = KvContext::extended(layers, context.len() + n, start + n as u32);
+        Ok(hidden)
+    }
+
+    /// Read a text's ids between `<|im_start|>` and `<|im_end|>`.
+    ///
+    /// # Errors
+    /// If an id is outside the vocabulary.
+    pub fn read_text(&self, context: &mut KvContext, ids: &[u32]) -> Result<()> {
+        let mut framed = Vec::with_capacity(ids.len() + 2);
+        framed.push(self.control.im_start);
+        framed.extend_from_slice(ids);
+        framed.push(self.control.im_end);
+        self.read_ids(context, &framed).map(|_| ())
+    }
+
+    /// Read a picture's tokens (n, c) of one expert, between its markers.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn read_picture(
+        &self,
+        context: &mut KvContext,
+        tokens: Tensor,
+        expert: Expert,
+    ) -> Result<()> {
+        let (_, layers) = self.forward_picture(context, tokens, expert)?;
+        let n = layers.first().map_or(Ok(0), |(k, _)| k.dim(1))?;
+        *context = KvContext::extended(layers, n, context.next_position() + 1);
+        Ok(())
+    }
+
+    /// The velocity (n, p·p·z) of noisy latent tokens `x_t` (n, p·p·z) at flow time `t`, in this context.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn velocity(
+        &self,
+        context: &KvContext,
+        x_t: &Tensor,
+        t: f32,
+        grid: Grid,
+    ) -> Result<Tensor> {
+        let tokens = self.embed_latent(x_t, t, grid)?;
+        let (hidden, _) = self.forward_picture(context, tokens, Expert::Gen)?;
+        self.llm2vae.forward(&hidden.narrow(0, 1, grid.n_tokens())?)
+    }
+
+    /// Logits (vocab), f32, of the token that follows the last of `hidden` (n, c).
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn next_logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        let last = hidden.narrow(0, hidden.dim(0)? - 1, 1)?;
+        self.language_model.logits(&last)?.squeeze(0)
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn forward_picture(
+        &self,
+        context: &KvContext,
+        tokens: Tensor,
+        expert: Expert,
+    ) -> Result<(Tensor, Vec<(Tensor, Tensor)>)> {
+        let n = tokens.dim(0)?;
+        let markers = [self.control.vision_start, self.control.vision_end];
+        let markers = self.language_model.embed(&markers)?;
+        let embeds = Tensor::cat(
+            &[
+                &markers.narrow(0, 0, 1)?,
+                &tokens,
+                &markers.narrow(0, 1, 1)?,
+            ],
+            0,
+        )?;
+        let route: &Route = &[(Expert::Und, 1), (expert, n), (Expert::Und, 1)];
+        let block = Block {
+            context,
+            route,
+            positions: &vec![context.next_position(); n + 2],
+            mask: None,
+        };
+        self.language_model.forward(embeds, &block)
+    }
+}

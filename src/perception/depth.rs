@@ -1,0 +1,61 @@
+//! Relative depth maps. They have no metres: an unknown scale and shift lies between them and the world.
+
+use image::{ImageBuffer, Luma, RgbImage, imageops};
+
+use super::map::draw_map_of;
+use crate::engine::Control;
+use crate::engine::Engine;
+use crate::engine::FlowParams;
+use crate::engine::MapKind;
+use crate::engine::Noise;
+use crate::error::Result;
+use crate::imaging::spectral;
+
+/// Relative depth at the source picture's size.
+#[derive(Clone, Debug)]
+pub struct DepthMap {
+    /// Pixels of a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Row-major, 0 near to 1 far; NaN where there is none.
+    pub values: Vec<f32>,
+    /// The values in Spectral colours: near red, far violet.
+    pub color: RgbImage,
+}
+
+/// Draw the depth map of `picture`; `instruction` is the prompt that asks for it.
+///
+/// # Errors
+/// [`crate::Error::Canceled`] within one flow step of a stop.
+pub fn estimate_depth(
+    engine: &Engine,
+    instruction: &str,
+    picture: &RgbImage,
+    flow: &FlowParams,
+    seed: u64,
+    control: &mut Control,
+) -> Result<DepthMap> {
+    let mut noise = Noise::seeded(seed);
+    let map = draw_map_of(
+        engine,
+        MapKind::Depth,
+        instruction,
+        picture,
+        flow,
+        &mut noise,
+        control,
+    )?;
+    let (map_width, map_height) = map.picture.dimensions();
+    let (width, height) = picture.dimensions();
+    let drawn: ImageBuffer<Luma<f32>, Vec<f32>> =
+        ImageBuffer::from_raw(map_width, map_height, map.depth.unwrap_or_default())
+            .unwrap_or_default();
+    let values = imageops::resize(&drawn, width, height, imageops::FilterType::Triangle).into_raw();
+    Ok(DepthMap {
+        width,
+        height,
+        color: spectral(&values, width, height),
+        values,
+    })
+}

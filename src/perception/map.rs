@@ -1,0 +1,98 @@
+//! One drawn map, as the model looks at it and as robots read it.
+
+use candle_core::Tensor;
+use image::RgbImage;
+
+use crate::engine::Control;
+use crate::engine::Engine;
+use crate::engine::FlowParams;
+use crate::engine::GuidanceContexts;
+use crate::engine::MapKind;
+use crate::engine::Noise;
+use crate::engine::Progress;
+use crate::engine::Stage;
+use crate::engine::Views;
+use crate::error::Result;
+use crate::imaging::from_unit_pixels;
+use crate::imaging::spectral;
+
+/// A map at the model's size.
+#[derive(Clone, Debug)]
+pub struct DrawnMap {
+    /// What the model looks at: Spectral colours of depth, or the segmentation's own colours.
+    pub picture: RgbImage,
+    /// For depth, the values in [0, 1], 0 near, row-major.
+    pub depth: Option<Vec<f32>>,
+    /// The latent tokens (n, p·p·z) that it was decoded from.
+    pub latent: Tensor,
+}
+
+/// Draw a map of `size` (width, height) in contexts that already hold its instruction; `turn` is for the news.
+///
+/// # Errors
+/// [`crate::Error::Canceled`] within one flow step of a stop.
+pub fn draw_map(
+    engine: &Engine,
+    kind: MapKind,
+    contexts: &GuidanceContexts,
+    size: (u32, u32),
+    flow: &FlowParams,
+    noise: &mut Noise,
+    control: &mut Control,
+) -> Result<DrawnMap> {
+    let latent = engine.draw_latent(contexts, size, flow, noise, control)?;
+    let pixels = engine.decode_latent(&latent, size)?;
+    let (picture, depth) = match kind {
+        MapKind::Depth => {
+            let depth: Vec<f32> = pixels.mean(0)?.flatten_all()?.to_vec1()?;
+            (spectral(&depth, size.0, size.1), Some(depth))
+        }
+        MapKind::Segmentation => (from_unit_pixels(&pixels)?, None),
+    };
+    Ok(DrawnMap {
+        picture,
+        depth,
+        latent,
+    })
+}
+
+/// Draw a map of a picture that nothing else was said about.
+///
+/// # Errors
+/// [`crate::Error::Canceled`] within one flow step of a stop.
+pub fn draw_map_of(
+    engine: &Engine,
+    kind: MapKind,
+    instruction: &str,
+    picture: &RgbImage,
+    flow: &FlowParams,
+    noise: &mut Noise,
+    control: &mut Control,
+) -> Result<DrawnMap> {
+    control.check()?;
+    control.tell(Progress::Stage(Stage::Prefill, 0));
+    let picture = engine.vae_rule().apply(picture);
+    let mut contexts = GuidanceContexts::default();
+    engine.add_picture(&mut contexts.full, &picture, Views::VaeAndVit, noise)?;
+    contexts.without_text = contexts.full.clone();
+    engine.add_text(&mut contexts.full, instruction)?;
+    engine.add_text(&mut contexts.without_image, instruction)?;
+    control.tell(Progress::Stage(stage_of(kind), 0));
+    draw_map(
+        engine,
+        kind,
+        &contexts,
+        picture.dimensions(),
+        flow,
+        noise,
+        control,
+    )
+}
+
+/// The stage in which a map is drawn.
+pub fn stage_of(kind: MapKind) -> Stage {
+    match kind {
+        MapKind::Depth => Stage::Depth,
+        MapKind::Segmentation => Stage::Segmentation,
+    }
+}

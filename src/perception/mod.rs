@@ -1,0 +1,9 @@
+//! What the model draws, as robots use it: relative depth, and regions of flat colour.
+
+mod depth;
+mod map;
+mod segmentation;
+
+pub use depth::{DepthMap, estimate_depth};
+pub use map::{DrawnMap, draw_map, draw_map_of, stage_of};
+pub use segmentation::{BoundingBox, Region, Segmentation, UNLABELED, segment};

@@ -1,0 +1,11 @@
+//! The model at work: one thread owns it, takes one request at a time and tells its news on channels.
+
+mod frame;
+mod perceiver;
+mod worker;
+
+pub use frame::{Frame, FrameHeader, LatestFrame};
+pub use perceiver::{ModelInfo, Outcome, Perceive, Perceiver, Work};
+pub use worker::{Event, FrameSource, Priority, Request, State, Worker, WorkerStatus};
+
+pub use crate::reasoning::Settings;

@@ -1,0 +1,159 @@
+//! One request from a frame to its outcome, on the thread that owns the model.
+
+use std::path::Path;
+
+use image::RgbImage;
+
+use crate::engine::Cancel;
+use crate::engine::Control;
+use crate::engine::Engine;
+use crate::engine::MapKind;
+use crate::engine::ModelOptions;
+use crate::error::Result;
+use crate::perception::DepthMap;
+use crate::perception::Segmentation;
+use crate::perception::estimate_depth;
+use crate::perception::segment;
+use crate::reasoning::Prompts;
+use crate::reasoning::Question;
+use crate::reasoning::Settings;
+use crate::reasoning::Transcript;
+use crate::reasoning::answer;
+
+/// What is asked of the model.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// Answer a question about the frame.
+    Answer(Question),
+    /// Draw the relative depth map (seed: the settings' one if none).
+    Depth {
+        /// Overrides the settings' seed.
+        seed: Option<u64>,
+    },
+    /// Draw the segmentation (seed: the settings' one if none).
+    Segment {
+        /// Overrides the settings' seed.
+        seed: Option<u64>,
+    },
+}
+
+/// What comes of it.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Of [`Work::Answer`].
+    Answer(Transcript),
+    /// Of [`Work::Depth`]; the source picture's size.
+    Depth(DepthMap),
+    /// Of [`Work::Segment`]; the source picture's size.
+    Segmentation(Segmentation),
+}
+
+/// What is loaded, for status displays.
+#[derive(Clone, Debug, Default)]
+pub struct ModelInfo {
+    /// The model directory.
+    pub dir: String,
+    /// `cpu` or `cuda:0`.
+    pub device: String,
+    /// `f32`, `bf16` or `f16`.
+    pub dtype: String,
+    /// Bytes of all weights as loaded.
+    pub memory_bytes: u64,
+}
+
+/// Who carries out requests: the model, or a stand-in in tests of the worker.
+pub trait Perceive {
+    /// Carry out `work` on `image`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Canceled`] when `control` was stopped before there was anything to return.
+    fn perceive(
+        &mut self,
+        image: &RgbImage,
+        work: &Work,
+        settings: &Settings,
+        control: &mut Control,
+    ) -> Result<Outcome>;
+
+    /// What is loaded.
+    fn info(&self) -> ModelInfo;
+}
+
+/// The model with its prompts.
+#[derive(Debug)]
+pub struct Perceiver {
+    /// The loaded model.
+    pub engine: Engine,
+    /// The texts that steer it.
+    pub prompts: Prompts,
+}
+
+impl Perceiver {
+    /// Load a model and its prompts (from `prompts_file`, the model directory, or the built-in ones).
+    ///
+    /// # Errors
+    /// See [`Engine::load`] and [`Prompts::load`].
+    pub fn load(options: &ModelOptions, prompts_file: Option<&Path>) -> Result<Self> {
+        Ok(Self {
+            prompts: Prompts::load(prompts_file, &options.dir)?,
+            engine: Engine::load(options)?,
+        })
+    }
+
+    /// Draw one map with two time points and write one token, so that the first request finds everything in place.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn warm_up(&mut self, settings: &Settings) -> Result<()> {
+        let mut settings = settings.clone();
+        settings.flow.time_points = 2;
+        settings.sampling.max_new_tokens = 1;
+        settings.max_turns = 1;
+        let picture = RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8 * 4, y as u8 * 5, 128]));
+        for work in [
+            Work::Depth { seed: None },
+            Work::Answer(Question::new("What is near?")),
+        ] {
+            let mut control = Control::new(Cancel::default(), |_| {});
+            self.perceive(&picture, &work, &settings, &mut control)?;
+        }
+        Ok(())
+    }
+}
+
+impl Perceive for Perceiver {
+    fn perceive(
+        &mut self,
+        image: &RgbImage,
+        work: &Work,
+        settings: &Settings,
+        control: &mut Control,
+    ) -> Result<Outcome> {
+        let Self { engine, prompts } = &*self;
+        let flow = &settings.flow;
+        match work {
+            Work::Answer(question) => {
+                answer(engine, prompts, image, question, settings, control).map(Outcome::Answer)
+            }
+            Work::Depth { seed } => {
+                let seed = seed.unwrap_or(settings.seed);
+                let instruction = prompts.instruction(MapKind::Depth);
+                estimate_depth(engine, instruction, image, flow, seed, control).map(Outcome::Depth)
+            }
+            Work::Segment { seed } => {
+                let seed = seed.unwrap_or(settings.seed);
+                let instruction = prompts.instruction(MapKind::Segmentation);
+                segment(engine, instruction, image, flow, seed, control).map(Outcome::Segmentation)
+            }
+        }
+    }
+
+    fn info(&self) -> ModelInfo {
+        ModelInfo {
+            dir: self.engine.dir().display().to_string(),
+            device: self.engine.device_name(),
+            dtype: self.engine.dtype_name(),
+            memory_bytes: self.engine.memory_bytes(),
+        }
+    }
+}

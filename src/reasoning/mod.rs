@@ -1,0 +1,15 @@
+//! Questions: the four ways to answer one, the tags of the model's turns, and what came out.
+
+mod answer;
+mod prompts;
+mod settings;
+mod studio;
+mod transcript;
+mod turn;
+
+pub use answer::{Question, Speaker, answer, answer_with};
+pub use prompts::Prompts;
+pub use settings::Settings;
+pub use studio::Studio;
+pub use transcript::{Mode, Status, Timings, Transcript};
+pub use turn::{Step, parse_turn, short_answer};

@@ -1,0 +1,69 @@
+//! What came out of a question: an outcome with a status, never an error.
+
+use std::time::Duration;
+
+use crate::engine::Evidence;
+
+/// How a question is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// COOPER's loop: the model decides in turns whether to draw a map, and looks at it.
+    #[default]
+    Interleaved,
+    /// Think in text, then answer (BAGEL-RE).
+    Text,
+    /// Draw both maps first, then answer from them (BAGEL-PE).
+    Perception,
+    /// Answer at once.
+    Direct,
+}
+
+/// How the question ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// There is an answer.
+    Answered,
+    /// All turns passed without an answer.
+    NoAnswer,
+    /// The last turn reached its token limit before it answered.
+    Truncated,
+    /// Somebody asked for a stop.
+    Canceled,
+}
+
+/// Seconds are spent here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings {
+    /// Reading the system prompt, the picture, the question and the maps.
+    pub prefill: Duration,
+    /// Writing text.
+    pub text: Duration,
+    /// Drawing maps.
+    pub maps: Duration,
+    /// All of it.
+    pub total: Duration,
+}
+
+/// Everything that a question brought.
+#[derive(Clone, Debug)]
+pub struct Transcript {
+    /// How it ended.
+    pub status: Status,
+    /// The boxed text, else the answer tag's text, else empty.
+    pub answer: String,
+    /// The text of every turn, in order.
+    pub turns: Vec<String>,
+    /// The maps that the model drew and looked at, in order.
+    pub evidence: Vec<Evidence>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+impl Transcript {
+    /// The last turn's text, or nothing.
+    pub fn text(&self) -> &str {
+        self.turns.last().map_or("", String::as_str)
+    }
+}

@@ -1,0 +1,34 @@
+//! The node's clock: the system's, or /clock with `use_sim_time`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use r2r::builtin_interfaces::msg::Time;
+use r2r::std_msgs::msg::Header;
+
+/// The node's clock; clones share it.
+#[derive(Clone)]
+pub struct Clock(Arc<Mutex<r2r::Clock>>);
+
+impl Clock {
+    /// The clock of `node`.
+    pub fn of(node: &r2r::Node) -> Self {
+        Self(node.get_ros_clock())
+    }
+
+    /// The time; zero if the clock has none.
+    pub fn now(&self) -> Time {
+        let mut clock = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        clock
+            .get_now()
+            .map(|now| r2r::Clock::to_builtin_time(&now))
+            .unwrap_or_default()
+    }
+
+    /// A header of this moment, without a frame.
+    pub fn header(&self) -> Header {
+        Header {
+            stamp: self.now(),
+            frame_id: String::new(),
+        }
+    }
+}

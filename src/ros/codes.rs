@@ -1,0 +1,128 @@
+//! The one place where errors and outcomes become the numbers of the interfaces.
+
+use r2r::cooper_perception::action::Reason;
+use r2r::cooper_perception::msg::Answer;
+use r2r::cooper_perception::msg::Evidence as EvidenceMsg;
+use r2r::cooper_perception::srv::Ask;
+
+use crate::engine::MapKind;
+use crate::engine::Stage;
+use crate::error::{Error, Result};
+use crate::reasoning::Mode;
+use crate::reasoning::Status;
+
+/// The error code of success.
+pub const NONE: u16 = Ask::Response::NONE as u16;
+/// The error code of a spent time budget.
+pub const DEADLINE: u16 = Ask::Response::DEADLINE as u16;
+/// The error code of an internal error.
+pub const FAILED: u16 = Ask::Response::FAILED as u16;
+/// The error code of a canceled request.
+pub const CANCELED: u16 = Ask::Response::CANCELED as u16;
+/// The status of a question whose time budget was spent.
+pub const STATUS_DEADLINE: u8 = Answer::DEADLINE as u8;
+/// The status of a question that failed.
+pub const STATUS_FAILED: u8 = Answer::FAILED as u8;
+/// The status of a canceled question.
+pub const STATUS_CANCELED: u8 = Answer::CANCELED as u8;
+
+/// The `error_code` of an error; its message is the error's own words.
+pub fn error_code(error: &Error) -> u16 {
+    match error {
+        Error::InvalidInput { .. } => Ask::Response::INVALID_INPUT as u16,
+        Error::UnknownCamera { .. } => Ask::Response::UNKNOWN_CAMERA as u16,
+        Error::NoImage { .. } => Ask::Response::NO_IMAGE as u16,
+        Error::Busy { .. } => Ask::Response::BUSY as u16,
+        Error::NotReady(_) => Ask::Response::NOT_READY as u16,
+        Error::Canceled => Ask::Response::CANCELED as u16,
+        Error::Config { .. }
+        | Error::Weights { .. }
+        | Error::Model(_)
+        | Error::Io { .. }
+        | Error::Internal(_) => Ask::Response::FAILED as u16,
+    }
+}
+
+/// Read the `mode` of a request; 0, the value of a request that does not set it, leaves it to `reasoning.mode`.
+///
+/// # Errors
+/// [`Error::InvalidInput`] for a number that is no mode.
+pub fn mode_of_request(mode: u8) -> Result<Option<Mode>> {
+    match mode {
+        0 => Ok(None),
+        1 => Ok(Some(Mode::Text)),
+        2 => Ok(Some(Mode::Perception)),
+        3 => Ok(Some(Mode::Direct)),
+        _ => Err(Error::invalid(
+            "mode",
+            format!("expected 0 to 3, got {mode}"),
+        )),
+    }
+}
+
+/// The number of a mode.
+pub fn mode_number(mode: Mode) -> u8 {
+    match mode {
+        Mode::Interleaved => Answer::INTERLEAVED as u8,
+        Mode::Text => Answer::TEXT as u8,
+        Mode::Perception => Answer::PERCEPTION as u8,
+        Mode::Direct => Answer::DIRECT as u8,
+    }
+}
+
+/// The number of a status.
+pub fn status_number(status: Status) -> u8 {
+    match status {
+        Status::Answered => Answer::ANSWERED as u8,
+        Status::NoAnswer => Answer::NO_ANSWER as u8,
+        Status::Truncated => Answer::TRUNCATED as u8,
+        Status::Canceled => Answer::CANCELED as u8,
+    }
+}
+
+/// A remark on a status other than a plain answer.
+pub fn remark(status: Status) -> &'static str {
+    match status {
+        Status::Answered => "",
+        Status::NoAnswer => "no answer: all turns passed without one",
+        Status::Truncated => "no answer: the last turn reached its limit of tokens first",
+        Status::Canceled => "canceled",
+    }
+}
+
+/// The number of a stage.
+pub fn stage_number(stage: Stage) -> u8 {
+    match stage {
+        Stage::Prefill => Reason::Feedback::PREFILL as u8,
+        Stage::Thinking => Reason::Feedback::THINKING as u8,
+        Stage::Depth => Reason::Feedback::DEPTH as u8,
+        Stage::Segmentation => Reason::Feedback::SEGMENTATION as u8,
+        Stage::Answering => Reason::Feedback::ANSWERING as u8,
+    }
+}
+
+/// The number of a kind of map.
+pub fn kind_number(kind: MapKind) -> u8 {
+    match kind {
+        MapKind::Depth => EvidenceMsg::DEPTH as u8,
+        MapKind::Segmentation => EvidenceMsg::SEGMENTATION as u8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_and_the_action_share_their_numbers() {
+        assert_eq!(DEADLINE, Reason::Result::ERROR_DEADLINE as u16);
+        assert_eq!(CANCELED, Reason::Result::ERROR_CANCELED as u16);
+        assert_eq!(STATUS_DEADLINE, Reason::Result::DEADLINE as u8);
+        assert_eq!(STATUS_FAILED, Reason::Result::FAILED as u8);
+        assert_eq!(
+            error_code(&Error::Busy { limit: 1 }),
+            Reason::Result::BUSY as u16
+        );
+        assert_eq!(mode_number(Mode::Direct), Reason::Goal::DIRECT as u8);
+    }
+}

@@ -1,0 +1,136 @@
+//! Maps that go out: with the header and the size of the picture that they were made from.
+
+use image::Rgb;
+use image::RgbImage;
+use r2r::builtin_interfaces::msg::Time;
+use r2r::cooper_perception::msg::Region as RegionMsg;
+use r2r::sensor_msgs::msg::Image;
+use r2r::sensor_msgs::msg::RegionOfInterest;
+use r2r::std_msgs::msg::ColorRGBA;
+use r2r::std_msgs::msg::Header;
+
+use crate::perception::DepthMap;
+use crate::perception::Segmentation;
+use crate::perception::UNLABELED;
+use crate::pipeline::FrameHeader;
+
+/// The crate's header as a message's.
+pub fn std_header(header: &FrameHeader) -> Header {
+    Header {
+        stamp: Time {
+            sec: header.stamp_secs,
+            nanosec: header.stamp_nanos,
+        },
+        frame_id: header.frame_id.clone(),
+    }
+}
+
+/// A picture as rgb8.
+pub fn rgb_image(picture: &RgbImage, header: &FrameHeader) -> Image {
+    plain(
+        header,
+        picture.dimensions(),
+        "rgb8",
+        picture.as_raw().clone(),
+    )
+}
+
+/// Relative depth as 32FC1.
+pub fn depth_image(depth: &DepthMap, header: &FrameHeader) -> Image {
+    let data = depth
+        .values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    plain(header, (depth.width, depth.height), "32FC1", data)
+}
+
+/// Region ids as mono8 (255: no region), or as mono16 (65535: no region) when there are more than 255 regions.
+pub fn labels_image(segmentation: &Segmentation, header: &FrameHeader) -> Image {
+    let labels = &segmentation.labels;
+    let fits_a_byte = segmentation
+        .regions
+        .iter()
+        .all(|region| region.id < u16::from(u8::MAX));
+    let (encoding, data) = if fits_a_byte {
+        let byte = |label: &u16| u8::try_from(*label).unwrap_or(u8::MAX);
+        ("mono8", labels.iter().map(byte).collect())
+    } else {
+        (
+            "mono16",
+            labels
+                .iter()
+                .flat_map(|label| label.to_le_bytes())
+                .collect(),
+        )
+    };
+    plain(header, segmentation.color.dimensions(), encoding, data)
+}
+
+/// The picture with its regions laid over it, half and half; what belongs to no region stays as it is.
+pub fn blend_regions(picture: &RgbImage, segmentation: &Segmentation) -> RgbImage {
+    let mut blended = picture.clone();
+    let regions = segmentation.color.pixels().zip(&segmentation.labels);
+    for (pixel, (color, label)) in blended.pixels_mut().zip(regions) {
+        if *label != UNLABELED {
+            let (Rgb(below), Rgb(above)) = (*pixel, *color);
+            *pixel = Rgb([0, 1, 2].map(|i: usize| mean(below.get(i), above.get(i))));
+        }
+    }
+    blended
+}
+
+fn mean(below: Option<&u8>, above: Option<&u8>) -> u8 {
+    below
+        .copied()
+        .unwrap_or(0)
+        .midpoint(above.copied().unwrap_or(0))
+}
+
+/// What is known of each region, in order of id.
+pub fn regions(segmentation: &Segmentation) -> Vec<RegionMsg> {
+    let channel = |value: u8| f32::from(value) / 255.0;
+    let regions = segmentation.regions.iter().map(|region| {
+        let [r, g, b] = region.color.map(channel);
+        RegionMsg {
+            id: region.id,
+            color: ColorRGBA { r, g, b, a: 1.0 },
+            pixel_count: region.n_pixels,
+            bounding_box: RegionOfInterest {
+                x_offset: region.bounding_box.x,
+                y_offset: region.bounding_box.y,
+                width: region.bounding_box.width,
+                height: region.bounding_box.height,
+                do_rectify: false,
+            },
+            centroid_x: f64::from(region.centroid.x),
+            centroid_y: f64::from(region.centroid.y),
+        }
+    });
+    let mut regions: Vec<_> = regions.collect();
+    regions.sort_by_key(|region| region.id);
+    regions
+}
+
+fn plain(
+    header: &FrameHeader,
+    (width, height): (u32, u32),
+    encoding: &str,
+    data: Vec<u8>,
+) -> Image {
+    let step = u32::try_from(data.len()).unwrap_or(u32::MAX) / height.max(1);
+    Image {
+        header: std_header(header),
+        height,
+        width,
+        encoding: encoding.into(),
+        is_bigendian: 0,
+        step,
+        data,
+    }
+}
+
+/// A text that a message can carry: r2r panics on a NUL, which a model may well write.
+pub fn message_text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

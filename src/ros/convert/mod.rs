@@ -1,0 +1,9 @@
+//! Between ROS messages and the crate's own types; nothing else in the crate knows a message's layout.
+
+mod image;
+mod maps;
+
+pub use image::{check_image, header_of, rgb_from_compressed, rgb_from_image};
+pub use maps::{
+    blend_regions, depth_image, labels_image, message_text, regions, rgb_image, std_header,
+};

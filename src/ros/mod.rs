@@ -1,0 +1,29 @@
+//! The ROS 2 node: topics, services, the action and parameters around the model's thread.
+//!
+//! Three kinds of threads that never wait for each other: one spins ([`spin`]), tokio's run a small task per topic and
+//! request, one owns the model ([`crate::pipeline::Worker`]).
+//! Start at [`node`].
+
+mod actions;
+mod cameras;
+mod clock;
+mod codes;
+mod continuous;
+mod convert;
+mod diagnostics;
+mod feedback;
+mod node;
+mod params;
+mod remap;
+mod requests;
+mod results;
+mod rosout;
+mod services;
+mod silence;
+mod spin;
+mod status;
+mod subscriptions;
+mod topics;
+
+pub use node::run;
+pub use rosout::{RosoutEvents, RosoutLayer, rosout};

@@ -1,0 +1,218 @@
+//! The node from start to stop: endpoints, tasks, the spinning thread, the model's thread.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::Stream;
+use futures::StreamExt;
+use r2r::Node;
+use r2r::cooper_perception::msg::Answer;
+use r2r::diagnostic_msgs::msg::DiagnosticArray;
+use r2r::rcl_interfaces::msg::Log;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+use super::actions;
+use super::cameras::Camera;
+use super::clock::Clock;
+use super::continuous::Maps;
+use super::diagnostics;
+use super::params::{self, Parameters};
+use super::remap::Names;
+use super::requests::Core;
+use super::rosout::RosoutEvents;
+use super::services;
+use super::spin::Spin;
+use super::subscriptions;
+use super::topics;
+use crate::config;
+use crate::config::NodeConfig;
+use crate::config::interfaces;
+use crate::error::{Error, Result};
+use crate::pipeline::Perceiver;
+use crate::pipeline::State;
+use crate::pipeline::Worker;
+
+/// The node's name, unless a remapping rule gives another.
+const NAME: &str = "cooper";
+/// How often the loading of the model is looked at.
+const LOOK_AT_LOADING: Duration = Duration::from_millis(50);
+/// Time for the last replies and log messages to leave before the node goes.
+const LAST_WORDS: Duration = Duration::from_millis(150);
+/// The longest wait for the model to stop: one token or one flow step, unless it is still loading.
+const LAST_STEP: Duration = Duration::from_secs(10);
+
+/// Run the node until SIGINT or SIGTERM.
+///
+/// # Errors
+/// What keeps it from starting: bad parameters, a model that cannot be loaded, names that ROS refuses.
+pub async fn run(log: RosoutEvents) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let mut node = create_node()?;
+    let parameters = Parameters::at_start(&node)?;
+    let config = read_config(&parameters)?;
+    let mut tasks = JoinSet::new();
+    let worker = start_model(&config, &parameters)?;
+    let core = open(&mut node, &config, worker, parameters, log, &mut tasks)?;
+    let spin = Spin::start(node, core.cameras.clone())?;
+
+    let ended = tokio::select! {
+        () = signals.next() => Ok(()),
+        loaded = until_loaded(&core) => match loaded {
+            Ok(()) => {
+                signals.next().await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+    };
+    stop(&core, spin, tasks).await;
+    ended
+}
+
+fn create_node() -> Result<Node> {
+    let refused = |error: r2r::Error| Error::Internal(format!("ROS does not start: {error}"));
+    let context = r2r::Context::create().map_err(refused)?;
+    Node::create(context, NAME, "").map_err(refused)
+}
+
+fn read_config(parameters: &Parameters) -> Result<NodeConfig> {
+    let prefixes = std::env::var("AMENT_PREFIX_PATH").unwrap_or_default();
+    let shipped = config::shipped_model(&prefixes);
+    NodeConfig::read(&parameters.now(), shipped.as_deref())
+}
+
+fn start_model(config: &NodeConfig, parameters: &Parameters) -> Result<Worker> {
+    let (model, prompts) = (config.model.clone(), config.prompts_file.clone());
+    let settings = parameters.settings()?;
+    Worker::spawn(config.queue_limit, move || {
+        let mut perceiver = Perceiver::load(&model, prompts.as_deref())?;
+        perceiver.warm_up(&settings)?;
+        Ok(perceiver)
+    })
+}
+
+/// Create all endpoints and the tasks behind them.
+fn open(
+    node: &mut Node,
+    config: &NodeConfig,
+    worker: Worker,
+    parameters: Parameters,
+    log: RosoutEvents,
+    tasks: &mut JoinSet<()>,
+) -> Result<Arc<Core>> {
+    let refused = |error: r2r::Error| Error::Internal(format!("ROS refuses the node: {error}"));
+    let clock = Clock::of(node);
+    let rosout = topics::publisher::<Log>(node, &interfaces::ROSOUT, "")?;
+    tasks.spawn(log.publish(rosout, node.logger().into(), clock.clone()));
+
+    let names = Names::new(
+        &node.name().map_err(refused)?,
+        &node.namespace().map_err(refused)?,
+        std::env::args(),
+    );
+    let camera = |config: &config::CameraConfig| {
+        let topic = names.resolve(&subscriptions::image_topic(config.transport, &config.name));
+        Arc::new(Camera::new(config.clone(), topic))
+    };
+    let core = Arc::new(Core {
+        worker,
+        parameters,
+        cameras: config.cameras.iter().map(camera).collect(),
+        clock,
+        answers: Mutex::new(topics::publisher::<Answer>(node, &interfaces::ANSWER, "")?),
+    });
+    for camera in &core.cameras {
+        subscriptions::listen(node, camera, tasks)?;
+        tasks.spawn(Maps::advertise(node, &core, camera)?.keep_up());
+    }
+    services::offer(node, &core, tasks)?;
+    actions::offer(node, &core, tasks)?;
+    let publisher = topics::publisher::<DiagnosticArray>(node, &interfaces::DIAGNOSTICS, "")?;
+    let name = node.fully_qualified_name().map_err(refused)?;
+    tasks.spawn(diagnostics::publish(core.clone(), publisher, name));
+    let (serve, changes) = node
+        .make_derived_parameter_handler(core.parameters.for_services())
+        .map_err(refused)?;
+    tasks.spawn(serve);
+    apply_parameters(&core);
+    tasks.spawn(follow_parameters(core.clone(), changes));
+    Ok(core)
+}
+
+/// Apply what is not read anew for each request.
+fn apply_parameters(core: &Core) {
+    let max_age = core
+        .parameters
+        .float("limits.image_age")
+        .ok()
+        .and_then(params::limit);
+    for camera in &core.cameras {
+        camera.set_max_age(max_age);
+    }
+}
+
+async fn follow_parameters<T>(core: Arc<Core>, changes: impl Stream<Item = (String, T)>) {
+    let mut changes = std::pin::pin!(changes);
+    while let Some((name, _)) = changes.next().await {
+        tracing::info!("the parameter {name} was changed");
+        apply_parameters(&core);
+    }
+}
+
+/// Wait until the model has answered its warm-up.
+async fn until_loaded(core: &Core) -> Result<()> {
+    loop {
+        let status = core.worker.status();
+        match status.state {
+            State::Loading => tokio::time::sleep(LOOK_AT_LOADING).await,
+            State::Ready => {
+                let (model, device, dtype) =
+                    (status.model.dir, status.model.device, status.model.dtype);
+                tracing::info!(model, device, dtype, "ready");
+                return Ok(());
+            }
+            State::Failed(why) => return Err(Error::NotReady(why)),
+            State::Stopped => return Err(Error::NotReady("its thread has ended".into())),
+        }
+    }
+}
+
+/// End in order: the model, the last replies, spinning, the node, the tasks.
+async fn stop(core: &Arc<Core>, spin: Spin, mut tasks: JoinSet<()>) {
+    tracing::info!("stopping");
+    let is_loading = core.worker.status().state == State::Loading;
+    let worker = core.worker.clone();
+    let stopped = tokio::task::spawn_blocking(move || worker.stop());
+    if !is_loading && tokio::time::timeout(LAST_STEP, stopped).await.is_err() {
+        tracing::warn!("the model did not stop in time; it ends with the process");
+    }
+    tokio::time::sleep(LAST_WORDS).await;
+    let _ = tokio::task::spawn_blocking(move || spin.stop()).await;
+    tasks.shutdown().await;
+}
+
+/// The signals that end the node.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Error::Internal(format!("no signal handler: {error}")))
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

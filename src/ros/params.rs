@@ -1,0 +1,214 @@
+//! The declared parameters as ROS parameters: r2r asks, [`ParameterSet`] decides.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use r2r::Node;
+use r2r::Parameter;
+use r2r::ParameterValue;
+use r2r::RosParams;
+use r2r::indexmap::IndexMap;
+
+use crate::config;
+use crate::config::ParameterSet;
+use crate::config::Value;
+use crate::error::Result;
+use crate::pipeline::Settings;
+
+/// The node's parameters; clones share them.
+#[derive(Clone, Debug)]
+pub struct Parameters(Arc<Mutex<Declared>>);
+
+/// What r2r holds: the same values, locked by itself.
+#[derive(Clone, Debug)]
+pub struct Declared(ParameterSet);
+
+impl Parameters {
+    /// Take the values of the command line and of parameter files; unknown names are logged, not refused, since a
+    /// parameter file may serve several nodes.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidInput`] that names every bad value and what its parameter accepts.
+    pub fn at_start(node: &Node) -> Result<Self> {
+        let mut given = node.params.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut overrides = BTreeMap::new();
+        for (name, parameter) in given.iter() {
+            overrides.insert(
+                name.clone(),
+                plain(&parameter.value)
+                    .unwrap_or_else(|| Value::Text("a value of an unknown type".into())),
+            );
+        }
+        let (set, unknown) = ParameterSet::at_start(&overrides)?;
+        for name in unknown {
+            tracing::warn!("the parameter {name} is not one of this node and is left aside");
+            given.shift_remove(&name);
+        }
+        Ok(Self(Arc::new(Mutex::new(Declared(set)))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Declared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What r2r's parameter services need.
+    pub fn for_services(&self) -> Arc<Mutex<Declared>> {
+        self.0.clone()
+    }
+
+    /// The values of this moment.
+    pub fn now(&self) -> ParameterSet {
+        self.lock().0.clone()
+    }
+
+    /// How requests of this moment are carried out.
+    ///
+    /// # Errors
+    /// See [`config::settings`].
+    pub fn settings(&self) -> Result<Settings> {
+        config::settings(&self.lock().0)
+    }
+
+    /// The float `name` of this moment.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] if none of that name is declared.
+    pub fn float(&self, name: &str) -> Result<f64> {
+        self.lock().0.float(name)
+    }
+}
+
+impl RosParams for Declared {
+    fn register_parameters(
+        &mut self,
+        _prefix: &str,
+        _parameter: Option<Parameter>,
+        parameters: &mut IndexMap<String, Parameter>,
+    ) -> r2r::Result<()> {
+        for declared in self.0.declared() {
+            let value = self.0.get(&declared.name).unwrap_or(&declared.default);
+            let parameter = Parameter {
+                value: of_ros(value),
+                description: declared.description,
+            };
+            parameters.insert(declared.name.clone(), parameter);
+        }
+        Ok(())
+    }
+
+    fn get_parameter(&mut self, name: &str) -> r2r::Result<ParameterValue> {
+        self.0.get(name).map(of_ros).ok_or_else(|| unknown(name))
+    }
+
+    fn set_parameter(&mut self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
+        self.check_parameter(name, value)?;
+        let value = plain(value).ok_or_else(|| unknown(name))?;
+        self.0.set(name, &value).map_err(|why| refused(name, why))
+    }
+
+    fn check_parameter(&self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
+        if self.0.get(name).is_none() {
+            return Err(unknown(name));
+        }
+        let value = plain(value).ok_or_else(|| refused(name, "cannot be unset".into()))?;
+        self.0
+            .check(name, &value)
+            .map(drop)
+            .map_err(|why| refused(name, why))
+    }
+}
+
+fn unknown(name: &str) -> r2r::Error {
+    r2r::Error::InvalidParameterName { name: name.into() }
+}
+
+/// r2r puts `Parameter <name> conversion failed: ` before this.
+fn refused(name: &str, why: String) -> r2r::Error {
+    r2r::Error::ParameterValueConv {
+        name: name.into(),
+        msg: why,
+    }
+}
+
+fn of_ros(value: &Value) -> ParameterValue {
+    match value.clone() {
+        Value::Bool(value) => ParameterValue::Bool(value),
+        Value::Integer(value) => ParameterValue::Integer(value),
+        Value::Float(value) => ParameterValue::Double(value),
+        Value::Text(value) => ParameterValue::String(value),
+        Value::Floats(values) => ParameterValue::DoubleArray(values),
+        Value::Texts(values) => ParameterValue::StringArray(values),
+    }
+}
+
+/// A ROS value as plain data; whole numbers in a list become floats.
+fn plain(value: &ParameterValue) -> Option<Value> {
+    match value.clone() {
+        ParameterValue::Bool(value) => Some(Value::Bool(value)),
+        ParameterValue::Integer(value) => Some(Value::Integer(value)),
+        ParameterValue::Double(value) => Some(Value::Float(value)),
+        ParameterValue::String(value) => Some(Value::Text(value)),
+        ParameterValue::DoubleArray(values) => Some(Value::Floats(values)),
+        ParameterValue::IntegerArray(values) => Some(Value::Floats(
+            values.into_iter().map(|value| value as f64).collect(),
+        )),
+        ParameterValue::StringArray(values) => Some(Value::Texts(values)),
+        ParameterValue::BoolArray(_) | ParameterValue::ByteArray(_) | ParameterValue::NotSet => {
+            None
+        }
+    }
+}
+
+/// The time limit that a parameter of seconds means; 0 is none.
+pub fn limit(seconds: f64) -> Option<std::time::Duration> {
+    (seconds > 0.0).then(|| std::time::Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared() -> Declared {
+        Declared(ParameterSet::at_start(&BTreeMap::new()).unwrap().0)
+    }
+
+    #[test]
+    fn a_refusal_names_the_parameter_and_what_it_accepts() {
+        let error = declared()
+            .set_parameter("flow.time_points", &ParameterValue::Integer(0))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("flow.time_points") && error.contains("from 2 to 1000, got 0"),
+            "{error}"
+        );
+        assert!(
+            declared()
+                .set_parameter("nonsense", &ParameterValue::Integer(0))
+                .is_err()
+        );
+        assert!(
+            declared()
+                .set_parameter("seed", &ParameterValue::NotSet)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn integers_serve_as_floats() {
+        let mut declared = declared();
+        declared
+            .set_parameter("continuous.rate", &ParameterValue::Integer(3))
+            .unwrap();
+        assert_eq!(
+            declared.get_parameter("continuous.rate").unwrap(),
+            ParameterValue::Double(3.0)
+        );
+        declared
+            .set_parameter(
+                "flow.guidance_interval",
+                &ParameterValue::IntegerArray(vec![0, 1]),
+            )
+            .unwrap();
+    }
+}

@@ -1,0 +1,259 @@
+//! The services: each request is a task of its own, so that a long one holds up nobody.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use r2r::Node;
+use r2r::WrappedServiceTypeSupport;
+use r2r::cooper_perception::srv::Ask;
+use r2r::cooper_perception::srv::EstimateDepth;
+use r2r::cooper_perception::srv::GetStatus;
+use r2r::cooper_perception::srv::Segment;
+use r2r::std_msgs::msg::Header;
+use tokio::task::JoinSet;
+
+use super::codes;
+use super::convert;
+use super::requests::{self, Core, Finished, Inquiry};
+use super::status;
+use super::topics;
+use crate::config::interfaces;
+use crate::config::interfaces::Interface;
+use crate::engine::Cancel;
+use crate::engine::MapKind;
+use crate::error::{Error, Result};
+use crate::pipeline::Outcome;
+use crate::pipeline::Priority;
+use crate::pipeline::Work;
+use crate::reasoning::Transcript;
+
+/// Offer all services; the tasks end with the node.
+///
+/// # Errors
+/// [`Error::Internal`] if the middleware refuses one.
+pub fn offer(node: &mut Node, core: &Arc<Core>, tasks: &mut JoinSet<()>) -> Result<()> {
+    serve::<Ask::Service, _>(node, &interfaces::ASK, core, tasks, ask)?;
+    serve::<EstimateDepth::Service, _>(
+        node,
+        &interfaces::ESTIMATE_DEPTH,
+        core,
+        tasks,
+        estimate_depth,
+    )?;
+    serve::<Segment::Service, _>(node, &interfaces::SEGMENT, core, tasks, segment)?;
+    serve::<GetStatus::Service, _>(node, &interfaces::GET_STATUS, core, tasks, get_status)
+}
+
+fn serve<S, F>(
+    node: &mut Node,
+    interface: &Interface,
+    core: &Arc<Core>,
+    tasks: &mut JoinSet<()>,
+    reply: fn(Arc<Core>, S::Request) -> F,
+) -> Result<()>
+where
+    S: WrappedServiceTypeSupport + 'static,
+    S::Request: Send,
+    S::Response: Send,
+    F: Future<Output = S::Response> + Send + 'static,
+{
+    let name = interface.name;
+    let requests = node.create_service::<S>(name, topics::qos(interface.quality, false));
+    let mut requests = requests.map_err(|error| topics::failed(name, &error))?;
+    let core = core.clone();
+    tasks.spawn(async move {
+        while let Some(mut request) = requests.next().await {
+            let replied = reply(core.clone(), std::mem::take(&mut request.message));
+            tokio::spawn(async move {
+                if let Err(error) = request.respond(replied.await) {
+                    tracing::warn!("a reply of {name} could not be sent: {error}");
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
+async fn ask(core: Arc<Core>, request: Ask::Request) -> Ask::Response {
+    let inquiry = Inquiry {
+        question: request.question,
+        camera: request.camera,
+        image: request.image,
+        mode: request.mode,
+        seed: request.seed,
+        max_turns: request.max_turns,
+    };
+    let accepted = match core.ask(inquiry, Cancel::default()) {
+        Ok(accepted) => accepted,
+        Err(error) => return ask_failed(&error, Header::default()),
+    };
+    let finished = requests::finished(accepted.events).await;
+    let header = finished.header();
+    let transcript = requests::transcript_of(finished.result);
+    let status = match &transcript {
+        Ok(transcript) => codes::status_number(transcript.status),
+        Err(Error::Canceled) => codes::STATUS_CANCELED,
+        Err(_) => codes::STATUS_FAILED,
+    };
+    core.publish_answer(accepted.answer, &header, status, transcript.as_ref().ok());
+    let header = convert::std_header(&header);
+    match transcript {
+        Ok(transcript) if status == codes::STATUS_CANCELED => {
+            let failed = ask_failed(&Error::Canceled, header.clone());
+            Ask::Response {
+                success: false,
+                message: failed.message,
+                error_code: failed.error_code,
+                ..answered(&transcript, header)
+            }
+        }
+        Ok(transcript) => answered(&transcript, header),
+        Err(error) => ask_failed(&error, header),
+    }
+}
+
+fn answered(transcript: &Transcript, header: Header) -> Ask::Response {
+    let calls = |kind: MapKind| {
+        transcript
+            .evidence
+            .iter()
+            .filter(|evidence| evidence.kind == kind)
+            .count()
+    };
+    let count = |kind: MapKind| u32::try_from(calls(kind)).unwrap_or(u32::MAX);
+    Ask::Response {
+        success: true,
+        message: codes::remark(transcript.status).into(),
+        error_code: codes::NONE,
+        header,
+        answer: convert::message_text(&transcript.answer),
+        text: convert::message_text(transcript.text()),
+        turns: transcript
+            .turns
+            .iter()
+            .map(|turn| convert::message_text(turn))
+            .collect(),
+        depth_calls: count(MapKind::Depth),
+        segmentation_calls: count(MapKind::Segmentation),
+    }
+}
+
+fn ask_failed(error: &Error, header: Header) -> Ask::Response {
+    let (error_code, message) = told("ask", error);
+    Ask::Response {
+        error_code,
+        message,
+        header,
+        ..Ask::Response::default()
+    }
+}
+
+async fn estimate_depth(
+    core: Arc<Core>,
+    request: EstimateDepth::Request,
+) -> EstimateDepth::Response {
+    let finished = map(
+        &core,
+        &request.camera,
+        &request.image,
+        request.seed,
+        |seed| Work::Depth { seed },
+    )
+    .await;
+    let header = finished.header();
+    let no_scale = EstimateDepth::Response {
+        header: convert::std_header(&header),
+        scale: f64::NAN,
+        shift: f64::NAN,
+        ..EstimateDepth::Response::default()
+    };
+    let error = match finished.result {
+        Ok(Outcome::Depth(depth)) => {
+            return EstimateDepth::Response {
+                success: true,
+                error_code: codes::NONE,
+                depth_relative: convert::depth_image(&depth, &header),
+                color: convert::rgb_image(&depth.color, &header),
+                ..no_scale
+            };
+        }
+        Ok(_) => requests::wrong_outcome(),
+        Err(error) => error,
+    };
+    let (error_code, message) = told("estimate_depth", &error);
+    EstimateDepth::Response {
+        error_code,
+        message,
+        ..no_scale
+    }
+}
+
+async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Response {
+    let finished = map(
+        &core,
+        &request.camera,
+        &request.image,
+        request.seed,
+        |seed| Work::Segment { seed },
+    )
+    .await;
+    let header = finished.header();
+    let error = match finished.result {
+        Ok(Outcome::Segmentation(segmentation)) => {
+            return Segment::Response {
+                success: true,
+                message: String::new(),
+                error_code: codes::NONE,
+                header: convert::std_header(&header),
+                labels: convert::labels_image(&segmentation, &header),
+                color: convert::rgb_image(&segmentation.color, &header),
+                regions: convert::regions(&segmentation),
+            };
+        }
+        Ok(_) => requests::wrong_outcome(),
+        Err(error) => error,
+    };
+    let (error_code, message) = told("segment", &error);
+    Segment::Response {
+        error_code,
+        message,
+        header: convert::std_header(&header),
+        ..Segment::Response::default()
+    }
+}
+
+/// Draw a map of a request's picture.
+async fn map(
+    core: &Core,
+    camera: &str,
+    image: &r2r::sensor_msgs::msg::Image,
+    seed: i64,
+    work: fn(Option<u64>) -> Work,
+) -> Finished {
+    let submitted = requests::seed_of(seed).and_then(|seed| {
+        let frame = core.frame_source(camera, image)?;
+        core.submit(frame, work(seed), Priority::Query, Cancel::default())
+    });
+    match submitted {
+        Ok(events) => requests::finished(events).await,
+        Err(error) => Finished {
+            frame: None,
+            waited: std::time::Duration::ZERO,
+            result: Err(error),
+        },
+    }
+}
+
+async fn get_status(core: Arc<Core>, _request: GetStatus::Request) -> GetStatus::Response {
+    status::status(&core)
+}
+
+/// An error's number and words for the client; logged here, once.
+fn told(service: &str, error: &Error) -> (u16, String) {
+    tracing::warn!(service, "refused or failed: {error}");
+    (
+        codes::error_code(error),
+        convert::message_text(&error.to_string()),
+    )
+}

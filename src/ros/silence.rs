@@ -1,0 +1,150 @@
+//! Why a camera is silent, in words that say what to do.
+
+use std::time::Duration;
+
+use crate::config::CameraConfig;
+use crate::config::Transport;
+use crate::config::interfaces;
+
+/// A publisher on a camera's image topic, as the graph shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The publishing node's full name.
+    pub node: String,
+    /// The message type.
+    pub type_name: String,
+    /// Whether it sends lost messages again.
+    pub reliable: bool,
+}
+
+impl Offer {
+    fn reliability(&self) -> &'static str {
+        if self.reliable {
+            "reliable"
+        } else {
+            "best effort"
+        }
+    }
+}
+
+/// The message type that a camera's image topic must have.
+pub fn expected_type(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Raw => interfaces::IMAGE.type_name,
+        Transport::Compressed => interfaces::COMPRESSED.type_name,
+    }
+}
+
+/// Explain why `topic` brings no frame; `stale`: one came, so long ago, and the limit.
+pub fn explain(
+    config: &CameraConfig,
+    topic: &str,
+    offers: &[Offer],
+    stale: Option<(Duration, Duration)>,
+) -> String {
+    let before = match stale {
+        Some((age, limit)) => format!(
+            "the newest frame is {:.1} s old, and limits.image_age is {:.1} s; ",
+            age.as_secs_f64(),
+            limit.as_secs_f64()
+        ),
+        None => String::new(),
+    };
+    let expected = expected_type(config.transport);
+    let wanted = if config.reliable {
+        "reliable"
+    } else {
+        "best effort"
+    };
+    let now = if offers.is_empty() {
+        format!("nobody publishes on {topic}")
+    } else if let Some(wrong) = offers.iter().find(|offer| offer.type_name != expected) {
+        format!(
+            "{} publishes {} on {topic}; expected {expected}",
+            wrong.node, wrong.type_name
+        )
+    } else if config.reliable && offers.iter().all(|offer| !offer.reliable) {
+        format!(
+            "quality of service mismatch on {topic}: this node asks for reliable, {} offers best effort; set cameras.{}.reliability to best_effort",
+            list(offers),
+            config.name
+        )
+    } else if stale.is_some() {
+        format!(
+            "{} is still there on {topic} but sends nothing",
+            list(offers)
+        )
+    } else {
+        format!(
+            "no frame has come yet on {topic} from {}; this node asks for {wanted}",
+            list(offers)
+        )
+    };
+    format!("{before}{now}")
+}
+
+fn list(offers: &[Offer]) -> String {
+    let each: Vec<_> = offers
+        .iter()
+        .map(|offer| format!("{} ({})", offer.node, offer.reliability()))
+        .collect();
+    each.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn camera(reliable: bool) -> CameraConfig {
+        CameraConfig {
+            name: "left".into(),
+            transport: Transport::Raw,
+            reliable,
+        }
+    }
+
+    fn offer(type_name: &str, reliable: bool) -> Offer {
+        Offer {
+            node: "/usb".into(),
+            type_name: type_name.into(),
+            reliable,
+        }
+    }
+
+    #[track_caller]
+    fn check(reliable: bool, offers: &[Offer], stale: Option<(Duration, Duration)>, words: &str) {
+        let told = explain(&camera(reliable), "/left/image_raw", offers, stale);
+        assert!(told.contains(words), "{told}");
+    }
+
+    #[test]
+    fn each_silence_has_its_words() {
+        let image = "sensor_msgs/msg/Image";
+        check(false, &[], None, "nobody publishes on /left/image_raw");
+        check(
+            false,
+            &[offer("std_msgs/msg/String", true)],
+            None,
+            "expected sensor_msgs/msg/Image",
+        );
+        check(
+            true,
+            &[offer(image, false)],
+            None,
+            "set cameras.left.reliability to best_effort",
+        );
+        check(
+            false,
+            &[offer(image, true)],
+            None,
+            "from /usb (reliable); this node asks for best effort",
+        );
+        let seconds = Duration::from_secs;
+        check(
+            false,
+            &[],
+            Some((seconds(9), seconds(5))),
+            "9.0 s old, and limits.image_age is 5.0 s; nobody",
+        );
+    }
+}

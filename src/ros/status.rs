@@ -1,0 +1,64 @@
+//! The state of the node as one message, made at once, also while the model works.
+
+use r2r::cooper_perception::msg::CameraStatus;
+use r2r::cooper_perception::srv::GetStatus;
+
+use super::cameras::Camera;
+use super::codes;
+use super::convert::message_text;
+use super::requests::Core;
+use crate::pipeline::State;
+
+/// Take the status now.
+pub fn status(core: &Core) -> GetStatus::Response {
+    let worker = core.worker.status();
+    let message = match &worker.state {
+        State::Failed(why) => message_text(why),
+        _ => String::new(),
+    };
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    GetStatus::Response {
+        success: true,
+        message,
+        error_code: codes::NONE,
+        header: core.clock.header(),
+        state: state_name(&worker.state).into(),
+        queue_length: count(worker.queue_length),
+        queue_limit: count(worker.queue_limit),
+        model: worker.model.dir,
+        device: worker.model.device,
+        dtype: worker.model.dtype,
+        memory_bytes: worker.model.memory_bytes,
+        cameras: core
+            .cameras
+            .iter()
+            .map(|camera| camera_status(camera))
+            .collect(),
+    }
+}
+
+/// The state's word in messages.
+pub fn state_name(state: &State) -> &'static str {
+    match state {
+        State::Loading => "loading",
+        State::Ready => "ready",
+        State::Failed(_) => "failed",
+        State::Stopped => "unloaded",
+    }
+}
+
+fn camera_status(camera: &Camera) -> CameraStatus {
+    let heard = camera.snapshot();
+    let (width, height) = heard.size;
+    CameraStatus {
+        name: camera.config.name.clone(),
+        topic: camera.topic.clone(),
+        rate_hz: heard.rate_hz,
+        age_s: heard.age.map_or(-1.0, |age| age.as_secs_f64()),
+        encoding: heard.encoding,
+        width,
+        height,
+        publishers: u32::try_from(heard.n_publishers).unwrap_or(u32::MAX),
+        why_silent: message_text(&heard.why_silent),
+    }
+}

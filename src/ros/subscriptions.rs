@@ -1,0 +1,73 @@
+//! What the node hears: one small task per topic that only keeps the newest message.
+
+use std::sync::Arc;
+
+use futures::Stream;
+use futures::StreamExt;
+use r2r::Node;
+use r2r::WrappedTypesupport;
+use tokio::task::JoinSet;
+
+use super::cameras::{Camera, Message};
+use super::topics;
+use crate::config::Transport;
+use crate::config::interfaces;
+use crate::config::interfaces::Interface;
+use crate::error::Result;
+
+/// Subscribe to a camera's topics and keep what comes; the tasks end with the node.
+///
+/// # Errors
+/// [`crate::Error::Internal`] if the middleware refuses a topic.
+pub fn listen(node: &mut Node, camera: &Arc<Camera>, tasks: &mut JoinSet<()>) -> Result<()> {
+    match camera.config.transport {
+        Transport::Raw => {
+            let images = subscribe(node, &interfaces::IMAGE, camera)?;
+            keep(images, camera, tasks, |camera, image| {
+                camera.put(Message::Raw(image))
+            });
+        }
+        Transport::Compressed => {
+            let images = subscribe(node, &interfaces::COMPRESSED, camera)?;
+            keep(images, camera, tasks, |camera, image| {
+                camera.put(Message::Compressed(image))
+            });
+        }
+    }
+    let infos = subscribe(node, &interfaces::CAMERA_INFO, camera)?;
+    keep(infos, camera, tasks, Camera::put_info);
+    Ok(())
+}
+
+/// The image topic's relative name.
+pub fn image_topic(transport: Transport, camera: &str) -> String {
+    match transport {
+        Transport::Raw => interfaces::IMAGE.of(camera),
+        Transport::Compressed => interfaces::COMPRESSED.of(camera),
+    }
+}
+
+fn subscribe<T: WrappedTypesupport + 'static>(
+    node: &mut Node,
+    interface: &Interface,
+    camera: &Camera,
+) -> Result<impl Stream<Item = T> + Unpin + use<T>> {
+    let name = interface.of(&camera.config.name);
+    let qos = topics::qos(interface.quality, camera.config.reliable);
+    node.subscribe(&name, qos)
+        .map_err(|error| topics::failed(&name, &error))
+}
+
+fn keep<T: Send + 'static>(
+    mut messages: impl Stream<Item = T> + Unpin + Send + 'static,
+    camera: &Arc<Camera>,
+    tasks: &mut JoinSet<()>,
+    put: fn(&Camera, T),
+) {
+    let camera = camera.clone();
+    tasks.spawn(async move {
+        while let Some(message) = messages.next().await {
+            put(&camera, message);
+        }
+    });
+}

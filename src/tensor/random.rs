@@ -1,0 +1,53 @@
+//! All randomness of a request: drawn on the CPU from one seed, so that every device gives the same.
+
+use std::collections::VecDeque;
+
+use candle_core::{Device, Result, Shape, Tensor, bail};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, StandardNormal};
+
+/// Where normal noise comes from.
+#[derive(Debug)]
+pub enum Noise {
+    /// Drawn from a seeded generator.
+    Seeded(Box<StdRng>),
+    /// Handed in, in the order of use (the golden files do).
+    Given(VecDeque<Tensor>),
+}
+
+impl Noise {
+    /// Noise of a seed.
+    pub fn seeded(seed: u64) -> Self {
+        Self::Seeded(Box::new(StdRng::seed_from_u64(seed)))
+    }
+
+    /// Handed-in noise.
+    pub fn given(tensors: impl IntoIterator<Item = Tensor>) -> Self {
+        Self::Given(tensors.into_iter().collect())
+    }
+
+    /// The next standard normal tensor, f32.
+    ///
+    /// # Errors
+    /// If handed-in noise is used up or has another number of elements.
+    pub fn normal(&mut self, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
+        let shape = shape.into();
+        match self {
+            Self::Seeded(rng) => {
+                let values: Vec<f32> = StandardNormal
+                    .sample_iter(rng.as_mut())
+                    .take(shape.elem_count())
+                    .collect();
+                Tensor::from_vec(values, shape, device)
+            }
+            Self::Given(tensors) => match tensors.pop_front() {
+                Some(tensor) if tensor.elem_count() == shape.elem_count() => {
+                    tensor.reshape(shape)?.to_device(device)
+                }
+                Some(tensor) => bail!("noise: expected {shape:?}, got {:?}", tensor.shape()),
+                None => bail!("noise: expected {shape:?}, but all handed-in noise is used up"),
+            },
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The `cooper` program on the fixture model: outputs, files, messages and exit codes.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use image::{DynamicImage, GenericImageView};
+use serde_json::Value;
+
+const MODEL: &str = "tests/fixtures/random-a/checkpoint";
+const PICTURE: &str = "tests/fixtures/random-a/image.png";
+
+fn cooper(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cooper"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// Run with the fixture model and few steps; expect exit code 0.
+#[track_caller]
+fn run(args: &[&str]) -> Output {
+    let output = cooper(&[args, &["--model", MODEL, "--time-points", "3"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    output
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn check_refused(args: &[&str], code: i32, parts: &[&str]) {
+    let output = cooper(args);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {message}");
+    assert!(output.stdout.is_empty(), "{}", stdout(&output));
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in: {message}");
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+fn ask<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    [
+        &["ask", PICTURE, "Which is nearer?", "--max-new-tokens", "6"],
+        rest,
+    ]
+    .concat()
+}
+
+fn depth_file(name: &str, rest: &[&str]) -> (tempfile::TempDir, PathBuf) {
+    let dir = folder();
+    let path = dir.path().join(name);
+    run(&[&["depth", PICTURE, "-o", path.to_str().unwrap()], rest].concat());
+    // Nothing temporary stays.
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+    (dir, path)
+}
+
+fn picture_of(path: &Path) -> DynamicImage {
+    let picture = image::open(path).unwrap();
+    assert_eq!(
+        picture.dimensions(),
+        image::image_dimensions(PICTURE).unwrap()
+    );
+    picture
+}
+
+#[test]
+fn ask_prints_one_json_object() {
+    let output = run(&ask(&["--json", "--seed", "7"]));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let status = answer["status"].as_str().unwrap();
+    assert!(
+        ["ANSWERED", "NO_ANSWER", "TRUNCATED"].contains(&status),
+        "{status}"
+    );
+    assert_eq!(answer["question"], "Which is nearer?");
+    assert_eq!(answer["seed"], 7);
+    assert_eq!(answer["flow"]["time_points"], 3);
+    assert!(!answer["turns"].as_array().unwrap().is_empty());
+    assert!(answer["seconds"]["total"].as_f64().unwrap() > 0.0);
+    let again = run(&ask(&["--json", "--seed", "7"]));
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(answer["turns"], again["turns"]);
+}
+
+#[test]
+fn ask_streams_words_and_says_how_it_ended() {
+    let output = run(&ask(&["--mode", "direct"]));
+    let text = stdout(&output);
+    let last = text.lines().last().unwrap();
+    assert!(
+        last.starts_with("answer: ") || last.starts_with("no answer"),
+        "{text}"
+    );
+    assert!(stderr(&output).contains("loaded in"), "{}", stderr(&output));
+}
+
+#[test]
+fn ask_writes_a_trace() {
+    let dir = folder();
+    let trace = dir.path().join("new/trace");
+    run(&ask(&[
+        "--mode",
+        "perception",
+        "--trace",
+        trace.to_str().unwrap(),
+    ]));
+    let text = std::fs::read_to_string(trace.join("trace.json")).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap();
+    let turns = json["turns"].as_array().unwrap();
+    for (n, turn) in turns.iter().enumerate() {
+        let text = std::fs::read_to_string(trace.join(format!("turn_{}.txt", n + 1))).unwrap();
+        assert_eq!(turn.as_str().unwrap(), text);
+    }
+    let maps = json["evidence"].as_array().unwrap();
+    assert_eq!(maps.len(), 2, "{text}");
+    for (map, kind) in maps.iter().zip(["depth", "segmentation"]) {
+        assert_eq!(
+            (&map["kind"], &map["steps"]),
+            (&Value::from(kind), &Value::from(2))
+        );
+        let picture = image::open(trace.join(map["file"].as_str().unwrap())).unwrap();
+        assert_eq!(map["width"], picture.width());
+    }
+    assert_eq!(
+        std::fs::read_dir(&trace).unwrap().count(),
+        turns.len() + 2 + 1
+    );
+}
+
+#[test]
+fn depth_formats_agree() {
+    let (_dir, png) = depth_file("depth.png", &[]);
+    let DynamicImage::ImageLuma16(png) = picture_of(&png) else {
+        panic!("expected 16-bit grey");
+    };
+    let (_dir, npy) = depth_file("depth.npy", &[]);
+    let bytes = std::fs::read(npy).unwrap();
+    assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
+    let data = &bytes[bytes.len() - 4 * png.len()..];
+    let floats = data
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+    let floats: Vec<f32> = floats.collect();
+    let (_dir, exr) = depth_file("depth.exr", &[]);
+    let exr = picture_of(&exr).into_rgb32f();
+    for ((&grey, &float), rgb) in png.iter().zip(&floats).zip(exr.pixels()) {
+        assert!((0.0..=1.0).contains(&float), "{float}");
+        assert!((f32::from(grey) / 65535.0 - float).abs() < 1e-5);
+        assert_eq!(rgb.0, [float; 3]);
+    }
+    assert!(floats.iter().any(|v| *v != floats[0]), "a flat map");
+}
+
+#[test]
+fn depth_in_colours() {
+    let (_dir, path) = depth_file("DEPTH.PNG", &["--format", "color"]);
+    assert!(matches!(picture_of(&path), DynamicImage::ImageRgb8(_)));
+    let args = [
+        "depth", PICTURE, "-o", "map.npy", "--format", "color", "--model", MODEL,
+    ];
+    check_refused(&args, 1, &["--format color", "need a .png, got map.npy"]);
+}
+
+#[test]
+fn segmentation_in_colours_and_labels() {
+    let dir = folder();
+    let path = dir.path().join("map.png");
+    let out = path.to_str().unwrap();
+    run(&["segment", PICTURE, "-o", out]);
+    assert!(matches!(picture_of(&path), DynamicImage::ImageRgb8(_)));
+    run(&["segment", PICTURE, "-o", out, "--format", "labels"]);
+    assert!(matches!(picture_of(&path), DynamicImage::ImageLuma16(_)));
+}
+
+#[test]
+fn conformance_ends_with_a_count() {
+    let output = cooper(&["conformance", "tests/fixtures/random-a"]);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text}{}", stderr(&output));
+    let (passed, rest) = text
+        .lines()
+        .last()
+        .unwrap()
+        .split_once(" passed, 0 failed")
+        .unwrap();
+    assert!(passed.parse::<usize>().unwrap() > 20, "{text}");
+    assert!(rest.is_empty() || rest.ends_with(" skipped"), "{rest}");
+    check_refused(&["conformance", "tests/none"], 1, &["tests/none"]);
+}
+
+#[test]
+fn conformance_fails_on_a_wrong_value() {
+    let dir = folder();
+    copy(Path::new("tests/fixtures/random-a"), dir.path());
+    let file = dir.path().join("expected.json");
+    let mut expected: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let id = &mut expected["greedy"]["ids"][3];
+    *id = Value::from(id.as_u64().unwrap() ^ 1);
+    std::fs::write(&file, expected.to_string()).unwrap();
+    let output = cooper(&["conformance", dir.path().to_str().unwrap()]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("FAIL  greedy")),
+        "{text}"
+    );
+    assert!(
+        text.lines().last().unwrap().contains(" passed, 1 failed"),
+        "{text}"
+    );
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    let depth = ["depth", PICTURE, "-o"];
+    let with = |rest: &[&'static str]| [&["ask", PICTURE, "q"], rest].concat();
+    check_refused(&[], 2, &["Usage: cooper"]);
+    check_refused(&["paint"], 2, &["unrecognized subcommand 'paint'"]);
+    check_refused(&["ask", PICTURE], 2, &["QUESTION"]);
+    check_refused(
+        &[&depth[..], &["map.tiff"]].concat(),
+        2,
+        &["map.tiff", ".png, .npy or .exr"],
+    );
+    check_refused(
+        &["segment", PICTURE, "-o", "map.npy"],
+        2,
+        &["ending in .png"],
+    );
+    check_refused(
+        &with(&["--time-points", "1"]),
+        2,
+        &["whole number from 2 up"],
+    );
+    check_refused(&with(&["--top-p", "0"]), 2, &["above 0 and at most 1"]);
+    check_refused(
+        &with(&["--guidance-interval", "1,0"]),
+        2,
+        &["0 <= LO <= HI <= 1"],
+    );
+    check_refused(
+        &with(&["--renorm", "none"]),
+        2,
+        &["expected global, channel or text_channel"],
+    );
+    check_refused(
+        &with(&["--mode", "aloud"]),
+        2,
+        &["interleaved, text, perception, direct"],
+    );
+    check_refused(
+        &with(&["--device", "tpu"]),
+        2,
+        &["expected auto, cpu, cuda:N"],
+    );
+}
+
+#[test]
+fn what_cannot_be_done_is_1_and_says_why() {
+    let model = ["--model", MODEL];
+    let of = |rest: &[&'static str]| [rest, &model].concat();
+    check_refused(
+        &of(&["ask", "none.png", "q"]),
+        1,
+        &["none.png", "No such file"],
+    );
+    check_refused(
+        &of(&["ask", "Cargo.toml", "q"]),
+        1,
+        &["Cargo.toml", "expected a PNG or JPEG"],
+    );
+    check_refused(
+        &of(&["ask", PICTURE, "  "]),
+        1,
+        &["question", "expected some text, got none"],
+    );
+    let out = ["depth", PICTURE, "-o", "none/map.png"];
+    check_refused(
+        &of(&out),
+        1,
+        &["none/map.png", "a folder that exists, got no such folder"],
+    );
+    let none = ["ask", PICTURE, "q", "--model", "models/none"];
+    check_refused(&none, 1, &["models/none", "expected a model directory"]);
+    let weights = ["ask", PICTURE, "q", "--weights", PICTURE];
+    check_refused(
+        &of(&weights),
+        1,
+        &[PICTURE, "not a safetensors file: expected"],
+    );
+    let vae = "tests/fixtures/random-a/checkpoint/ae.safetensors";
+    let weights = ["ask", PICTURE, "q", "--weights", vae];
+    check_refused(
+        &of(&weights),
+        1,
+        &[vae, "153 missing tensors:", "176 unexpected tensors:"],
+    );
+}
+
+#[test]
+fn without_a_model_it_says_how_to_name_one() {
+    let dir = folder();
+    // A program and a folder with no checkout around them.
+    let alone = tempfile::tempdir().unwrap();
+    let program = alone.path().join("cooper");
+    std::fs::copy(env!("CARGO_BIN_EXE_cooper"), &program).unwrap();
+    let picture = std::fs::canonicalize(PICTURE).unwrap();
+    let output = Command::new(&program)
+        .current_dir(alone.path())
+        .args(["depth", picture.to_str().unwrap(), "-o"])
+        .arg(dir.path().join("map.png"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("--model DIR"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("models/cooper-nano"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -1,0 +1,83 @@
+//! The whole implementation against the reference's values.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use cooper_perception::conformance::{Check, Verdict, run};
+use cooper_perception::engine::DtypeChoice;
+
+fn checks(dtype: DtypeChoice) -> Vec<Check> {
+    let mut checks = Vec::new();
+    run(&common::fixture(""), dtype, &mut |check| {
+        checks.push(check.clone())
+    })
+    .unwrap();
+    checks
+}
+
+#[test]
+fn every_group_agrees_in_f32() {
+    let checks = checks(DtypeChoice::F32);
+    let failed: Vec<_> = checks
+        .iter()
+        .filter(|c| c.verdict == Verdict::Failed)
+        .collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    let skipped = checks.iter().filter(|c| c.verdict == Verdict::Skipped);
+    assert!(skipped.clone().all(|c| c.group.starts_with("train.")));
+    let n_passed = checks.len() - skipped.count();
+    assert!(n_passed >= 200, "only {n_passed} checks were made");
+}
+
+#[test]
+fn bf16_runs_and_reports_its_errors() {
+    let checks = checks(DtypeChoice::Bf16);
+    let failed: Vec<_> = checks
+        .iter()
+        .filter(|c| c.verdict == Verdict::Failed)
+        .collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    let logits = checks
+        .iter()
+        .find(|c| c.group == "ctx.text.next_logits")
+        .unwrap();
+    let error = logits.error.unwrap();
+    assert!(error > 1e-4, "bf16 cannot be this exact: {error}");
+}
+
+#[test]
+fn a_wrong_value_fails() {
+    // The same directory with one byte of one picture changed must not pass.
+    let dir = tempfile::tempdir().unwrap();
+    copy(&common::fixture(""), dir.path());
+    let file = dir.path().join("expected.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let header_len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header_len]).unwrap();
+    let start = header["pre.vae_resized_u8"]["data_offsets"][0]
+        .as_u64()
+        .unwrap() as usize;
+    bytes[8 + header_len + start] ^= 0x40;
+    std::fs::write(&file, bytes).unwrap();
+    let mut failed = Vec::new();
+    run(dir.path(), DtypeChoice::F32, &mut |check| {
+        if check.verdict == Verdict::Failed {
+            failed.push(check.group.clone());
+        }
+    })
+    .unwrap();
+    assert_eq!(failed, ["pre.vae_resized_u8"]);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

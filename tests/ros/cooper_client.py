@@ -1,0 +1,175 @@
+"""An rclpy client of the node: calls, goals, cameras that publish, topics that are listened to."""
+
+import io
+import threading
+import time
+
+import numpy as np
+import rclpy
+from PIL import Image as Picture
+from rclpy.action import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from cooper_perception.action import Reason
+
+SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
+
+
+def until(what, timeout=20.0, message="it did not happen"):
+    """Wait for a true value and return it."""
+    end = time.monotonic() + timeout
+    while True:
+        value = what()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{message} within {timeout} s"
+        time.sleep(0.01)
+
+
+def pixels(width=64, height=48, seed=1):
+    """A picture that is not flat."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    ramp = np.stack([rows * 255 // height, columns * 255 // width, (rows + columns + 40 * seed) % 256], axis=-1)
+    return ramp.astype(np.uint8)
+
+
+def image(array, encoding="rgb8", padding=0, stamp=(7, 8), frame_id="optical"):
+    """An RGB array as a message in some encoding, its rows padded."""
+    opaque = np.full(array.shape[:2] + (1,), 255, np.uint8)
+    swapped = array[..., ::-1]
+    arranged = {
+        "rgb8": array,
+        "bgr8": swapped,
+        "rgba8": np.concatenate([array, opaque], axis=-1),
+        "bgra8": np.concatenate([swapped, opaque], axis=-1),
+        "mono8": array[..., :1],
+    }[encoding]
+    height, width = array.shape[:2]
+    rows = arranged.reshape(height, -1)
+    rows = np.concatenate([rows, np.full((height, padding), 99, np.uint8)], axis=1)
+    message = Image(height=height, width=width, encoding=encoding, step=rows.shape[1], data=rows.tobytes())
+    message.header.stamp.sec, message.header.stamp.nanosec = stamp
+    message.header.frame_id = frame_id
+    return message
+
+
+def compressed(array, kind="jpeg", stamp=(7, 8), frame_id="optical"):
+    buffer = io.BytesIO()
+    Picture.fromarray(array).save(buffer, kind)
+    message = CompressedImage(format=f"rgb8; {kind} compressed bgr8", data=buffer.getvalue())
+    message.header.stamp.sec, message.header.stamp.nanosec = stamp
+    message.header.frame_id = frame_id
+    return message
+
+
+def stamp_of(message):
+    return (message.header.stamp.sec, message.header.stamp.nanosec)
+
+
+def array_of(message):
+    """A map's pixels."""
+    kind = {"32FC1": np.float32, "rgb8": np.uint8, "mono8": np.uint8, "mono16": np.uint16}[message.encoding]
+    shape = (message.height, message.width) + ((3,) if message.encoding == "rgb8" else ())
+    assert message.step * message.height == len(message.data)
+    return np.frombuffer(bytes(message.data), kind).reshape(shape)
+
+
+class Camera:
+    """Publishes frames at a rate until it is closed; the stamp counts them."""
+
+    def __init__(self, client, name, messages, rate=10.0, message_type=Image, suffix="image_raw"):
+        self.client = client
+        self.publisher = client.node.create_publisher(message_type, f"/{name}/{suffix}", SENSOR)
+        self.sent = 0
+        self.running = True
+        self.thread = threading.Thread(target=self.run, args=(messages, rate), daemon=True)
+        self.thread.start()
+
+    def run(self, messages, rate):
+        due = time.monotonic()
+        while self.running:
+            message = messages(self.sent + 1)
+            message.header.stamp.sec, message.header.stamp.nanosec = 1000 + self.sent + 1, 5
+            self.publisher.publish(message)
+            self.sent += 1
+            due += 1.0 / rate
+            time.sleep(max(0.0, due - time.monotonic()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.running = False
+        self.thread.join()
+        self.client.node.destroy_publisher(self.publisher)
+
+
+class Client:
+    """One rclpy node, spun by a thread of its own."""
+
+    def __init__(self):
+        self.node = rclpy.create_node("cooper_test_client")
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.thread.start()
+        self.reason = ActionClient(self.node, Reason, "/cooper/reason")
+        self.clients = {}
+
+    def close(self):
+        self.executor.shutdown()
+        self.thread.join(5)
+        self.node.destroy_node()
+
+    def until_alone(self):
+        """Wait until no node of ours is in the graph any more."""
+        until(lambda: "cooper" not in self.node.get_node_names(), message="a node is still in the graph")
+
+    def call_async(self, kind, name, request):
+        """Begin a call; clients are made once and found again by each node that comes."""
+        if name not in self.clients:
+            self.clients[name] = self.node.create_client(kind, name)
+        client = self.clients[name]
+        until(client.service_is_ready, message=f"no service {name}")
+        return client.call_async(request)
+
+    def call(self, kind, name, request, timeout=30.0):
+        return self.wait(self.call_async(kind, name, request), timeout)
+
+    def wait(self, future, timeout=30.0):
+        until(future.done, timeout, "no reply")
+        return future.result()
+
+    def send_goal(self, **fields):
+        """Send a goal; its handle (refused or accepted) and the list that feedback is added to."""
+        until(self.reason.server_is_ready, message="no action server")
+        feedback = []
+        goal = Reason.Goal(**{"question": "What is near?", "seed": -1, **fields})
+        future = self.reason.send_goal_async(goal, lambda message: feedback.append(message.feedback))
+        return self.wait(future), feedback
+
+    def result(self, handle, timeout=60.0):
+        """The goal's final status and result."""
+        reply = self.wait(handle.get_result_async(), timeout)
+        return reply.status, reply.result
+
+    def listen(self, kind, topic, qos=RELIABLE):
+        """Subscribe; the list of messages and the subscription."""
+        messages = []
+        return messages, self.node.create_subscription(kind, topic, messages.append, qos)
+
+    def camera(self, name="camera", width=64, height=48, rate=10.0, encoding="rgb8"):
+        """A camera of plain pictures, and one message of calibration."""
+        frame = image(pixels(width, height), encoding)
+        return Camera(self, name, lambda _: frame, rate)
+
+    def packed_camera(self, name="packed", kind="jpeg", width=64, height=48):
+        frame = compressed(pixels(width, height), kind)
+        return Camera(self, name, lambda _: frame, 10.0, CompressedImage, "image_raw/compressed")
+
+    def info_publisher(self, name="camera"):
+        return self.node.create_publisher(CameraInfo, f"/{name}/camera_info", SENSOR)

@@ -1,0 +1,74 @@
+"""The node as a process: started with the random model, watched by its log, stopped by signals."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "tests" / "fixtures" / "random-a" / "checkpoint"
+EXECUTABLE = os.environ.get("COOPER_NODE", str(ROOT / "install" / "lib" / "cooper_perception" / "cooper_node"))
+
+# The model's weights are random: what it draws is noise and what it writes is babble, so keep both short.
+QUICK = {
+    "model.dir": str(MODEL),
+    "flow.time_points": 4,
+    "generation.max_new_tokens": 16,
+    "reasoning.max_turns": 2,
+    "continuous.rate": 20.0,
+}
+
+
+class NodeProcess:
+    """A running node."""
+
+    def __init__(self, log_path, parameters=None, arguments=()):
+        self.log_path = Path(log_path)
+        given = {**QUICK, **(parameters or {})}
+        command = [EXECUTABLE, "--ros-args", *arguments]
+        for name, value in given.items():
+            # JSON is YAML, which is what rcl reads.
+            command += ["-p", f"{name}:={json.dumps(value)}"]
+        with open(self.log_path, "w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "NO_COLOR": "1"})
+
+    def log(self):
+        return self.log_path.read_text()
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def wait_for(self, words, timeout=30.0):
+        """Wait until the log says these words."""
+        end = time.monotonic() + timeout
+        while words not in self.log():
+            assert self.is_alive(), f"the node ended:\n{self.log()}"
+            assert time.monotonic() < end, f"no {words!r} within {timeout} s:\n{self.log()}"
+            time.sleep(0.05)
+
+    def wait_for_end(self, timeout=30.0):
+        """Wait until the process has ended by itself; its exit code."""
+        return self.process.wait(timeout)
+
+    def stop(self, how=signal.SIGINT, timeout=15.0):
+        """Ask for an end; the exit code and the seconds that it took."""
+        begun = time.monotonic()
+        self.process.send_signal(how)
+        return self.process.wait(timeout), time.monotonic() - begun
+
+    def memory(self):
+        """Resident bytes."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def stop_or_kill(self):
+        """Make sure that it is gone; one that is killed would stay in the graph for a while."""
+        if self.is_alive():
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise

@@ -1,0 +1,178 @@
+"""Every parameter: declared with its default and description, refused with its name when bad, in effect when set."""
+
+import pytest
+import yaml
+from cooper_client import image, pixels, until
+from cooper_process import QUICK, ROOT
+from cooper_perception.action import Reason
+from cooper_perception.srv import EstimateDepth
+from rcl_interfaces.msg import Parameter, ParameterType
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters, SetParametersAtomically
+from rclpy.parameter import Parameter as RclpyParameter
+from rclpy.parameter import parameter_value_to_python
+
+
+def flat(tree, prefix=""):
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+CONFIG = dict(flat(yaml.safe_load((ROOT / "config" / "cooper.yaml").read_text())["/**"]["ros__parameters"]))
+
+
+def set_parameter(client, name, value):
+    parameter = RclpyParameter(name, value=value).to_parameter_msg()
+    reply = client.call(SetParameters, "/cooper/set_parameters", SetParameters.Request(parameters=[parameter]))
+    return reply.results[0]
+
+
+def get_parameter(client, name):
+    reply = client.call(GetParameters, "/cooper/get_parameters", GetParameters.Request(names=[name]))
+    return parameter_value_to_python(reply.values[0])
+
+
+def test_all_are_listed_and_described(node, client):
+    names = list(client.call(ListParameters, "/cooper/list_parameters", ListParameters.Request()).result.names)
+    cameras = {f"cameras.{n}.{leaf}" for n in ("camera", "packed", "idle") for leaf in ("transport", "reliability")}
+    assert set(names) == set(CONFIG) | cameras | {"use_sim_time"}
+    reply = client.call(DescribeParameters, "/cooper/describe_parameters", DescribeParameters.Request(names=names))
+    assert all(descriptor.description for descriptor in reply.descriptors)
+
+
+@pytest.mark.parametrize("name", sorted(set(CONFIG) - set(QUICK) - {"cameras"}))
+def test_defaults_are_those_of_the_shipped_file(node, client, name):
+    value = get_parameter(client, name)
+    assert (list(value) if isinstance(CONFIG[name], list) else value) == CONFIG[name]
+
+
+def test_the_shipped_file_can_be_loaded(start):
+    process = start(arguments=["--params-file", str(ROOT / "config" / "cooper.yaml")])
+    assert "is not one of this node" not in process.log()
+
+
+BAD_VALUES = [
+    ("generation.max_new_tokens", 0, "an integer from 1 to 65536, got 0"),
+    ("generation.max_new_tokens", 5.5, "an integer from 1 to 65536, got 5.5"),
+    ("generation.temperature", -0.1, "a number from 0 to 10"),
+    ("generation.top_p", 1.5, "a number from 0 to 1"),
+    ("reasoning.mode", "loud", "interleaved, text, perception, direct"),
+    ("reasoning.max_turns", 0, "an integer from 1 to 100"),
+    ("flow.time_points", 1, "an integer from 2 to 1000, got 1"),
+    ("flow.time_points", "many", "an integer from 2 to 1000, got \"many\""),
+    ("flow.guidance_text", 0.5, "a number from 1 to 100"),
+    ("flow.guidance_image", 1000.0, "a number from 1 to 100"),
+    ("flow.guidance_interval", [0.9, 0.1], "two numbers from 0 to 1, the first not above the second"),
+    ("flow.guidance_interval", [0.9], "two numbers"),
+    ("flow.renorm", "none", "global, channel, text_channel"),
+    ("flow.renorm_min", 2.0, "a number from 0 to 1"),
+    ("flow.timestep_shift", 0.0, "a number from 0.01 to 100"),
+    ("seed", -1, "an integer from 0"),
+    ("continuous.rate", -1.0, "a number from 0 to 100"),
+    ("limits.image_age", -1.0, "a number from 0"),
+    ("model.device", "tpu", "auto, cpu, cuda:N or metal:N"),
+    ("model.dir", "/elsewhere", "at start only"),
+    ("cameras", ["left"], "at start only"),
+    ("limits.queue", 3, "at start only"),
+    ("cameras.camera.transport", "compressed", "at start only"),
+    ("no.such.parameter", 1, "no.such.parameter"),
+]
+
+
+@pytest.mark.parametrize("name, value, words", BAD_VALUES)
+def test_a_bad_value_is_refused_by_name(node, client, name, value, words):
+    result = set_parameter(client, name, value)
+    assert not result.successful
+    assert name in result.reason and words in result.reason
+
+
+GOOD_VALUES = {
+    "generation.max_new_tokens": 17,
+    "generation.temperature": 0.7,
+    "generation.top_p": 0.9,
+    "reasoning.mode": "text",
+    "reasoning.max_turns": 2,
+    "flow.time_points": 5,
+    "flow.guidance_text": 3.0,
+    "flow.guidance_image": 1.5,
+    "flow.guidance_interval": [0.4, 1.0],
+    "flow.renorm": "global",
+    "flow.renorm_min": 0.1,
+    "flow.timestep_shift": 2.0,
+    "seed": 99,
+    "continuous.rate": 2.0,
+    "limits.image_age": 4.0,
+}
+
+
+@pytest.mark.parametrize("name", GOOD_VALUES)
+def test_a_good_value_is_taken_while_running(node, client, name):
+    before, value = get_parameter(client, name), GOOD_VALUES[name]
+    result = set_parameter(client, name, value)
+    assert result.successful, result.reason
+    now = get_parameter(client, name)
+    assert (list(now) if isinstance(value, list) else now) == value
+    assert set_parameter(client, name, list(before) if isinstance(value, list) else before).successful
+
+
+def test_an_integer_is_taken_where_a_float_is_meant(node, client):
+    assert set_parameter(client, "continuous.rate", 3).successful
+    assert get_parameter(client, "continuous.rate") == 3.0
+    assert set_parameter(client, "continuous.rate", QUICK["continuous.rate"]).successful
+
+
+def test_all_or_none(node, client):
+    good = RclpyParameter("seed", value=5).to_parameter_msg()
+    bad = RclpyParameter("flow.time_points", value=0).to_parameter_msg()
+    request = SetParametersAtomically.Request(parameters=[good, bad])
+    result = client.call(SetParametersAtomically, "/cooper/set_parameters_atomically", request).result
+    assert not result.successful and "flow.time_points" in result.reason
+    assert get_parameter(client, "seed") == 0
+
+
+def test_nothing_is_unset(node, client):
+    parameter = Parameter(name="seed")
+    parameter.value.type = ParameterType.PARAMETER_NOT_SET
+    reply = client.call(SetParameters, "/cooper/set_parameters", SetParameters.Request(parameters=[parameter]))
+    assert not reply.results[0].successful
+
+
+def test_values_hold_for_the_next_request(node, client):
+    def depth():
+        request = EstimateDepth.Request(image=image(pixels()), seed=-1)
+        return client.call(EstimateDepth, "/cooper/estimate_depth", request).depth_relative
+
+    def steps():
+        handle, _ = client.send_goal(image=image(pixels()), mode=Reason.Goal.PERCEPTION)
+        return [evidence.steps for evidence in client.result(handle)[1].evidence]
+
+    first = depth()
+    assert set_parameter(client, "seed", 42).successful
+    assert depth() != first
+    assert set_parameter(client, "seed", 0).successful
+    assert depth() == first
+    assert set_parameter(client, "flow.time_points", 7).successful
+    assert steps() == [6, 6]
+    assert set_parameter(client, "flow.time_points", QUICK["flow.time_points"]).successful
+    assert steps() == [3, 3]
+    assert set_parameter(client, "reasoning.mode", "perception").successful
+    handle, _ = client.send_goal(image=image(pixels()))
+    assert len(client.result(handle)[1].evidence) == 2, "mode 0 is the configured one"
+    assert set_parameter(client, "reasoning.mode", "interleaved").successful
+
+
+def test_frames_may_be_too_old(node, client):
+    until(lambda: client.node.count_publishers("/camera/image_raw") == 0)
+    with client.camera():
+        until(lambda: client.call(EstimateDepth, "/cooper/estimate_depth", EstimateDepth.Request(seed=-1)).success)
+    assert set_parameter(client, "limits.image_age", 0.2).successful
+
+    def refused():
+        reply = client.call(EstimateDepth, "/cooper/estimate_depth", EstimateDepth.Request(seed=-1))
+        return reply if reply.error_code == EstimateDepth.Response.NO_IMAGE else None
+
+    reply = until(refused)
+    assert "s old, and limits.image_age is 0.2 s" in reply.message
+    assert set_parameter(client, "limits.image_age", 5.0).successful

@@ -1,0 +1,153 @@
+"""Every topic: it comes when somebody listens, and carries the header and the size of its picture."""
+
+import time
+
+import numpy as np
+import pytest
+from cooper_client import RELIABLE, array_of, image, pixels, stamp_of, until
+from cooper_perception.msg import Answer
+from cooper_perception.srv import Ask, GetStatus
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import Log
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+
+MAPS = {
+    "depth_relative/image": ["32FC1"],
+    "depth/color": ["rgb8"],
+    "segmentation/color": ["rgb8"],
+    "segmentation/labels": ["mono8", "mono16"],
+    "overlay": ["rgb8"],
+}
+
+
+def diagnostic(client, name, good=lambda status: True):
+    """Wait for a diagnostic of that name; its status and values."""
+    messages, subscription = client.listen(DiagnosticArray, "/diagnostics")
+
+    def found():
+        for message in messages:
+            for status in message.status:
+                if status.name.endswith(name) and good(status):
+                    return status
+        return None
+
+    status = until(found, 10.0, f"no such diagnostic of {name}")
+    client.node.destroy_subscription(subscription)
+    return status, {pair.key: pair.value for pair in status.values}
+
+
+@pytest.mark.parametrize("topic", MAPS)
+def test_a_map_has_the_header_and_size_of_its_picture(node, client, topic):
+    with client.camera(width=56, height=40) as camera:
+        maps, subscription = client.listen(Image, f"/cooper/camera/{topic}")
+        until(lambda: len(maps) >= 2, message=f"no {topic}")
+        client.node.destroy_subscription(subscription)
+        stamps = [stamp_of(made) for made in maps]
+        assert all(1000 < sec <= 1000 + camera.sent and nanosec == 5 for sec, nanosec in stamps)
+    assert len(set(stamps)) == len(stamps), "each frame becomes a map once"
+    assert maps[0].header.frame_id == "optical"
+    assert (maps[0].width, maps[0].height) == (56, 40)
+    assert maps[0].encoding in MAPS[topic]
+    values = array_of(maps[0])
+    if topic == "depth_relative/image":
+        assert np.nanmin(values) >= 0.0 and np.nanmax(values) <= 1.0
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_compressed_pictures(node, client, kind):
+    with client.packed_camera(kind=kind, width=72, height=40):
+        maps, subscription = client.listen(Image, "/cooper/packed/depth/color")
+        made = until(lambda: [m for m in maps if m.width == 72], message="no map")[0]
+        client.node.destroy_subscription(subscription)
+    assert (made.height, made.header.frame_id) == (40, "optical")
+    assert stamp_of(made)[0] > 1000
+
+
+def test_maps_nobody_listens_to_are_not_made(node, client):
+    until(lambda: client.node.count_subscribers("/cooper/camera/overlay") == 0)
+    with client.camera():
+        time.sleep(0.5)
+        _, before = diagnostic(client, "model", lambda status: status.message == "ready")
+        time.sleep(1.0)
+        _, after = diagnostic(client, "model")
+    assert before["done"] == after["done"]
+
+
+def test_the_rate_of_maps_is_held(start, client):
+    start({"continuous.rate": 2})
+    with client.camera(rate=20.0):
+        maps, subscription = client.listen(Image, "/cooper/camera/depth/color")
+        until(lambda: maps)
+        time.sleep(3.0)
+        client.node.destroy_subscription(subscription)
+    assert 4 <= len(maps) <= 8
+
+
+def test_answers_are_published(node, client):
+    answers, subscription = client.listen(Answer, "/cooper/answer", RELIABLE)
+    until(lambda: client.node.count_publishers("/cooper/answer"))
+    request = Ask.Request(question="What is left of it?", image=image(pixels(), stamp=(3, 4)), seed=5, mode=Ask.Request.DIRECT)
+    client.call(Ask, "/cooper/ask", request)
+    by_service = until(lambda: [a for a in answers if a.question == "What is left of it?"])[0]
+    assert (stamp_of(by_service), by_service.header.frame_id) == ((3, 4), "optical")
+    assert (by_service.seed, by_service.mode, by_service.camera) == (5, Answer.DIRECT, "")
+    with client.camera():
+        until(lambda: camera_status(client, "camera").rate_hz > 0)
+        handle, _ = client.send_goal(question="And right?", mode=Answer.DIRECT)
+        client.result(handle)
+    by_action = until(lambda: [a for a in answers if a.question == "And right?"])[0]
+    assert by_action.camera == "camera" and stamp_of(by_action)[0] > 1000
+    client.node.destroy_subscription(subscription)
+
+
+def camera_status(client, name):
+    reply = client.call(GetStatus, "/cooper/get_status", GetStatus.Request())
+    return next(camera for camera in reply.cameras if camera.name == name)
+
+
+def test_diagnostics_tell_of_the_model_and_each_camera(node, client):
+    status, values = diagnostic(client, "cooper: model")
+    assert values["state"] == "ready" and values["dtype"] and values["model"]
+    status, values = diagnostic(client, "cooper: camera idle")
+    assert "nobody publishes on /idle/image_raw" in status.message
+    info = client.info_publisher()
+    with client.camera(rate=20.0):
+        for _ in range(20):
+            info.publish(CameraInfo())
+            time.sleep(0.05)
+        status, values = diagnostic(client, "cooper: camera camera", lambda s: s.message == "frames arrive")
+    assert values["encoding"] == "rgb8" and values["publishers"] == "1"
+    assert 5.0 < float(values["rate_hz"]) < 40.0
+    _, values = diagnostic(client, "cooper: camera camera", lambda s: any(v.key == "camera_info" and v.value == "yes" for v in s.values))
+    client.node.destroy_publisher(info)
+
+
+def test_the_log_is_on_rosout(node, client):
+    late = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    logs, subscription = client.listen(Log, "/rosout", late)
+    ready = until(lambda: [log for log in logs if log.msg.startswith("ready")])[0]
+    assert (ready.name, ready.level) == ("cooper", 20)
+    client.node.destroy_subscription(subscription)
+
+
+def test_nothing_is_advertised_that_never_comes(node, client):
+    topics = dict(client.node.get_topic_names_and_types())
+    made = sorted(name for name in topics if name.startswith("/cooper/camera/"))
+    assert made == sorted(f"/cooper/camera/{topic}" for topic in MAPS)
+
+
+def test_namespace_and_remapping(start, client):
+    start(arguments=["-r", "__ns:=/robot", "-r", "camera/image_raw:=/usb/image"])
+    reply = client.call(GetStatus, "/robot/cooper/get_status", GetStatus.Request())
+    assert reply.cameras[0].topic == "/usb/image"
+    frame = image(pixels())
+    publisher = client.node.create_publisher(Image, "/usb/image", RELIABLE)
+
+    def heard():
+        publisher.publish(frame)
+        camera = client.call(GetStatus, "/robot/cooper/get_status", GetStatus.Request()).cameras[0]
+        return camera.encoding == "rgb8" and camera.publishers == 1
+
+    until(heard)
+    client.node.destroy_publisher(publisher)

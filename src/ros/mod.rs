@@ -1,8 +1,8 @@
 //! The ROS 2 node: topics, services, the action and parameters around the model's thread.
 //!
-//! Three kinds of threads that never wait for each other: one spins ([`spin`]), tokio's run a small task per topic and
+//! Three kinds of threads that never wait for each other: one spins (`spin.rs`), tokio's run a small task per topic and
 //! request, one owns the model ([`crate::pipeline::Worker`]).
-//! Start at [`node`].
+//! Start at `node.rs`; `requests.rs` is the way from a request to the model and back.
 
 mod actions;
 mod cameras;

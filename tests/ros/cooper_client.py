@@ -79,11 +79,15 @@ def array_of(message):
 
 
 class Camera:
-    """Publishes frames at a rate until it is closed; the stamp counts them."""
+    """Publishes frames at a rate until it is closed; the stamp's seconds count them, from a base of its own."""
+
+    n_made = 0
 
     def __init__(self, client, name, messages, rate=10.0, message_type=Image, suffix="image_raw"):
         self.client = client
         self.publisher = client.node.create_publisher(message_type, f"/{name}/{suffix}", SENSOR)
+        Camera.n_made += 1
+        self.base = 100_000 * Camera.n_made
         self.sent = 0
         self.running = True
         self.thread = threading.Thread(target=self.run, args=(messages, rate), daemon=True)
@@ -93,11 +97,16 @@ class Camera:
         due = time.monotonic()
         while self.running:
             message = messages(self.sent + 1)
-            message.header.stamp.sec, message.header.stamp.nanosec = 1000 + self.sent + 1, 5
+            message.header.stamp.sec, message.header.stamp.nanosec = self.base + self.sent + 1, 5
             self.publisher.publish(message)
             self.sent += 1
             due += 1.0 / rate
             time.sleep(max(0.0, due - time.monotonic()))
+
+    def number_of(self, message):
+        """Which of its frames a map was made from; 0 for one of another camera's frames."""
+        number = message.header.stamp.sec - self.base
+        return number if 0 < number <= self.sent and message.header.stamp.nanosec == 5 else 0
 
     def __enter__(self):
         return self

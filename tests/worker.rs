@@ -44,8 +44,8 @@ impl Perceive for StandIn {
 }
 
 fn worker(limit: usize) -> Worker {
-    let worker = Worker::spawn(limit, || Ok(StandIn)).unwrap();
-    while worker.status().state == State::Loading {
+    let worker = Worker::spawn(limit, || Ok(StandIn), |_| Ok(())).unwrap();
+    while matches!(worker.status().state, State::Loading | State::WarmingUp) {
         std::thread::sleep(Duration::from_millis(1));
     }
     worker
@@ -178,12 +178,33 @@ fn a_stop_ends_what_runs_and_what_waits() {
 #[test]
 fn a_model_that_fails_to_load_says_why() {
     let load = || Err::<StandIn, _>(Error::invalid("model", "there is none"));
-    let worker = Worker::spawn(2, load).unwrap();
-    while worker.status().state == State::Loading {
+    let worker = Worker::spawn(2, load, |_| Ok(())).unwrap();
+    while matches!(worker.status().state, State::Loading | State::WarmingUp) {
         std::thread::sleep(Duration::from_millis(1));
     }
     let Err(Error::NotReady(why)) = worker.submit(request(1, Priority::Query)) else {
         panic!("expected a refusal");
     };
     assert!(why.contains("there is none"));
+}
+
+#[test]
+fn nothing_is_taken_before_the_warm_up_has_passed() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let worker = Worker::spawn(
+        2,
+        || Ok(StandIn),
+        move |_| wait.recv().map_err(|e| Error::Internal(e.to_string())),
+    );
+    let worker = worker.unwrap();
+    while worker.status().state != State::WarmingUp {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let refused = worker.submit(request(1, Priority::Query));
+    assert!(matches!(refused, Err(Error::NotReady(why)) if why.contains("warming up")));
+    go.send(()).unwrap();
+    while worker.status().state != State::Ready {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(end(worker.submit(request(1, Priority::Query)).unwrap()).is_ok());
 }

@@ -69,9 +69,11 @@ pub enum Event {
 /// What the model thread is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum State {
-    /// Reading the weights and answering a warm-up question.
+    /// Reading the weights.
     #[default]
     Loading,
+    /// Answering a first question, so that the next one finds everything in place.
+    WarmingUp,
     /// It has answered the warm-up and takes requests.
     Ready,
     /// It could not be loaded, for this reason.
@@ -148,13 +150,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Start the thread: it runs `load` (which should include a warm-up), then requests until [`Worker::stop`].
+    /// Start the thread: it runs `load`, then `warm_up`, then requests until [`Worker::stop`].
     ///
     /// # Errors
     /// [`Error::Internal`] if the operating system gives no thread.
     pub fn spawn<P: Perceive + 'static>(
         queue_limit: usize,
         load: impl FnOnce() -> Result<P> + Send + 'static,
+        warm_up: impl FnOnce(&mut P) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
         let mut shared = Shared::default();
         shared.status.queue_limit = queue_limit;
@@ -165,7 +168,7 @@ impl Worker {
         let of_thread = inner.clone();
         let thread = std::thread::Builder::new()
             .name("model".into())
-            .spawn(move || run(&of_thread, load))
+            .spawn(move || run(&of_thread, load, warm_up))
             .map_err(|e| Error::Internal(format!("no thread for the model: {e}")))?;
         Ok(Self {
             inner,
@@ -183,6 +186,7 @@ impl Worker {
             State::Ready if !shared.stopping => {}
             State::Failed(why) => return Err(Error::NotReady(why.clone())),
             State::Loading => return Err(Error::NotReady("it is still loading".into())),
+            State::WarmingUp => return Err(Error::NotReady("it is still warming up".into())),
             _ => return Err(Error::NotReady("it is stopping".into())),
         }
         let limit = shared.status.queue_limit;
@@ -266,13 +270,25 @@ fn sweep(shared: &mut Shared) {
     shared.status.queue_length = queries.len();
 }
 
-fn run<P: Perceive>(inner: &Inner, load: impl FnOnce() -> Result<P>) {
-    let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| Err(told(&*panic)));
-    let mut model = match loaded {
-        Ok(model) => {
+fn run<P: Perceive>(
+    inner: &Inner,
+    load: impl FnOnce() -> Result<P>,
+    warm_up: impl FnOnce(&mut P) -> Result<()>,
+) {
+    let ready = || {
+        let mut model = load()?;
+        {
             let mut shared = inner.lock();
             shared.status.model = model.info();
-            shared.status.state = State::Ready;
+            shared.status.state = State::WarmingUp;
+        }
+        warm_up(&mut model)?;
+        Ok(model)
+    };
+    let ready = catch_unwind(AssertUnwindSafe(ready)).unwrap_or_else(|panic| Err(told(&*panic)));
+    let mut model = match ready {
+        Ok(model) => {
+            inner.lock().status.state = State::Ready;
             model
         }
         Err(error) => {

@@ -120,7 +120,9 @@ impl<'e> Studio<'e> {
         let started = Instant::now();
         control.tell(Progress::Stage(stage_of(kind), turn));
         let (engine, contexts, noise) = (self.engine, &self.contexts, &mut self.noise);
-        let map = draw_map(engine, kind, contexts, size, self.flow, noise, control)?;
+        let drawn = draw_map(engine, kind, contexts, size, self.flow, noise, control);
+        self.drawing_time += started.elapsed();
+        let map = drawn?;
         let evidence = Evidence {
             kind,
             turn,
@@ -129,7 +131,6 @@ impl<'e> Studio<'e> {
             steps: self.flow.n_steps(),
         };
         control.tell(Progress::Map(evidence.clone()));
-        self.drawing_time += started.elapsed();
         let shown = self.shown.pop_front();
         let picture = shown.as_ref().unwrap_or(&evidence.image);
         for context in [&mut self.contexts.full, &mut self.contexts.without_image] {

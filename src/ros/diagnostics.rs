@@ -48,6 +48,7 @@ fn model_status(node: &str, worker: WorkerStatus) -> DiagnosticStatus {
     let (level, message) = match &worker.state {
         State::Ready => (OK, if worker.running { "working" } else { "ready" }.into()),
         State::Loading => (WARN, "loading".into()),
+        State::WarmingUp => (WARN, "warming up".into()),
         State::Failed(why) => (ERROR, why.clone()),
         State::Stopped => (WARN, "stopped".into()),
     };

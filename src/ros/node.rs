@@ -85,11 +85,11 @@ fn read_config(parameters: &Parameters) -> Result<NodeConfig> {
 fn start_model(config: &NodeConfig, parameters: &Parameters) -> Result<Worker> {
     let (model, prompts) = (config.model.clone(), config.prompts_file.clone());
     let settings = parameters.settings()?;
-    Worker::spawn(config.queue_limit, move || {
-        let mut perceiver = Perceiver::load(&model, prompts.as_deref())?;
-        perceiver.warm_up(&settings)?;
-        Ok(perceiver)
-    })
+    Worker::spawn(
+        config.queue_limit,
+        move || Perceiver::load(&model, prompts.as_deref()),
+        move |perceiver| perceiver.warm_up(&settings),
+    )
 }
 
 /// Create all endpoints and the tasks behind them.
@@ -165,7 +165,7 @@ async fn until_loaded(core: &Core) -> Result<()> {
     loop {
         let status = core.worker.status();
         match status.state {
-            State::Loading => tokio::time::sleep(LOOK_AT_LOADING).await,
+            State::Loading | State::WarmingUp => tokio::time::sleep(LOOK_AT_LOADING).await,
             State::Ready => {
                 let (model, device, dtype) =
                     (status.model.dir, status.model.device, status.model.dtype);
@@ -181,7 +181,8 @@ async fn until_loaded(core: &Core) -> Result<()> {
 /// End in order: the model, the last replies, spinning, the node, the tasks.
 async fn stop(core: &Arc<Core>, spin: Spin, mut tasks: JoinSet<()>) {
     tracing::info!("stopping");
-    let is_loading = core.worker.status().state == State::Loading;
+    let state = core.worker.status().state;
+    let is_loading = matches!(state, State::Loading | State::WarmingUp);
     let worker = core.worker.clone();
     let stopped = tokio::task::spawn_blocking(move || worker.stop());
     if !is_loading && tokio::time::timeout(LAST_STEP, stopped).await.is_err() {

@@ -41,6 +41,7 @@ pub fn status(core: &Core) -> GetStatus::Response {
 pub fn state_name(state: &State) -> &'static str {
     match state {
         State::Loading => "loading",
+        State::WarmingUp => "warming_up",
         State::Ready => "ready",
         State::Failed(_) => "failed",
         State::Stopped => "unloaded",

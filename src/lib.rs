@@ -15,5 +15,6 @@ pub mod reasoning;
 #[cfg(feature = "ros")]
 pub mod ros;
 pub mod tensor;
+pub mod training;
 
 pub use error::{Error, Result};

@@ -15,7 +15,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("perception", &["error", "imaging", "engine"]),
     ("reasoning", &["error", "engine", "perception"]),
     ("pipeline", &["error", "engine", "perception", "reasoning"]),
-    ("conformance", &["error", "imaging", "engine", "reasoning"]),
+    ("training", &["error", "model", "engine"]),
+    (
+        "conformance",
+        &[
+            "error",
+            "tensor",
+            "imaging",
+            "model",
+            "engine",
+            "reasoning",
+            "training",
+        ],
+    ),
     (
         "config",
         &[

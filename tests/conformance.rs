@@ -18,15 +18,16 @@ fn checks(dtype: DtypeChoice) -> Vec<Check> {
 #[test]
 fn every_group_agrees_in_f32() {
     let checks = checks(DtypeChoice::F32);
-    let failed: Vec<_> = checks
+    let wrong: Vec<_> = checks
         .iter()
-        .filter(|c| c.verdict == Verdict::Failed)
+        .filter(|c| c.verdict != Verdict::Passed)
         .collect();
-    assert!(failed.is_empty(), "{failed:#?}");
-    let skipped = checks.iter().filter(|c| c.verdict == Verdict::Skipped);
-    assert!(skipped.clone().all(|c| c.group.starts_with("train.")));
-    let n_passed = checks.len() - skipped.count();
-    assert!(n_passed >= 200, "only {n_passed} checks were made");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(
+        checks.len() >= 360,
+        "only {} checks were made",
+        checks.len()
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod golden;
 mod inputs;
 mod report;
 mod scripted;
+mod training;
 
 use std::path::Path;
 
@@ -23,7 +24,7 @@ use crate::error::Result;
 
 /// Run every group of a golden directory on the CPU in `dtype`, telling each check as it is done.
 ///
-/// Names of the directory that no check has looked at are told as failed; `train.*` as skipped.
+/// Names of the directory that no check has looked at are told as failed; `train.*` is compared in f32 only.
 ///
 /// # Errors
 /// If the directory or its model cannot be read, or the network fails.
@@ -39,6 +40,7 @@ pub fn run(golden_dir: &Path, dtype: DtypeChoice, tell: &mut dyn FnMut(&Check)) 
     inputs::check(&engine, &mut report)?;
     contexts::check(&engine, &mut report)?;
     scripted::check(&engine, &mut report)?;
+    training::check(&engine, &mut report)?;
     report.tell_unseen();
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use crate::error::{Error, Result};
 
@@ -42,10 +42,16 @@ pub fn decode_rgb(bytes: &[u8], what: &str) -> Result<RgbImage> {
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    reader
-        .decode()
-        .map(to_rgb)
-        .map_err(|e| refuse(e.to_string()))
+    let decoder = reader.into_decoder().map_err(|e| refuse(e.to_string()))?;
+    let color_type = decoder.original_color_type();
+    let picture = DynamicImage::from_decoder(decoder).map_err(|e| refuse(e.to_string()))?;
+    Ok(match color_type {
+        // Upstream lays only RGBA and declared transparency over white, and drops the alpha of grey pictures.
+        ExtendedColorType::La8 | ExtendedColorType::La16 => {
+            DynamicImage::from(picture.into_luma8()).into_rgb8()
+        }
+        _ => to_rgb(picture),
+    })
 }
 
 /// RGB with transparency laid over white, in Pillow's integer arithmetic.

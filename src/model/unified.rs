@@ -232,7 +232,51 @@ impl UnifiedModel {
     ) -> Result<Tensor> {
         let tokens = self.embed_latent(x_t, t, grid)?;
         let (hidden, _) = self.forward_picture(context, tokens, Expert::Gen)?;
-        self.llm2vae.forward(&hidden.narrow(0, 1, grid.n_tokens())?)
+        self.velocity_head(&hidden.narrow(0, 1, grid.n_tokens())?)
+    }
+
+    /// The flow velocity (n, p·p·z) that hidden states (n, c) of latent tokens tell.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn velocity_head(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.llm2vae.forward(hidden)
+    }
+
+    /// Logits (n, vocab), f32, of hidden states (n, c).
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.language_model.logits(hidden)
+    }
+
+    /// The embeddings (n, c) of token ids.
+    ///
+    /// # Errors
+    /// If an id is outside the vocabulary.
+    pub fn embed_ids(&self, ids: &[u32]) -> Result<Tensor> {
+        self.language_model.embed(ids)
+    }
+
+    /// A picture's tokens (n, c) between its start and end marker (n + 2, c).
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn between_markers(&self, tokens: &Tensor) -> Result<Tensor> {
+        let start = self.language_model.embed(&[self.control.vision_start])?;
+        let end = self.language_model.embed(&[self.control.vision_end])?;
+        Tensor::cat(&[&start, tokens, &end], 0)
+    }
+
+    /// Hidden states (n, c) of a whole packed sequence of embeddings (n, c).
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn forward_embeds(&self, embeds: Tensor, block: &Block) -> Result<Tensor> {
+        self.language_model
+            .forward(embeds, block)
+            .map(|(hidden, _)| hidden)
     }
 
     /// Logits (vocab), f32, of the token that follows the last of `hidden` (n, c).
@@ -241,7 +285,7 @@ impl UnifiedModel {
     /// If shapes do not fit.
     pub fn next_logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let last = hidden.narrow(0, hidden.dim(0)? - 1, 1)?;
-        self.language_model.logits(&last)?.squeeze(0)
+        self.logits(&last)?.squeeze(0)
     }
 
     #[allow(clippy::type_complexity)]
@@ -252,16 +296,7 @@ impl UnifiedModel {
         expert: Expert,
     ) -> Result<(Tensor, Vec<(Tensor, Tensor)>)> {
         let n = tokens.dim(0)?;
-        let markers = [self.control.vision_start, self.control.vision_end];
-        let markers = self.language_model.embed(&markers)?;
-        let embeds = Tensor::cat(
-            &[
-                &markers.narrow(0, 0, 1)?,
-                &tokens,
-                &markers.narrow(0, 1, 1)?,
-            ],
-            0,
-        )?;
+        let embeds = self.between_markers(&tokens)?;
         let route: &Route = &[(Expert::Und, 1), (expert, n), (Expert::Und, 1)];
         let block = Block {
             context,

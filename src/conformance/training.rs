@@ -1,0 +1,215 @@
+//! One packed training sample: mask, losses, and the gradient of every parameter.
+
+use std::collections::HashMap;
+
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor, Var};
+use candle_nn::VarBuilder;
+use serde_json::Value;
+
+use super::report::Report;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::imaging::patchify;
+use crate::model::Grid;
+use crate::model::UnifiedModel;
+use crate::model::inventory::PositionSides;
+use crate::tensor::checkpoint::SafetensorsHeader;
+use crate::training::SequenceBuilder;
+use crate::training::cross_entropy;
+use crate::training::flow_error;
+
+/// Gradients and their norms, relative to the largest value.
+const GRADIENT_TOLERANCE: f64 = 1e-3;
+/// Golden gradients with more elements are stored flattened and cut here.
+const STORED_ELEMENTS: usize = 20_000;
+
+type Vars = HashMap<String, Var>;
+
+pub fn check(engine: &Engine, report: &mut Report) -> Result<()> {
+    if report.golden.json.get("train").is_none() {
+        return Ok(());
+    }
+    if engine.model().dtype() != DType::F32 {
+        report.skip_group("train.", "training is compared in f32");
+        return Ok(());
+    }
+    let (model, vars) = trainable(engine, report)?;
+    let (mse, ce) = losses(engine, report, &model)?;
+    let golden = report.golden;
+    let weight = |name: &str| golden.number(&format!("/train/{name}"));
+    let loss =
+        ((mse.mean_all()? * weight("mse_weight")?)? + (ce.mean_all()? * weight("ce_weight")?)?)?;
+    report.number(
+        "train.loss",
+        weight("loss")?,
+        f64::from(loss.to_scalar::<f32>()?),
+    );
+    gradients(engine, report, &vars, &loss.backward()?)
+}
+
+/// The same model with weights that gradients are kept for.
+fn trainable(engine: &Engine, report: &Report) -> Result<(UnifiedModel, Vars)> {
+    let file = report.golden.file("checkpoint/ema.safetensors");
+    let header = SafetensorsHeader::read(&file).map_err(|why| Error::Weights {
+        path: file.clone(),
+        why,
+    })?;
+    let tensors = candle_core::safetensors::load(&file, &Device::Cpu)?;
+    let var = |(name, tensor): (String, Tensor)| Ok((name, Var::from_tensor(&tensor)?));
+    let vars: Vars = tensors.into_iter().map(var).collect::<Result<_>>()?;
+    let tensors = vars.iter().map(|(name, var)| {
+        let fixed = name.ends_with("pos_embed.pos_embed");
+        let tensor = if fixed {
+            var.as_detached_tensor()
+        } else {
+            var.as_tensor().clone()
+        };
+        (name.clone(), tensor)
+    });
+    let vb = VarBuilder::from_tensors(tensors.collect(), DType::F32, &Device::Cpu);
+    let sides = PositionSides::new(engine.config(), &header);
+    let model = UnifiedModel::new(engine.config(), sides, engine.tokenizer().control, vb)?;
+    Ok((model, vars))
+}
+
+/// Pack the sample as `expected.json` describes it; returns squared errors (n, c) and cross-entropies (n).
+fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<(Tensor, Tensor)> {
+    let golden = report.golden;
+    let mut builder = SequenceBuilder::new(model);
+    let picture = engine.vae_rule().apply(&golden.image);
+    let grid = engine.latent_grid(picture.width(), picture.height());
+    let latent = report.given("train.latent")?;
+    let clean = tokens(engine, &latent, grid)?;
+    let target = tokens(engine, &flipped(&latent)?, grid)?;
+    let noise = report.given("train.noise")?;
+    let mut noise = noise.narrow(0, noise.dim(0)? - grid.n_tokens(), grid.n_tokens())?;
+    noise = noise.contiguous()?;
+    let t = time(
+        golden.number("/train/timestep_raw")?,
+        golden.number("/train/timestep_shift")?,
+    );
+    let x_t = ((&target * f64::from(1.0 - t))? + (&noise * f64::from(t))?)?;
+    let (mut drawn, mut spoken) = (0..0, 0..0);
+    let mut start = 0;
+    for (i, mode) in golden.list("/train/attn_modes")?.iter().enumerate() {
+        let n = golden.number(&format!("/train/split_lens/{i}"))? as usize;
+        match mode.as_str() {
+            Some("noise") => drawn = builder.add_noised(&x_t, t, grid)?,
+            Some("full") if holds(golden.list("/train/packed_vae_token_indexes")?, start + 1) => {
+                builder.add_clean(&clean, grid)?;
+            }
+            Some("full") => {
+                let (patches, grid) = engine.vit_patches(&picture)?;
+                builder.add_vit(&patches, grid)?;
+            }
+            _ => spoken = builder.add_text(&text_ids(report, start..start + n)?)?,
+        }
+        start += n;
+    }
+    let packed = builder.finish()?;
+    report.equal(
+        "train.packed_position_ids",
+        &golden.ids("/train/packed_position_ids")?,
+        &packed.positions,
+    );
+    report.tensor("train.attention_mask_is_zero", &packed.mask.eq(0f32)?)?;
+    let hidden = packed.forward(model)?;
+    let velocity = model.velocity_head(&hidden.narrow(0, drawn.start, drawn.len())?)?;
+    let mse = flow_error(&velocity, &target, &noise)?;
+    report.tensor("train.mse", &mse)?;
+    let labels = golden.ids("/train/labels")?;
+    let logits = model.logits(&hidden.narrow(0, spoken.start, labels.len())?)?;
+    let ce = cross_entropy(&logits, &labels)?;
+    report.tensor("train.ce", &ce)?;
+    Ok((mse, ce))
+}
+
+/// A logit-normal sample's raw value as a shifted flow time.
+fn time(raw: f64, shift: f64) -> f32 {
+    let t = 1.0 / (1.0 + (-raw).exp());
+    (shift * t / (1.0 + (shift - 1.0) * t)) as f32
+}
+
+fn tokens(engine: &Engine, latent: &Tensor, grid: Grid) -> Result<Tensor> {
+    let p = engine.config().bagel.latent_patch_size;
+    let latent = latent
+        .narrow(1, 0, grid.rows * p)?
+        .narrow(2, 0, grid.columns * p)?;
+    Ok(patchify(&latent.contiguous()?, p)?)
+}
+
+/// A latent (z, lh, lw) mirrored along its width.
+fn flipped(latent: &Tensor) -> Result<Tensor> {
+    let width = latent.dim(2)? as u32;
+    let columns: Vec<u32> = (0..width).rev().collect();
+    Ok(latent.index_select(&Tensor::new(columns, latent.device())?, 2)?)
+}
+
+fn holds(indexes: &[Value], index: usize) -> bool {
+    indexes
+        .iter()
+        .any(|value| value.as_u64() == Some(index as u64))
+}
+
+/// The ids of the text tokens at these places of the sequence.
+fn text_ids(report: &Report, places: std::ops::Range<usize>) -> Result<Vec<u32>> {
+    let ids = report.golden.ids("/train/packed_text_ids")?;
+    let indexes = report.golden.ids("/train/packed_text_indexes")?;
+    let here = indexes
+        .iter()
+        .zip(ids)
+        .filter(|(i, _)| places.contains(&(**i as usize)));
+    Ok(here.map(|(_, id)| id).collect())
+}
+
+fn gradients(engine: &Engine, report: &mut Report, vars: &Vars, store: &GradStore) -> Result<()> {
+    let golden = report.golden;
+    let gradient = |name: &str| {
+        let var = vars
+            .get(name)
+            .ok_or_else(|| Error::invalid(name, "no such parameter"))?;
+        let gradient = store.get(var).cloned();
+        Ok::<_, Error>(gradient.unwrap_or(var.zeros_like()?))
+    };
+    let norms = golden.value("/train/grad_norms")?.as_object();
+    for (name, expected) in norms.into_iter().flatten() {
+        let norm = gradient(name)?
+            .sqr()?
+            .sum_all()?
+            .sqrt()?
+            .to_scalar::<f32>()?;
+        let expected = expected.as_f64().unwrap_or(f64::NAN);
+        report.relative(
+            &format!("train.grad_norm.{name}"),
+            expected,
+            norm.into(),
+            GRADIENT_TOLERANCE,
+        );
+    }
+    for stored in golden.names()? {
+        let Some(name) = stored.strip_prefix("train.grad.") else {
+            continue;
+        };
+        let got = if name == "embed_rows" {
+            let control = engine.tokenizer().control;
+            let rows = [
+                control.im_start,
+                control.im_end,
+                control.vision_start,
+                control.vision_end,
+            ];
+            let rows = Tensor::new(&rows, &Device::Cpu)?;
+            gradient("language_model.model.embed_tokens.weight")?.index_select(&rows, 0)?
+        } else {
+            let whole = gradient(name)?;
+            if whole.elem_count() > STORED_ELEMENTS {
+                whole.flatten_all()?.narrow(0, 0, STORED_ELEMENTS)?
+            } else {
+                whole
+            }
+        };
+        report.tensor_relative(&stored, &got, GRADIENT_TOLERANCE)?;
+    }
+    Ok(())
+}

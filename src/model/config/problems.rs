@@ -1,0 +1,194 @@
+//! Sizes that cannot be: all of them told at once, before anything computes with them.
+
+use super::{ModelConfig, TransformConfig};
+
+/// No width is larger; a config that says so is broken.
+const MAX_WIDTH: usize = 1 << 24;
+/// Nothing is stacked higher.
+const MAX_DEPTH: usize = 1024;
+/// No autoencoder has more levels.
+const MAX_LEVELS: usize = 16;
+
+impl ModelConfig {
+    /// Every size that cannot be.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = self.unbounded();
+        if problems.is_empty() {
+            // These compute with the numbers, so the numbers come first.
+            problems.extend(self.misfits());
+            problems.extend(self.bad_transforms());
+        }
+        problems
+    }
+
+    /// Numbers beyond all reason: a config that holds them is broken.
+    fn unbounded(&self) -> Vec<String> {
+        let (llm, vit, vae) = (&self.llm, &self.vit, &self.vae);
+        let mut numbers = vec![
+            ("llm_config.json: hidden_size", llm.hidden_size, MAX_WIDTH),
+            (
+                "llm_config.json: intermediate_size",
+                llm.intermediate_size,
+                MAX_WIDTH,
+            ),
+            ("llm_config.json: vocab_size", llm.vocab_size, MAX_WIDTH),
+            (
+                "llm_config.json: num_hidden_layers",
+                llm.num_hidden_layers,
+                MAX_DEPTH,
+            ),
+            (
+                "llm_config.json: num_attention_heads",
+                llm.num_attention_heads,
+                MAX_DEPTH,
+            ),
+            (
+                "llm_config.json: num_key_value_heads",
+                llm.num_key_value_heads,
+                MAX_DEPTH,
+            ),
+            ("vit_config.json: hidden_size", vit.hidden_size, MAX_WIDTH),
+            (
+                "vit_config.json: intermediate_size",
+                vit.intermediate_size,
+                MAX_WIDTH,
+            ),
+            (
+                "vit_config.json: num_hidden_layers",
+                vit.num_hidden_layers,
+                MAX_DEPTH,
+            ),
+            (
+                "vit_config.json: num_attention_heads",
+                vit.num_attention_heads,
+                MAX_DEPTH,
+            ),
+            ("vit_config.json: patch_size", vit.patch_size, MAX_DEPTH),
+            (
+                "config.json: latent_patch_size",
+                self.bagel.latent_patch_size,
+                MAX_DEPTH,
+            ),
+            ("ae_config.json: ch", vae.ch, MAX_WIDTH),
+            ("ae_config.json: z_channels", vae.z_channels, MAX_WIDTH),
+            (
+                "ae_config.json: num_res_blocks",
+                vae.num_res_blocks,
+                MAX_DEPTH,
+            ),
+            (
+                "ae_config.json: ch_mult: its length",
+                vae.ch_mult.len(),
+                MAX_LEVELS,
+            ),
+        ];
+        let multiples = vae
+            .ch_mult
+            .iter()
+            .map(|m| ("ae_config.json: ch_mult", *m, MAX_DEPTH));
+        numbers.extend(multiples);
+        let wrong = numbers
+            .into_iter()
+            .filter(|(_, n, most)| !(1..=*most).contains(n));
+        wrong
+            .map(|(name, n, most)| format!("{name}: expected 1 to {most}, got {n}"))
+            .collect()
+    }
+
+    /// Numbers that do not fit each other.
+    fn misfits(&self) -> Vec<String> {
+        let (llm, vit) = (&self.llm, &self.vit);
+        let mut problems = Vec::new();
+        let mut must_divide = |file: &str, (whole, n): (&str, usize), (part, d): (&str, usize)| {
+            if !n.is_multiple_of(d) {
+                problems.push(format!(
+                    "{file}: {whole} {n} must be a multiple of {part} {d}"
+                ));
+            }
+        };
+        let (heads, file) = ("num_attention_heads", "llm_config.json");
+        let llm_heads = (heads, llm.num_attention_heads);
+        must_divide(file, ("hidden_size", llm.hidden_size), llm_heads);
+        must_divide(
+            file,
+            llm_heads,
+            ("num_key_value_heads", llm.num_key_value_heads),
+        );
+        must_divide(
+            file,
+            ("the head width", llm.head_dim()),
+            ("two halves of rope", 2),
+        );
+        must_divide(
+            file,
+            ("hidden_size", llm.hidden_size),
+            ("four parts of a position", 4),
+        );
+        let vit_heads = (heads, vit.num_attention_heads);
+        must_divide(
+            "vit_config.json",
+            ("hidden_size", vit.hidden_size),
+            vit_heads,
+        );
+        if vit.num_hidden_layers < 2 {
+            problems.push("vit_config.json: num_hidden_layers: expected at least 2 (the last is not used), got 1".into());
+        }
+        problems
+    }
+
+    fn bad_transforms(&self) -> Vec<String> {
+        let transforms = [
+            ("vae", &self.preprocessor.vae, self.latent_downsample()),
+            ("vit", &self.preprocessor.vit, self.vit.patch_size),
+        ];
+        let fits = |t: &TransformConfig, side: usize| {
+            t.image_stride > 0
+                && (t.image_stride as usize).is_multiple_of(side)
+                && t.min_image_size > 0
+                && t.max_image_size >= t.image_stride
+        };
+        let wrong = transforms
+            .into_iter()
+            .filter(|(_, t, side)| !fits(t, *side));
+        wrong
+            .map(|(name, t, side)| {
+                format!(
+                    "preprocessor_config.json: {name}: image_stride {} must be a multiple of {side}, \
+                     max_image_size {} at least that, min_image_size {} at least 1",
+                    t.image_stride, t.max_image_size, t.min_image_size
+                )
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_numbers_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let llm = r#"{"hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 1000000000000,
+            "num_attention_heads": 4, "num_key_value_heads": 3, "vocab_size": 448, "rope_theta": 1e6, "rms_norm_eps": 1e-6}"#;
+        write("llm_config.json", llm);
+        let vit = r#"{"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 0,
+            "patch_size": 14}"#;
+        write("vit_config.json", vit);
+        let told = ModelConfig::load(dir.path()).unwrap_err();
+        for part in [
+            "num_hidden_layers: expected 1 to 1024, got 1000000000000",
+            "num_attention_heads: expected 1",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        write("vit_config.json", "{");
+        std::fs::remove_file(dir.path().join("llm_config.json")).unwrap();
+        let told = ModelConfig::load(dir.path()).unwrap_err();
+        assert!(
+            told.contains("llm_config.json") && told.contains("vit_config.json"),
+            "{told}"
+        );
+    }
+}

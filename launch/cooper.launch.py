@@ -24,7 +24,7 @@ def nodes(context):
 
     namespace = argument("namespace").strip("/")
     level = argument("log_level").lower()
-    sim_time = {"use_sim_time": is_true("use_sim_time")}
+    sim_time = {"use_sim_time": is_true("use_sim_time")} if argument("use_sim_time") else {}
     model = {"model.dir": argument("model_dir"), "model.device": argument("device")}
     overrides = sim_time | {name: value for name, value in model.items() if value}
 
@@ -42,7 +42,7 @@ def nodes(context):
             executable="cooper_node",
             name="cooper",
             namespace=namespace,
-            parameters=[argument("params_file"), overrides],
+            parameters=[argument("params_file")] + ([overrides] if overrides else []),
             remappings=remappings,
             arguments=["--ros-args", "--log-level", level],
             output="screen",
@@ -61,7 +61,7 @@ def nodes(context):
                 executable="rviz2",
                 name="rviz2",
                 arguments=["-d", str(RVIZ_FILE)],
-                parameters=[sim_time],
+                parameters=[sim_time] if sim_time else [],
                 remappings=[pair for pair in moved.items() if pair[0] != pair[1]],
             )
         )
@@ -90,7 +90,9 @@ def generate_launch_description():
                 "camera_info_topic", default_value="", description="its CameraInfo topic; empty: camera/camera_info"
             ),
             DeclareLaunchArgument(
-                "use_sim_time", default_value="false", description="take the time from /clock: true or false"
+                "use_sim_time",
+                default_value="",
+                description="take the time from /clock: true or false; empty: as in params_file",
             ),
             DeclareLaunchArgument("rviz", default_value="false", description="also start rviz2: true or false"),
             DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),

@@ -9,13 +9,15 @@ from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 
 SHARE = Path(get_package_share_directory("cooper_perception"))
 
 
 def generate_launch_description():
+    # Empty, as it is when not given, would be no boolean.
+    is_simulated = PythonExpression(["'", LaunchConfiguration("use_sim_time"), "'.lower() in ('true', '1')"])
     # Those of cooper.launch.py keep its meaning and defaults, but for rviz.
     return LaunchDescription(
         [
@@ -30,7 +32,7 @@ def generate_launch_description():
                 name="publish_picture",
                 namespace=LaunchConfiguration("namespace"),
                 arguments=[LaunchConfiguration("picture"), "--rate", LaunchConfiguration("rate")],
-                parameters=[{"use_sim_time": LaunchConfiguration("use_sim_time")}],
+                parameters=[{"use_sim_time": is_simulated}],
                 remappings=[("image_raw", "camera/image_raw"), ("camera_info", "camera/camera_info")],
                 output="screen",
             ),

@@ -32,6 +32,14 @@ pub enum Error {
         /// Why it is silent, or what is wrong with its newest picture.
         why: String,
     },
+    /// A conversation is longer than the model can read.
+    #[error("context: expected at most {limit} tokens, got {needed}")]
+    ContextFull {
+        /// The most tokens of a context.
+        limit: usize,
+        /// How many there would be.
+        needed: usize,
+    },
     /// A configuration file cannot be used.
     #[error("configuration {}: {why}", path.display())]
     Config {

@@ -75,6 +75,12 @@ fn the_readmes_tables_are_the_codes() {
         let stop = start + wanted[start..].find(&end).unwrap();
         wanted.replace_range(start..stop, &table);
     }
+    let measured = readme.split("## Measured").nth(1).unwrap();
+    let measured = measured.split("\n## ").next().unwrap();
+    let unmeasured = measured.split_whitespace().find(|word| {
+        word.contains('_') && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+    });
+    assert_eq!(unmeasured, None, "a figure that nobody has measured");
     if std::env::var_os("COOPER_BLESS").is_some() {
         std::fs::write(&file, &wanted).unwrap();
     } else {

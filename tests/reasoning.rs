@@ -21,6 +21,7 @@ struct Script {
     lens: Vec<usize>,
     greedy: bool,
     ended: bool,
+    canceled: bool,
 }
 
 impl Script {
@@ -30,6 +31,7 @@ impl Script {
             lens: Vec::new(),
             greedy: false,
             ended: true,
+            canceled: false,
         }
     }
 }
@@ -48,6 +50,7 @@ impl Speaker for Script {
         Ok(Speech {
             text,
             ended: self.ended,
+            canceled: self.canceled,
             ..Speech::default()
         })
     }
@@ -222,8 +225,35 @@ fn stages_are_told_in_order() {
 }
 
 #[test]
-fn an_empty_question_is_refused() {
-    for text in ["", " \n"] {
+fn a_stop_behind_an_answer_keeps_the_answer() {
+    let mut script = Script::new(&[ANSWER]);
+    (script.ended, script.canceled) = (false, true);
+    let transcript = ask(
+        &mut script,
+        &Question::new("How far?"),
+        &mut Control::unattended(),
+    );
+    let transcript = transcript.unwrap();
+    assert_eq!(
+        (transcript.status, transcript.answer.as_str()),
+        (Status::Answered, "2 m")
+    );
+    let mut script = Script::new(&["3</answer>"]);
+    (script.ended, script.canceled) = (false, true);
+    let question = Question {
+        mode: Some(Mode::Perception),
+        ..Question::new("How many?")
+    };
+    let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
+    assert_eq!(
+        (transcript.status, transcript.answer.as_str()),
+        (Status::Answered, "3")
+    );
+}
+
+#[test]
+fn an_empty_or_endless_question_is_refused() {
+    for text in ["", " \n", &"9 ".repeat(5000)] {
         let error = ask(
             &mut Script::new(&[]),
             &Question::new(text),

@@ -127,6 +127,10 @@ impl AskArgs {
         output::print(&match transcript.status {
             Status::Answered => format!("answer: {}\n", printable(&transcript.answer)),
             Status::NoAnswer => format!("no answer within {} turns\n", self.max_turns),
+            Status::Truncated if !transcript.answer.is_empty() => format!(
+                "answer, cut off (--max-new-tokens allows more): {}\n",
+                printable(&transcript.answer)
+            ),
             Status::Truncated => {
                 "no answer: a turn reached its limit; raise it with --max-new-tokens\n".into()
             }

@@ -6,5 +6,5 @@ mod parameters;
 mod value;
 
 pub use node::{CameraConfig, NodeConfig, Transport, settings, shipped_model};
-pub use parameters::{Changes, Parameter, ParameterSet, camera_parameters, parameters};
+pub use parameters::{Changes, MAX_TURNS, Parameter, ParameterSet, camera_parameters, parameters};
 pub use value::{Accepts, Value};

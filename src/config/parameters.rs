@@ -11,6 +11,9 @@ use crate::engine::FlowParams;
 use crate::engine::SamplingParams;
 use crate::error::{Error, Result};
 
+/// The most turns that a question may have.
+pub const MAX_TURNS: u16 = 100;
+
 /// When a parameter may be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
@@ -35,6 +38,17 @@ pub struct Parameter {
     pub description: &'static str,
 }
 
+impl Parameter {
+    /// What it does, what it accepts and when it may be set: all that ROS's tools show of it.
+    pub fn full_description(&self) -> String {
+        let when = match self.changes {
+            Changes::AtStart => "at start only",
+            Changes::Running => "also while running",
+        };
+        format!("{} Accepts {}; {when}.", self.description, self.accepts)
+    }
+}
+
 /// The parameters that every node has, in the order of the documentation; see [`camera_parameters`] for the others.
 #[rustfmt::skip] // A table: a line each.
 pub fn parameters() -> Vec<Parameter> {
@@ -57,7 +71,7 @@ pub fn parameters() -> Vec<Parameter> {
         float("generation.temperature", sampling.temperature, 0.0..=10.0, Running, "Randomness of the text; 0: always the likeliest token."),
         float("generation.top_p", sampling.top_p, 0.0..=1.0, Running, "Share of the likeliest tokens to draw from; 1: all."),
         text("reasoning.mode", "interleaved", Accepts::Choice(modes), Running, "How a question is answered that leaves its mode at 0."),
-        integer("reasoning.max_turns", 3, 1..=100, Running, "Turns before the model must have answered."),
+        integer("reasoning.max_turns", 3, 1..=i64::from(MAX_TURNS), Running, "Turns before the model must have answered."),
         integer("flow.time_points", flow.time_points, 2..=1000, Running, "Points in time of a map; one less is the number of steps."),
         float("flow.guidance_text", flow.guidance_text, 1.0..=100.0, Running, "How strongly a map follows the text; 1: no guidance."),
         float("flow.guidance_image", flow.guidance_image, 1.0..=100.0, Running, "How strongly a map follows the picture; 1: no guidance."),

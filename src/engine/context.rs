@@ -4,7 +4,7 @@ use candle_core::{IndexOp, Result as CandleResult, Tensor};
 use image::RgbImage;
 
 use super::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::imaging::patchify;
 use crate::model::Grid;
 use crate::model::KvContext;
@@ -22,6 +22,17 @@ pub enum Views {
     Vit,
 }
 
+impl Views {
+    /// The blocks one by one, for whoever looks for a stop between them.
+    pub fn blocks(self) -> &'static [Self] {
+        match self {
+            Self::VaeAndVit => &[Self::Vae, Self::Vit],
+            Self::Vae => &[Self::Vae],
+            Self::Vit => &[Self::Vit],
+        }
+    }
+}
+
 impl Engine {
     /// Read a text of ours or the model's; control tokens in it count.
     ///
@@ -29,7 +40,7 @@ impl Engine {
     /// If the network fails.
     pub fn add_text(&self, context: &mut KvContext, text: &str) -> Result<()> {
         let ids = self.tokenizer.encode(text)?;
-        Ok(self.model.read_text(context, &ids)?)
+        self.read_text(context, &ids)
     }
 
     /// Read a text that a user typed; it cannot inject control tokens.
@@ -38,7 +49,20 @@ impl Engine {
     /// If the network fails.
     pub fn add_user_text(&self, context: &mut KvContext, text: &str) -> Result<()> {
         let ids = self.tokenizer.encode_plain(text)?;
-        Ok(self.model.read_text(context, &ids)?)
+        self.read_text(context, &ids)
+    }
+
+    fn read_text(&self, context: &mut KvContext, ids: &[u32]) -> Result<()> {
+        let (needed, limit) = (context.len() + ids.len() + 2, self.max_tokens());
+        if needed > limit {
+            return Err(Error::ContextFull { limit, needed });
+        }
+        Ok(self.model.read_text(context, ids)?)
+    }
+
+    /// The most tokens of a context.
+    pub fn max_tokens(&self) -> usize {
+        self.config.llm.max_position_embeddings
     }
 
     /// Read a picture, resized by the rules; the latents are sampled with `noise`, as the model was trained.

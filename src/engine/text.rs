@@ -85,7 +85,7 @@ impl Engine {
             control.tell(Progress::Fraction(
                 n_new as f32 / sampling.max_new_tokens as f32,
             ));
-            if n_new >= sampling.max_new_tokens {
+            if n_new >= sampling.max_new_tokens || context.len() >= self.max_tokens() {
                 break;
             }
             if control.check().is_err() {
@@ -99,6 +99,9 @@ impl Engine {
                 speech.ended = true;
                 break;
             }
+        }
+        if let Some(delta) = stream.flush(self, &speech.ids)? {
+            control.tell(Progress::Text(delta));
         }
         speech.text = spoken(&self.tokenizer.decode(&speech.ids)?);
         Ok(speech)
@@ -115,7 +118,7 @@ fn spoken(decoded: &str) -> String {
         .to_string()
 }
 
-/// Decodes ids as they come, holding back a character until all its bytes are there.
+/// Decodes ids as they come, holding back a character until all its bytes are there: the pieces join to the text.
 #[derive(Default)]
 struct TextStream {
     /// Ids told already, the start token among them.
@@ -125,12 +128,17 @@ struct TextStream {
 
 impl TextStream {
     fn push(&mut self, engine: &Engine, ids: &[u32]) -> Result<Option<String>> {
-        let start = engine.tokenizer.control.im_start;
-        if self.n_told == 0 || self.ended || ids.last() == Some(&start) {
-            // A second start token ends the text (see `spoken`), the first one opens it.
-            self.ended |= self.n_told > 0;
-            self.n_told = self.n_told.max(1);
+        if self.ended || ids.len() == 1 {
+            self.n_told = ids.len();
             return Ok(None);
+        }
+        if let Some((last, before)) = ids.split_last()
+            && *last == engine.tokenizer.control.im_start
+        {
+            // A second start token ends the text (see `spoken`).
+            let rest = self.flush(engine, before);
+            self.ended = true;
+            return rest;
         }
         let delta = engine.tokenizer.decode(&ids[self.n_told..])?;
         if delta.is_empty() || delta.ends_with('\u{fffd}') {
@@ -138,6 +146,16 @@ impl TextStream {
         }
         self.n_told = ids.len();
         Ok(Some(delta))
+    }
+
+    /// What was held back, when nothing more will come.
+    fn flush(&mut self, engine: &Engine, ids: &[u32]) -> Result<Option<String>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let rest = engine.tokenizer.decode(&ids[self.n_told..])?;
+        self.n_told = ids.len();
+        Ok((!rest.is_empty()).then_some(rest))
     }
 }
 

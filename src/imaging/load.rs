@@ -3,7 +3,9 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage,
+};
 
 use crate::error::{Error, Result};
 
@@ -31,11 +33,9 @@ pub fn decode_rgb(bytes: &[u8], what: &str) -> Result<RgbImage> {
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| refuse(e.to_string()))?;
-    if reader.format().is_none() {
-        return Err(refuse(format!(
-            "got {} bytes of another format",
-            bytes.len()
-        )));
+    if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
+        let n = bytes.len();
+        return Err(refuse(format!("got {n} bytes of another format")));
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
@@ -43,6 +43,12 @@ pub fn decode_rgb(bytes: &[u8], what: &str) -> Result<RgbImage> {
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|e| refuse(e.to_string()))?;
+    if decoder.total_bytes() > MAX_BYTES {
+        let n = decoder.total_bytes();
+        return Err(refuse(format!(
+            "expected at most {MAX_BYTES} bytes of pixels, got {n}"
+        )));
+    }
     let color_type = decoder.original_color_type();
     let picture = DynamicImage::from_decoder(decoder).map_err(|e| refuse(e.to_string()))?;
     Ok(match color_type {
@@ -73,4 +79,40 @@ fn over_white(channel: u8, alpha: u8) -> u8 {
     let (channel, alpha) = (u32::from(channel), u32::from(alpha));
     let sum = channel * alpha + 255 * (255 - alpha) + 128;
     (((sum >> 8) + sum) >> 8) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayAlphaImage, LumaA, RgbaImage};
+
+    fn png(picture: DynamicImage) -> RgbImage {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        decode_rgb(bytes.get_ref(), "test").unwrap()
+    }
+
+    #[test]
+    fn transparency_lies_over_white_but_alpha_of_grey_is_dropped() {
+        let colored = RgbaImage::from_pixel(2, 1, image::Rgba([200, 100, 0, 51]));
+        assert_eq!(png(colored.into()).get_pixel(0, 0).0, [244, 224, 204]);
+        let grey = GrayAlphaImage::from_pixel(2, 1, LumaA([100, 51]));
+        assert_eq!(png(grey.into()).get_pixel(0, 0).0, [100; 3]);
+    }
+
+    #[test]
+    fn other_formats_are_refused_by_name() {
+        for bytes in [
+            &b""[..],
+            b"GIF89a",
+            b"\x76\x2f\x31\x01 an EXR",
+            b"\x89PNG\r\n\x1a\n cut",
+        ] {
+            let told = decode_rgb(bytes, "camera picture").unwrap_err().to_string();
+            assert!(
+                told.starts_with("camera picture: expected a PNG or JPEG"),
+                "{told}"
+            );
+        }
+    }
 }

@@ -32,6 +32,9 @@ pub struct LlmConfig {
     pub rope_theta: f64,
     /// Added to the mean square in RMS norms.
     pub rms_norm_eps: f64,
+    /// The most tokens of a context.
+    #[serde(default = "released_positions")]
+    pub max_position_embeddings: usize,
 }
 
 impl LlmConfig {
@@ -67,6 +70,10 @@ impl VitConfig {
     pub fn n_layers(&self) -> usize {
         self.num_hidden_layers.saturating_sub(1)
     }
+}
+
+fn released_positions() -> usize {
+    32_768
 }
 
 fn three() -> usize {

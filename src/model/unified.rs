@@ -20,6 +20,9 @@ use super::siglip_navit::SiglipNavit;
 use super::tokenizer::ControlTokens;
 use crate::tensor::causal_mask;
 
+/// Tokens of a text that are read at once: the scores of more would fill the memory.
+const CHUNK: usize = 256;
+
 /// Rows and columns of a picture's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
@@ -174,6 +177,16 @@ impl UnifiedModel {
     /// # Errors
     /// If an id is outside the vocabulary.
     pub fn read_ids(&self, context: &mut KvContext, ids: &[u32]) -> Result<Tensor> {
+        if ids.len() <= CHUNK {
+            return self.read_chunk(context, ids);
+        }
+        let hidden = ids
+            .chunks(CHUNK)
+            .map(|chunk| self.read_chunk(context, chunk));
+        Tensor::cat(&hidden.collect::<Result<Vec<_>>>()?, 0)
+    }
+
+    fn read_chunk(&self, context: &mut KvContext, ids: &[u32]) -> Result<Tensor> {
         let n = ids.len();
         let start = context.next_position();
         let positions: Vec<u32> = (start..start + n as u32).collect();

@@ -41,6 +41,7 @@ pub fn draw_map(
     control: &mut Control,
 ) -> Result<DrawnMap> {
     let latent = engine.draw_latent(contexts, size, flow, noise, control)?;
+    control.check()?;
     let pixels = engine.decode_latent(&latent, size)?;
     let (picture, depth) = match kind {
         MapKind::Depth => {
@@ -73,7 +74,10 @@ pub fn draw_map_of(
     control.tell(Progress::Stage(Stage::Prefill, 0));
     let picture = engine.vae_rule().apply(picture);
     let mut contexts = GuidanceContexts::default();
-    engine.add_picture(&mut contexts.full, &picture, Views::VaeAndVit, noise)?;
+    for view in Views::VaeAndVit.blocks() {
+        engine.add_picture(&mut contexts.full, &picture, *view, noise)?;
+        control.check()?;
+    }
     contexts.without_text = contexts.full.clone();
     engine.add_text(&mut contexts.full, instruction)?;
     engine.add_text(&mut contexts.without_image, instruction)?;

@@ -23,6 +23,9 @@ use crate::engine::Stage;
 use crate::engine::Views;
 use crate::error::{Error, Result};
 
+/// The longest question.
+pub const MAX_QUESTION_CHARS: usize = 8192;
+
 /// A question about a picture.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
@@ -130,6 +133,11 @@ pub fn answer_with(
     if question.text.trim().is_empty() {
         return Err(Error::invalid("question", "expected words, got none"));
     }
+    let n_chars = question.text.chars().count();
+    if n_chars > MAX_QUESTION_CHARS {
+        let why = format!("expected at most {MAX_QUESTION_CHARS} characters, got {n_chars}");
+        return Err(Error::invalid("question", why));
+    }
     let max_turns = question.max_turns.unwrap_or(settings.max_turns);
     if max_turns == 0 {
         return Err(Error::invalid("max_turns", "expected at least 1, got 0"));
@@ -152,6 +160,9 @@ pub fn answer_with(
     let (status, answer) = match ended {
         Ok(ended) => ended,
         Err(Error::Canceled) => (Status::Canceled, String::new()),
+        Err(Error::ContextFull { .. }) if !conversation.turns.is_empty() => {
+            (Status::Truncated, String::new())
+        }
         Err(error) => return Err(error),
     };
     let (turns, text) = (conversation.turns, conversation.text_time);
@@ -192,11 +203,10 @@ impl Conversation<'_, '_, '_> {
         self.begin(Some(system), picture, Views::VaeAndVit, question)?;
         for turn in 1..=max_turns {
             let speech = self.speak(turn, Stage::Thinking)?;
-            if speech.canceled {
-                return Err(Error::Canceled);
-            }
             match parse_turn(&speech.text) {
+                // Also if it was stopped behind its answer.
                 Step::Answer(content) => return Ok((Status::Answered, short_answer(&content))),
+                _ if speech.canceled => return Err(Error::Canceled),
                 // A tool call in the last turn is never carried out.
                 _ if turn == max_turns => return Ok((unanswered(&speech), String::new())),
                 Step::Draw(kind, tag) => {
@@ -231,11 +241,13 @@ impl Conversation<'_, '_, '_> {
         if let Some(turn) = self.turns.last_mut() {
             turn.clone_from(&speech.text);
         }
-        let content = speech.text[OPENING.len()..]
-            .split("</answer>")
-            .next()
-            .unwrap_or_default();
-        Ok((spoken_status(&speech, content), short_answer(content)))
+        let content = &speech.text[OPENING.len()..];
+        match content.split_once("</answer>") {
+            Some((content, _)) if !content.trim().is_empty() => {
+                Ok((Status::Answered, short_answer(content)))
+            }
+            _ => Ok((spoken_status(&speech, content), short_answer(content))),
+        }
     }
 
     /// One text: thoughts first, or the answer at once.
@@ -266,7 +278,9 @@ impl Conversation<'_, '_, '_> {
     ) -> Result<()> {
         self.control.tell(Progress::Stage(Stage::Prefill, 0));
         self.control.check()?;
-        self.studio.read(system, picture, views, question)?;
+        let control = &*self.control;
+        self.studio
+            .read(system, picture, views, question, control)?;
         self.control.check()
     }
 

@@ -7,7 +7,7 @@ mod studio;
 mod transcript;
 mod turn;
 
-pub use answer::{Question, Speaker, answer, answer_with};
+pub use answer::{MAX_QUESTION_CHARS, Question, Speaker, answer, answer_with};
 pub use prompts::Prompts;
 pub use settings::Settings;
 pub use studio::Studio;

@@ -72,13 +72,18 @@ impl<'e> Studio<'e> {
         picture: &RgbImage,
         views: Views,
         question: &str,
+        control: &Control,
     ) -> Result<()> {
         if let Some(system) = system {
             self.everywhere(|engine, context| engine.add_text(context, system))?;
         }
-        let full = &mut self.contexts.full;
-        self.engine
-            .add_picture(full, picture, views, &mut self.noise)?;
+        for view in views.blocks() {
+            control.check()?;
+            let full = &mut self.contexts.full;
+            self.engine
+                .add_picture(full, picture, *view, &mut self.noise)?;
+        }
+        control.check()?;
         self.everywhere(|engine, context| engine.add_user_text(context, question))
     }
 

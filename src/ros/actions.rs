@@ -15,12 +15,12 @@ use r2r::ActionServerGoalRequest;
 use r2r::Node;
 use r2r::cooper_perception::action::Reason;
 use r2r::cooper_perception::msg::Answer;
-use tokio::task::JoinSet;
 
 use super::codes;
 use super::feedback::Feedback;
 use super::requests::{self, Accepted, Core, Finished, Inquiry};
 use super::results;
+use super::tasks::Tasks;
 use super::topics;
 use crate::config::interfaces;
 use crate::engine::Cancel;
@@ -37,12 +37,12 @@ type Goal = ActionServerGoal<Reason::Action>;
 ///
 /// # Errors
 /// [`Error::Internal`] if the middleware refuses it.
-pub fn offer(node: &mut Node, core: &Arc<Core>, tasks: &mut JoinSet<()>) -> Result<()> {
+pub fn offer(node: &mut Node, core: &Arc<Core>, tasks: &mut Tasks) -> Result<()> {
     let name = interfaces::REASON.name;
     let goals = node.create_action_server::<Reason::Action>(name);
     let mut goals = goals.map_err(|error| topics::failed(name, &error))?;
     let core = core.clone();
-    tasks.spawn(async move {
+    tasks.spawn(name, async move {
         while let Some(request) = goals.next().await {
             if let Err(error) = begin(&core, request) {
                 tracing::warn!("a goal of {name} could not be answered: {error}");

@@ -3,14 +3,17 @@
 //! A message costs a few words of bookkeeping; its pixels are read when a request begins to work on them.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use r2r::builtin_interfaces::msg::Time;
 use r2r::sensor_msgs::msg::CameraInfo;
 use r2r::sensor_msgs::msg::CompressedImage;
 use r2r::sensor_msgs::msg::Image;
 use tokio::sync::Notify;
 
+use super::clock::Clock;
 use super::convert;
 use super::silence::{self, Offer};
 use crate::config::CameraConfig;
@@ -34,6 +37,16 @@ pub enum Message {
     Compressed(CompressedImage),
 }
 
+impl Message {
+    /// When the picture was taken, as its camera says.
+    fn stamp(&self) -> &Time {
+        match self {
+            Self::Raw(image) => &image.header.stamp,
+            Self::Compressed(image) => &image.header.stamp,
+        }
+    }
+}
+
 /// What is known of a camera at a moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -49,6 +62,10 @@ pub struct Snapshot {
     pub n_publishers: usize,
     /// Frames that came, ever.
     pub n_frames: u64,
+    /// Seconds from the newest frame's stamp to now, by the node's clock.
+    pub stamp_age_s: Option<f64>,
+    /// What is wrong with that stamp.
+    pub stamp_remark: Option<String>,
     /// Whether a calibration has come.
     pub has_camera_info: bool,
     /// Empty when frames come and can be used.
@@ -66,13 +83,16 @@ pub struct Camera {
     arrived: Notify,
 }
 
+/// What came of a frame: its pixels, or why there are none.
+type Converted = std::result::Result<Arc<Frame>, String>;
+
 #[derive(Debug, Default)]
 struct Heard {
     newest: Option<Arc<Message>>,
     n_frames: u64,
     arrivals: VecDeque<Instant>,
     /// The newest frame that was converted: its number and what came of it.
-    converted: Option<(u64, std::result::Result<Arc<Frame>, String>)>,
+    converted: Option<(u64, Converted)>,
     converted_at: Option<Instant>,
     offers: Vec<Offer>,
     info: Option<CameraInfo>,
@@ -139,15 +159,6 @@ impl Camera {
         self.heard().n_frames
     }
 
-    /// Whether no frame has come since this one.
-    pub fn is_newest(&self, frame: &Arc<Frame>) -> bool {
-        let heard = self.heard();
-        match &heard.converted {
-            Some((number, Ok(newest))) => *number == heard.n_frames && Arc::ptr_eq(newest, frame),
-            _ => false,
-        }
-    }
-
     /// `Ok` if there is a frame that is not too old.
     ///
     /// # Errors
@@ -187,12 +198,18 @@ impl Camera {
     }
 
     /// All that is known, for status and diagnostics.
-    pub fn snapshot(&self) -> Snapshot {
+    pub async fn snapshot(self: &Arc<Self>, clock: &Clock) -> Snapshot {
         if self.is_unproved() {
-            // A compressed picture shows only when it is decoded that it is corrupt.
-            let _ = self.latest();
+            // A compressed picture shows only when it is decoded that it is corrupt; the tasks go on meanwhile.
+            let camera = self.clone();
+            let _ = tokio::task::spawn_blocking(move || camera.latest()).await;
         }
         let heard = self.heard();
+        let stamp = heard.newest.as_deref().map(Message::stamp);
+        let stamp_age_s = stamp.map(|stamp| clock.seconds_since(stamp));
+        let stamp_remark = stamp
+            .zip(stamp_age_s)
+            .and_then(|(stamp, age)| silence::explain_stamp(stamp, age, heard.max_age));
         let (encoding, size) = match heard.newest.as_deref() {
             None => (String::new(), (0, 0)),
             Some(Message::Raw(image)) => (image.encoding.clone(), (image.width, image.height)),
@@ -205,6 +222,8 @@ impl Camera {
             size,
             n_publishers: heard.offers.len(),
             n_frames: heard.n_frames,
+            stamp_age_s,
+            stamp_remark,
             has_camera_info: heard.info.is_some(),
             why_silent: self.why_silent(&heard),
         }
@@ -218,10 +237,12 @@ impl Camera {
         let lately = heard.converted_at.is_some_and(|at| at.elapsed() < TRUST);
         compressed && !(good && lately)
     }
-}
 
-impl LatestFrame for Camera {
-    fn latest(&self) -> Result<Arc<Frame>> {
+    /// The newest frame with its number, counted from 1.
+    ///
+    /// # Errors
+    /// [`Error::NoImage`] with the reason of the silence, or of why the frame cannot be used.
+    fn newest(&self) -> Result<(u64, Arc<Frame>)> {
         let (number, message) = {
             let heard = self.heard();
             let why = self.why_silent(&heard);
@@ -229,7 +250,7 @@ impl LatestFrame for Camera {
                 (Some(_), Some((number, Ok(frame))))
                     if why.is_empty() && *number == heard.n_frames =>
                 {
-                    return Ok(frame.clone());
+                    return Ok((*number, frame.clone()));
                 }
                 (Some(message), _) if why.is_empty() => (heard.n_frames, message.clone()),
                 _ => return Err(self.no_image(why)),
@@ -238,11 +259,59 @@ impl LatestFrame for Camera {
         // Decoding may take a while: the camera goes on hearing meanwhile.
         let converted = frame_of(&self.config.name, &message).map(Arc::new);
         let converted = converted.map_err(|error| told(&error));
-        let mut heard = self.heard();
-        heard.converted = Some((number, converted.clone()));
-        heard.converted_at = Some(Instant::now());
-        drop(heard);
-        converted.map_err(|why| self.no_image(why))
+        let converted = self.heard().keep_converted(number, converted);
+        let frame = converted.map_err(|why| self.no_image(why))?;
+        Ok((number, frame))
+    }
+}
+
+impl Heard {
+    /// Remember what came of a frame, unless a newer one was converted meanwhile; the same frame is kept once.
+    fn keep_converted(&mut self, number: u64, converted: Converted) -> Converted {
+        match &self.converted {
+            Some((kept, converted)) if *kept == number => return converted.clone(),
+            Some((newer, _)) if *newer > number => return converted,
+            _ => {}
+        }
+        self.converted = Some((number, converted.clone()));
+        self.converted_at = Some(Instant::now());
+        converted
+    }
+}
+
+impl LatestFrame for Camera {
+    fn latest(&self) -> Result<Arc<Frame>> {
+        self.newest().map(|(_, frame)| frame)
+    }
+}
+
+/// A camera as a source that remembers the number of the frame it gave.
+#[derive(Debug)]
+pub struct Numbered {
+    camera: Arc<Camera>,
+    number: AtomicU64,
+}
+
+impl Numbered {
+    /// A source that has given nothing yet.
+    pub fn new(camera: Arc<Camera>) -> Self {
+        Self {
+            camera,
+            number: AtomicU64::new(0),
+        }
+    }
+
+    /// The number of the frame that was given last; 0 before the first.
+    pub fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+}
+
+impl LatestFrame for Numbered {
+    fn latest(&self) -> Result<Arc<Frame>> {
+        let (number, frame) = self.camera.newest()?;
+        self.number.store(number, Ordering::Relaxed);
+        Ok(frame)
     }
 }
 
@@ -281,5 +350,20 @@ fn rate(arrivals: &VecDeque<Instant>) -> f64 {
             (arrivals.len() - 1) as f64 / (*last - *first).as_secs_f64()
         }
         _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_was_overtaken_is_not_kept() {
+        let mut heard = Heard::default();
+        let old = || Err("old".to_string());
+        assert!(heard.keep_converted(2, Err("new".into())).is_err());
+        assert_eq!(heard.keep_converted(1, old()).unwrap_err(), "old");
+        assert_eq!(heard.keep_converted(2, old()).unwrap_err(), "new");
+        assert_eq!(heard.converted.map(|(number, _)| number), Some(2));
     }
 }

@@ -24,6 +24,13 @@ impl Clock {
             .unwrap_or_default()
     }
 
+    /// Seconds from `stamp` to now; negative when it lies ahead.
+    pub fn seconds_since(&self, stamp: &Time) -> f64 {
+        let now = self.now();
+        let seconds = f64::from(now.sec) - f64::from(stamp.sec);
+        seconds + (f64::from(now.nanosec) - f64::from(stamp.nanosec)) * 1e-9
+    }
+
     /// A header of this moment, without a frame.
     pub fn header(&self) -> Header {
         Header {

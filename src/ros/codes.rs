@@ -29,7 +29,9 @@ pub const STATUS_CANCELED: u8 = Answer::CANCELED as u8;
 /// The `error_code` of an error; its message is the error's own words.
 pub fn error_code(error: &Error) -> u16 {
     match error {
-        Error::InvalidInput { .. } => Ask::Response::INVALID_INPUT as u16,
+        Error::InvalidInput { .. } | Error::ContextFull { .. } => {
+            Ask::Response::INVALID_INPUT as u16
+        }
         Error::UnknownCamera { .. } => Ask::Response::UNKNOWN_CAMERA as u16,
         Error::NoImage { .. } => Ask::Response::NO_IMAGE as u16,
         Error::Busy { .. } => Ask::Response::BUSY as u16,
@@ -85,7 +87,9 @@ pub fn remark(status: Status) -> &'static str {
     match status {
         Status::Answered => "",
         Status::NoAnswer => "no answer: all turns passed without one",
-        Status::Truncated => "no answer: the last turn reached its limit of tokens first",
+        Status::Truncated => {
+            "the last turn reached its limit of tokens: the answer is cut off or missing"
+        }
         Status::Canceled => "canceled",
     }
 }

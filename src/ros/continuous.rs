@@ -8,7 +8,7 @@ use r2r::Publisher;
 use r2r::sensor_msgs::msg::Image;
 use tokio::time::Instant;
 
-use super::cameras::Camera;
+use super::cameras::{Camera, Numbered};
 use super::convert;
 use super::requests::{self, Core};
 use super::topics;
@@ -22,10 +22,12 @@ use crate::pipeline::Outcome;
 use crate::pipeline::Priority;
 use crate::pipeline::Work;
 
-/// How often a camera without new frames is looked at again: somebody may have subscribed.
+/// The longest time without a look at frames, subscribers and the rate.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How long to leave the model alone after it had no time for a map.
 const GIVE_WAY: Duration = Duration::from_millis(100);
+/// How long to leave a camera alone of which no map could be made.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// The map topics of one camera.
 pub struct Maps {
@@ -36,10 +38,8 @@ pub struct Maps {
     segmentation_color: Publisher<Image>,
     segmentation_labels: Publisher<Image>,
     overlay: Publisher<Image>,
-    /// The frame that was made into maps last.
-    last: Option<Arc<Frame>>,
-    /// The number of the frame that could not be.
-    failed: u64,
+    /// The number of the last frame that was made into maps, or could not be.
+    done: u64,
 }
 
 impl Maps {
@@ -58,39 +58,45 @@ impl Maps {
             segmentation_color: publisher(&interfaces::SEGMENTATION_COLOR)?,
             segmentation_labels: publisher(&interfaces::SEGMENTATION_LABELS)?,
             overlay: publisher(&interfaces::OVERLAY)?,
-            last: None,
-            failed: 0,
+            done: 0,
         })
     }
 
     /// Make maps until the node ends.
     pub async fn keep_up(mut self) {
-        let mut not_before = Instant::now();
+        // When the last map began, and until when the model is left alone.
+        let (mut begun, mut rested) = (None, Instant::now());
         loop {
-            let _ = tokio::time::timeout(LOOK_AGAIN, self.camera.arrival()).await;
+            // All anew at each look: the rate may change, subscribers and frames come and go.
             let rate = self
                 .core
                 .parameters
                 .float("continuous.rate")
                 .unwrap_or_default();
-            if rate <= 0.0 || !(self.wants_depth() || self.wants_segmentation()) {
+            if rate <= 0.0 || !self.is_wanted() || !self.has_news() {
+                let _ = tokio::time::timeout(LOOK_AGAIN, self.camera.arrival()).await;
                 continue;
             }
-            tokio::time::sleep_until(not_before).await;
-            if !self.has_news() {
+            let now = Instant::now();
+            let wait = wait(rate, begun.map(|begun| now - begun))
+                .max(rested.saturating_duration_since(now));
+            if !wait.is_zero() {
+                tokio::time::sleep(wait.min(LOOK_AGAIN)).await;
                 continue;
             }
-            let begun = Instant::now();
-            let number = self.camera.n_frames();
+            let newest = self.camera.n_frames();
             match self.make().await {
-                Ok(()) => not_before = begun + Duration::from_secs_f64(1.0 / rate),
+                Ok(used) => {
+                    begun = Some(now);
+                    self.done = used;
+                }
                 Err(Error::Canceled | Error::Busy { .. } | Error::NotReady(_)) => {
-                    not_before = Instant::now() + GIVE_WAY;
+                    rested = Instant::now() + GIVE_WAY;
                 }
                 Err(error) => {
-                    self.failed = number;
-                    not_before =
-                        begun + Duration::from_secs_f64(1.0 / rate).max(Duration::from_secs(1));
+                    begun = Some(now);
+                    rested = now + AFTER_FAILURE;
+                    self.done = newest;
                     tracing::warn!(camera = %self.camera.config.name, "no maps of a frame: {error}");
                 }
             }
@@ -99,16 +105,18 @@ impl Maps {
 
     /// Whether there is a frame that can be used and was not yet.
     fn has_news(&self) -> bool {
-        let is_old = self
-            .last
-            .as_ref()
-            .is_some_and(|last| self.camera.is_newest(last));
-        !is_old && self.camera.n_frames() > self.failed && self.camera.check().is_ok()
+        self.camera.n_frames() > self.done && self.camera.check().is_ok()
     }
 
-    async fn make(&mut self) -> Result<()> {
-        let mut source = FrameSource::Latest(self.camera.clone());
-        let mut used = None;
+    /// Whether somebody listens to any of the maps.
+    fn is_wanted(&self) -> bool {
+        self.wants_depth() || self.wants_segmentation()
+    }
+
+    /// Make what is wanted of the newest frame; the frame's number.
+    async fn make(&mut self) -> Result<u64> {
+        let newest = Arc::new(Numbered::new(self.camera.clone()));
+        let mut source = FrameSource::Latest(newest.clone());
         if self.wants_depth() {
             let (frame, outcome) = self.draw(source, Work::Depth { seed: None }).await?;
             let Outcome::Depth(depth) = outcome else {
@@ -120,8 +128,7 @@ impl Maps {
             publish(&self.depth_color, || {
                 convert::rgb_image(&depth.color, &frame.header)
             });
-            source = FrameSource::Pinned(frame.clone());
-            used = Some(frame);
+            source = FrameSource::Pinned(frame);
         }
         if self.wants_segmentation() {
             let (frame, outcome) = self.draw(source, Work::Segment { seed: None }).await?;
@@ -138,10 +145,8 @@ impl Maps {
             publish(&self.overlay, || {
                 convert::rgb_image(&convert::blend_regions(&frame.image, &segmentation), header)
             });
-            used = Some(frame);
         }
-        self.last = used;
-        Ok(())
+        Ok(newest.number())
     }
 
     async fn draw(&mut self, source: FrameSource, work: Work) -> Result<(Arc<Frame>, Outcome)> {
@@ -164,6 +169,16 @@ impl Maps {
     }
 }
 
+/// How long to wait at this rate, so much time after the last map began.
+fn wait(rate: f64, since: Option<Duration>) -> Duration {
+    let Some(since) = since else {
+        return Duration::ZERO;
+    };
+    // A tiny rate's period is longer than any duration.
+    let period = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
+    period.saturating_sub(since)
+}
+
 fn is_wanted(publisher: &Publisher<Image>) -> bool {
     publisher
         .get_inter_process_subscription_count()
@@ -175,5 +190,19 @@ fn publish(publisher: &Publisher<Image>, message: impl FnOnce() -> Image) {
         && let Err(error) = publisher.publish(&message())
     {
         tracing::warn!("a map could not be published: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_rate_has_a_wait() {
+        let seconds = Duration::from_secs;
+        assert_eq!(wait(1e-300, None), Duration::ZERO);
+        assert_eq!(wait(0.25, Some(seconds(1))), seconds(3));
+        assert_eq!(wait(0.25, Some(seconds(5))), Duration::ZERO);
+        assert!(wait(5e-324, Some(seconds(5))) > seconds(1_000_000));
     }
 }

@@ -9,10 +9,11 @@ use r2r::diagnostic_msgs::msg::DiagnosticStatus;
 use r2r::diagnostic_msgs::msg::KeyValue;
 use tokio::time::MissedTickBehavior;
 
-use super::cameras::Camera;
+use super::cameras::{Camera, Snapshot};
 use super::convert::message_text;
 use super::requests::Core;
 use super::status::state_name;
+use crate::config::interfaces;
 use crate::pipeline::State;
 use crate::pipeline::WorkerStatus;
 
@@ -27,19 +28,17 @@ pub async fn publish(core: Arc<Core>, publisher: Publisher<DiagnosticArray>, nod
     loop {
         seconds.tick().await;
         let name = node.trim_start_matches('/');
-        let cameras = core
-            .cameras
-            .iter()
-            .map(|camera| camera_status(name, camera));
-        let status = std::iter::once(model_status(name, core.worker.status()))
-            .chain(cameras)
-            .collect();
+        let mut status = vec![model_status(name, core.worker.status())];
+        for camera in &core.cameras {
+            let heard = camera.snapshot(&core.clock).await;
+            status.push(camera_status(name, camera, &heard));
+        }
         let message = DiagnosticArray {
             header: core.clock.header(),
             status,
         };
-        if publisher.publish(&message).is_err() {
-            return;
+        if let Err(error) = publisher.publish(&message) {
+            tracing::warn!("diagnostics could not be published: {error}");
         }
     }
 }
@@ -77,17 +76,24 @@ fn model_status(node: &str, worker: WorkerStatus) -> DiagnosticStatus {
     }
 }
 
-fn camera_status(node: &str, camera: &Camera) -> DiagnosticStatus {
-    let heard = camera.snapshot();
+fn camera_status(node: &str, camera: &Camera, heard: &Snapshot) -> DiagnosticStatus {
     let (level, message) = match heard.why_silent.as_str() {
-        "" => (OK, "frames arrive"),
-        why if heard.n_frames > 0 => (ERROR, why),
-        why => (WARN, why),
+        "" => match &heard.stamp_remark {
+            Some(remark) => (WARN, format!("frames arrive, but {remark}")),
+            // No level of its own: nothing needs a calibration in this version.
+            None if !heard.has_camera_info => {
+                let topic = interfaces::CAMERA_INFO.of(&camera.config.name);
+                (OK, format!("frames arrive; no calibration on {topic}"))
+            }
+            None => (OK, "frames arrive".into()),
+        },
+        why if heard.n_frames > 0 => (ERROR, why.into()),
+        why => (WARN, why.into()),
     };
     DiagnosticStatus {
         level,
         name: format!("{node}: camera {}", camera.config.name),
-        message: message_text(message),
+        message: message_text(&message),
         hardware_id: String::new(),
         values: values([
             ("topic", camera.topic.clone()),
@@ -97,6 +103,12 @@ fn camera_status(node: &str, camera: &Camera) -> DiagnosticStatus {
                 heard
                     .age
                     .map_or("-1".into(), |age| format!("{:.3}", age.as_secs_f64())),
+            ),
+            (
+                "stamp_age_s",
+                heard
+                    .stamp_age_s
+                    .map_or("nan".into(), |age| format!("{age:.3}")),
             ),
             ("encoding", heard.encoding.clone()),
             ("width", heard.size.0.to_string()),

@@ -81,9 +81,9 @@ impl Feedback {
     }
 }
 
-/// A turn's number in messages, counted from 0; what comes before the first turn counts with it.
+/// A turn's number in messages: counted from 1, 0 before the first, as in the engine.
 pub fn turn_number(turn: usize) -> u16 {
-    u16::try_from(turn.saturating_sub(1)).unwrap_or(u16::MAX)
+    u16::try_from(turn).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             (text.stage, text.turn, text.text_delta.as_str()),
-            (2, 1, "a\u{fffd}b")
+            (2, 2, "a\u{fffd}b")
         );
     }
 }

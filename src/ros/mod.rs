@@ -23,6 +23,7 @@ mod silence;
 mod spin;
 mod status;
 mod subscriptions;
+mod tasks;
 mod topics;
 
 pub use node::run;

@@ -10,7 +10,6 @@ use r2r::cooper_perception::msg::Answer;
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
 use r2r::rcl_interfaces::msg::Log;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinSet;
 
 use super::actions;
 use super::cameras::Camera;
@@ -24,6 +23,7 @@ use super::rosout::RosoutEvents;
 use super::services;
 use super::spin::Spin;
 use super::subscriptions;
+use super::tasks::Tasks;
 use super::topics;
 use crate::config;
 use crate::config::NodeConfig;
@@ -45,26 +45,25 @@ const LAST_STEP: Duration = Duration::from_secs(10);
 /// Run the node until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// What keeps it from starting: bad parameters, a model that cannot be loaded, names that ROS refuses.
+/// What keeps it from starting: bad parameters, a model that cannot be loaded, names that ROS refuses; or what has
+/// ended while it ran: one of its tasks or the thread that spins.
 pub async fn run(log: RosoutEvents) -> Result<()> {
     let mut signals = Signals::new()?;
     let mut node = create_node()?;
     let parameters = Parameters::at_start(&node)?;
     let config = read_config(&parameters)?;
-    let mut tasks = JoinSet::new();
+    let mut tasks = Tasks::default();
     let worker = start_model(&config, &parameters)?;
     let core = open(&mut node, &config, worker, parameters, log, &mut tasks)?;
-    let spin = Spin::start(node, core.cameras.clone())?;
+    let mut spin = Spin::start(node, core.cameras.clone())?;
 
+    // In this order: where several are true at once, the first is the cause of the others.
     let ended = tokio::select! {
+        biased;
         () = signals.next() => Ok(()),
-        loaded = until_loaded(&core) => match loaded {
-            Ok(()) => {
-                signals.next().await;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        },
+        error = spin.ended() => Err(error),
+        error = tasks.ended() => Err(error),
+        error = never_loaded(&core) => Err(error),
     };
     stop(&core, spin, tasks).await;
     ended
@@ -99,12 +98,15 @@ fn open(
     worker: Worker,
     parameters: Parameters,
     log: RosoutEvents,
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Tasks,
 ) -> Result<Arc<Core>> {
     let refused = |error: r2r::Error| Error::Internal(format!("ROS refuses the node: {error}"));
     let clock = Clock::of(node);
     let rosout = topics::publisher::<Log>(node, &interfaces::ROSOUT, "")?;
-    tasks.spawn(log.publish(rosout, node.logger().into(), clock.clone()));
+    tasks.spawn(
+        interfaces::ROSOUT.name,
+        log.publish(rosout, node.logger().into(), clock.clone()),
+    );
 
     let names = Names::new(
         &node.name().map_err(refused)?,
@@ -124,19 +126,29 @@ fn open(
     });
     for camera in &core.cameras {
         subscriptions::listen(node, camera, tasks)?;
-        tasks.spawn(Maps::advertise(node, &core, camera)?.keep_up());
+        let maps = Maps::advertise(node, &core, camera)?;
+        tasks.spawn(
+            format!("the maps of {}", camera.config.name),
+            maps.keep_up(),
+        );
     }
     services::offer(node, &core, tasks)?;
     actions::offer(node, &core, tasks)?;
     let publisher = topics::publisher::<DiagnosticArray>(node, &interfaces::DIAGNOSTICS, "")?;
     let name = node.fully_qualified_name().map_err(refused)?;
-    tasks.spawn(diagnostics::publish(core.clone(), publisher, name));
+    tasks.spawn(
+        interfaces::DIAGNOSTICS.name,
+        diagnostics::publish(core.clone(), publisher, name),
+    );
     let (serve, changes) = node
         .make_derived_parameter_handler(core.parameters.for_services())
         .map_err(refused)?;
-    tasks.spawn(serve);
+    tasks.spawn("the parameter services", serve);
     apply_parameters(&core);
-    tasks.spawn(follow_parameters(core.clone(), changes));
+    tasks.spawn(
+        "changed parameters",
+        follow_parameters(core.clone(), changes),
+    );
     Ok(core)
 }
 
@@ -160,8 +172,8 @@ async fn follow_parameters<T>(core: Arc<Core>, changes: impl Stream<Item = (Stri
     }
 }
 
-/// Wait until the model has answered its warm-up.
-async fn until_loaded(core: &Core) -> Result<()> {
+/// Wait for the model to answer its warm-up, and from then on for ever; the error says why it cannot.
+async fn never_loaded(core: &Core) -> Error {
     loop {
         let status = core.worker.status();
         match status.state {
@@ -170,16 +182,16 @@ async fn until_loaded(core: &Core) -> Result<()> {
                 let (model, device, dtype) =
                     (status.model.dir, status.model.device, status.model.dtype);
                 tracing::info!(model, device, dtype, "ready");
-                return Ok(());
+                return std::future::pending().await;
             }
-            State::Failed(why) => return Err(Error::NotReady(why)),
-            State::Stopped => return Err(Error::NotReady("its thread has ended".into())),
+            State::Failed(why) => return Error::NotReady(why),
+            State::Stopped => return Error::NotReady("its thread has ended".into()),
         }
     }
 }
 
 /// End in order: the model, the last replies, spinning, the node, the tasks.
-async fn stop(core: &Arc<Core>, spin: Spin, mut tasks: JoinSet<()>) {
+async fn stop(core: &Arc<Core>, spin: Spin, tasks: Tasks) {
     tracing::info!("stopping");
     let state = core.worker.status().state;
     let is_loading = matches!(state, State::Loading | State::WarmingUp);

@@ -89,7 +89,8 @@ impl RosParams for Declared {
             let value = self.0.get(&declared.name).unwrap_or(&declared.default);
             let parameter = Parameter {
                 value: of_ros(value),
-                description: declared.description,
+                // r2r keeps only what lives for ever; this runs once.
+                description: declared.full_description().leak(),
             };
             parameters.insert(declared.name.clone(), parameter);
         }

@@ -13,6 +13,7 @@ use super::clock::Clock;
 use super::codes;
 use super::convert;
 use super::params::Parameters;
+use crate::config::MAX_TURNS;
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
 use crate::pipeline::Event;
@@ -199,7 +200,7 @@ fn question_of(inquiry: &Inquiry) -> Result<Question> {
         text: text.into(),
         mode: codes::mode_of_request(inquiry.mode)?,
         seed: seed_of(inquiry.seed)?,
-        max_turns: (inquiry.max_turns > 0).then_some(usize::from(inquiry.max_turns)),
+        max_turns: max_turns_of(inquiry.max_turns)?,
     })
 }
 
@@ -216,6 +217,15 @@ pub fn seed_of(seed: i64) -> Result<Option<u64>> {
             format!("expected -1 or more, got {seed}"),
         )),
     }
+}
+
+/// Read a request's limit of turns: 0 leaves it to the parameter, whose bound holds here too.
+fn max_turns_of(max_turns: u16) -> Result<Option<usize>> {
+    if max_turns > MAX_TURNS {
+        let why = format!("expected 0 to {MAX_TURNS}, got {max_turns}");
+        return Err(Error::invalid("max_turns", why));
+    }
+    Ok((max_turns > 0).then_some(usize::from(max_turns)))
 }
 
 fn announced(inquiry: &Inquiry, question: &Question, settings: &Settings) -> Answer {
@@ -293,6 +303,13 @@ mod tests {
             (inquiry(" ", 0, -1), "question"),
             (inquiry("a", 9, -1), "mode"),
             (inquiry("a", 0, -2), "seed"),
+            (
+                Inquiry {
+                    max_turns: 101,
+                    ..inquiry("a", 0, -1)
+                },
+                "max_turns: expected 0 to 100, got 101",
+            ),
         ] {
             let told = question_of(&wrong).unwrap_err().to_string();
             assert!(told.starts_with(word), "{told}");

@@ -11,12 +11,12 @@ use r2r::cooper_perception::srv::EstimateDepth;
 use r2r::cooper_perception::srv::GetStatus;
 use r2r::cooper_perception::srv::Segment;
 use r2r::std_msgs::msg::Header;
-use tokio::task::JoinSet;
 
 use super::codes;
 use super::convert;
 use super::requests::{self, Core, Finished, Inquiry};
 use super::status;
+use super::tasks::Tasks;
 use super::topics;
 use crate::config::interfaces;
 use crate::config::interfaces::Interface;
@@ -32,7 +32,7 @@ use crate::reasoning::Transcript;
 ///
 /// # Errors
 /// [`Error::Internal`] if the middleware refuses one.
-pub fn offer(node: &mut Node, core: &Arc<Core>, tasks: &mut JoinSet<()>) -> Result<()> {
+pub fn offer(node: &mut Node, core: &Arc<Core>, tasks: &mut Tasks) -> Result<()> {
     serve::<Ask::Service, _>(node, &interfaces::ASK, core, tasks, ask)?;
     serve::<EstimateDepth::Service, _>(
         node,
@@ -49,7 +49,7 @@ fn serve<S, F>(
     node: &mut Node,
     interface: &Interface,
     core: &Arc<Core>,
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Tasks,
     reply: fn(Arc<Core>, S::Request) -> F,
 ) -> Result<()>
 where
@@ -62,7 +62,7 @@ where
     let requests = node.create_service::<S>(name, topics::qos(interface.quality, false));
     let mut requests = requests.map_err(|error| topics::failed(name, &error))?;
     let core = core.clone();
-    tasks.spawn(async move {
+    tasks.spawn(name, async move {
         while let Some(mut request) = requests.next().await {
             let replied = reply(core.clone(), std::mem::take(&mut request.message));
             tokio::spawn(async move {
@@ -246,7 +246,7 @@ async fn map(
 }
 
 async fn get_status(core: Arc<Core>, _request: GetStatus::Request) -> GetStatus::Response {
-    status::status(&core)
+    status::status(&core).await
 }
 
 /// An error's number and words for the client; logged here, once.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use r2r::builtin_interfaces::msg::Time;
+
 use crate::config::CameraConfig;
 use crate::config::Transport;
 use crate::config::interfaces;
@@ -83,6 +85,23 @@ pub fn explain(
     format!("{before}{now}")
 }
 
+/// Say what is wrong with a stamp that is zero, or further from now than a frame may be old; such frames are used.
+pub fn explain_stamp(stamp: &Time, age_s: f64, limit: Option<Duration>) -> Option<String> {
+    if (stamp.sec, stamp.nanosec) == (0, 0) {
+        return Some("the newest one's stamp is zero".into());
+    }
+    let limit = limit?.as_secs_f64();
+    let side = match age_s {
+        age if age > limit => "behind",
+        age if age < -limit => "ahead of",
+        _ => return None,
+    };
+    Some(format!(
+        "the newest one's stamp is {:.1} s {side} the node's clock, and limits.image_age is {limit:.1} s",
+        age_s.abs()
+    ))
+}
+
 fn list(offers: &[Offer]) -> String {
     let each: Vec<_> = offers
         .iter()
@@ -115,6 +134,22 @@ mod tests {
     fn check(reliable: bool, offers: &[Offer], stale: Option<(Duration, Duration)>, words: &str) {
         let told = explain(&camera(reliable), "/left/image_raw", offers, stale);
         assert!(told.contains(words), "{told}");
+    }
+
+    #[test]
+    fn a_stamp_that_is_far_off_has_its_words() {
+        let told = |sec, age, limit| {
+            let limit = Some(limit)
+                .filter(|limit| *limit > 0)
+                .map(Duration::from_secs);
+            explain_stamp(&Time { sec, nanosec: 0 }, age, limit).unwrap_or_default()
+        };
+        assert!(told(0, 1e9, 0).ends_with("is zero"));
+        assert!(
+            told(7, 9.0, 5).contains("9.0 s behind the node's clock, and limits.image_age is 5.0")
+        );
+        assert!(told(7, -9.0, 5).contains("9.0 s ahead of"));
+        assert_eq!((told(7, -4.0, 5), told(7, 9.0, 0)), Default::default());
     }
 
     #[test]

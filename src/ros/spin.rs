@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use r2r::Node;
 use r2r::qos::ReliabilityPolicy;
+use tokio::sync::oneshot;
 
 use super::cameras::Camera;
 use super::silence::Offer;
@@ -23,6 +24,7 @@ const LOOK_AROUND: Duration = Duration::from_millis(500);
 pub struct Spin {
     running: Arc<AtomicBool>,
     thread: JoinHandle<()>,
+    over: oneshot::Receiver<()>,
 }
 
 impl Spin {
@@ -33,11 +35,22 @@ impl Spin {
     pub fn start(node: Node, cameras: Vec<Arc<Camera>>) -> Result<Self> {
         let running = Arc::new(AtomicBool::new(true));
         let of_thread = running.clone();
+        let (alive, over) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("ros".into())
-            .spawn(move || spin(node, &cameras, &of_thread))
+            .spawn(move || spin(node, &cameras, &of_thread, alive))
             .map_err(|error| Error::Internal(format!("no thread for ROS: {error}")))?;
-        Ok(Self { running, thread })
+        Ok(Self {
+            running,
+            thread,
+            over,
+        })
+    }
+
+    /// Wait until the thread ends without having been told to: it has panicked, and the node hears nothing any more.
+    pub async fn ended(&mut self) -> Error {
+        let _ = (&mut self.over).await;
+        Error::Internal("the thread that spins the node has ended".into())
     }
 
     /// Stop spinning and drop the node: nothing can be published or replied afterwards.
@@ -47,7 +60,13 @@ impl Spin {
     }
 }
 
-fn spin(mut node: Node, cameras: &[Arc<Camera>], running: &AtomicBool) {
+/// `_alive` comes last, so that it is dropped first: the thread's end is told before that of the tasks that it feeds.
+fn spin(
+    mut node: Node,
+    cameras: &[Arc<Camera>],
+    running: &AtomicBool,
+    _alive: oneshot::Sender<()>,
+) {
     let mut looked = None;
     while running.load(Ordering::Relaxed) {
         let turn = Instant::now();

@@ -3,19 +3,23 @@
 use r2r::cooper_perception::msg::CameraStatus;
 use r2r::cooper_perception::srv::GetStatus;
 
-use super::cameras::Camera;
+use super::cameras::{Camera, Snapshot};
 use super::codes;
 use super::convert::message_text;
 use super::requests::Core;
 use crate::pipeline::State;
 
 /// Take the status now.
-pub fn status(core: &Core) -> GetStatus::Response {
+pub async fn status(core: &Core) -> GetStatus::Response {
     let worker = core.worker.status();
     let message = match &worker.state {
         State::Failed(why) => message_text(why),
         _ => String::new(),
     };
+    let mut cameras = Vec::with_capacity(core.cameras.len());
+    for camera in &core.cameras {
+        cameras.push(camera_status(camera, camera.snapshot(&core.clock).await));
+    }
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     GetStatus::Response {
         success: true,
@@ -29,11 +33,7 @@ pub fn status(core: &Core) -> GetStatus::Response {
         device: worker.model.device,
         dtype: worker.model.dtype,
         memory_bytes: worker.model.memory_bytes,
-        cameras: core
-            .cameras
-            .iter()
-            .map(|camera| camera_status(camera))
-            .collect(),
+        cameras,
     }
 }
 
@@ -48,18 +48,19 @@ pub fn state_name(state: &State) -> &'static str {
     }
 }
 
-fn camera_status(camera: &Camera) -> CameraStatus {
-    let heard = camera.snapshot();
+fn camera_status(camera: &Camera, heard: Snapshot) -> CameraStatus {
     let (width, height) = heard.size;
     CameraStatus {
         name: camera.config.name.clone(),
         topic: camera.topic.clone(),
         rate_hz: heard.rate_hz,
         age_s: heard.age.map_or(-1.0, |age| age.as_secs_f64()),
+        stamp_age_s: heard.stamp_age_s.unwrap_or(f64::NAN),
         encoding: heard.encoding,
         width,
         height,
         publishers: u32::try_from(heard.n_publishers).unwrap_or(u32::MAX),
+        camera_info: heard.has_camera_info,
         why_silent: message_text(&heard.why_silent),
     }
 }

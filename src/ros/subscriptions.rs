@@ -6,9 +6,9 @@ use futures::Stream;
 use futures::StreamExt;
 use r2r::Node;
 use r2r::WrappedTypesupport;
-use tokio::task::JoinSet;
 
 use super::cameras::{Camera, Message};
+use super::tasks::Tasks;
 use super::topics;
 use crate::config::Transport;
 use crate::config::interfaces;
@@ -19,23 +19,24 @@ use crate::error::Result;
 ///
 /// # Errors
 /// [`crate::Error::Internal`] if the middleware refuses a topic.
-pub fn listen(node: &mut Node, camera: &Arc<Camera>, tasks: &mut JoinSet<()>) -> Result<()> {
+pub fn listen(node: &mut Node, camera: &Arc<Camera>, tasks: &mut Tasks) -> Result<()> {
     match camera.config.transport {
         Transport::Raw => {
             let images = subscribe(node, &interfaces::IMAGE, camera)?;
-            keep(images, camera, tasks, |camera, image| {
+            keep(images, camera, &camera.topic, tasks, |camera, image| {
                 camera.put(Message::Raw(image))
             });
         }
         Transport::Compressed => {
             let images = subscribe(node, &interfaces::COMPRESSED, camera)?;
-            keep(images, camera, tasks, |camera, image| {
+            keep(images, camera, &camera.topic, tasks, |camera, image| {
                 camera.put(Message::Compressed(image))
             });
         }
     }
     let infos = subscribe(node, &interfaces::CAMERA_INFO, camera)?;
-    keep(infos, camera, tasks, Camera::put_info);
+    let info_topic = interfaces::CAMERA_INFO.of(&camera.config.name);
+    keep(infos, camera, &info_topic, tasks, Camera::put_info);
     Ok(())
 }
 
@@ -61,11 +62,12 @@ fn subscribe<T: WrappedTypesupport + 'static>(
 fn keep<T: Send + 'static>(
     mut messages: impl Stream<Item = T> + Unpin + Send + 'static,
     camera: &Arc<Camera>,
-    tasks: &mut JoinSet<()>,
+    topic: &str,
+    tasks: &mut Tasks,
     put: fn(&Camera, T),
 ) {
     let camera = camera.clone();
-    tasks.spawn(async move {
+    tasks.spawn(topic, async move {
         while let Some(message) = messages.next().await {
             put(&camera, message);
         }

@@ -96,3 +96,20 @@ impl DtypeChoice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_and_others_refused() {
+        assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
+        assert_eq!("cpu".parse(), Ok(DeviceChoice::Cpu));
+        assert_eq!("cuda:1".parse(), Ok(DeviceChoice::Cuda(1)));
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
+        for wrong in ["", "cpu:0", "cpu:banana", "auto:1", "cuda:x", "tpu"] {
+            let told = wrong.parse::<DeviceChoice>().unwrap_err();
+            assert!(told.contains("expected auto, cpu, cuda:N"), "{told}");
+        }
+    }
+}

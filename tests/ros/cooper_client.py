@@ -7,7 +7,9 @@ import time
 import numpy as np
 import rclpy
 from PIL import Image as Picture
+from builtin_interfaces.msg import Time
 from rclpy.action import ActionClient
+from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -79,16 +81,20 @@ def array_of(message):
 
 
 class Camera:
-    """Publishes frames at a rate until it is closed; the stamp's seconds count them, from a base of its own."""
+    """Publishes frames at a rate until it is closed; the stamp's seconds count them, from a base of its own.
+
+    With `offset` the stamps are of now, so many seconds later; `number_of` does not know such frames.
+    """
 
     n_made = 0
 
-    def __init__(self, client, name, messages, rate=10.0, message_type=Image, suffix="image_raw"):
+    def __init__(self, client, name, messages, rate=10.0, message_type=Image, suffix="image_raw", offset=None):
         self.client = client
         self.publisher = client.node.create_publisher(message_type, f"/{name}/{suffix}", SENSOR)
         Camera.n_made += 1
         self.base = 100_000 * Camera.n_made
         self.sent = 0
+        self.offset = offset
         self.running = True
         self.thread = threading.Thread(target=self.run, args=(messages, rate), daemon=True)
         self.thread.start()
@@ -97,7 +103,11 @@ class Camera:
         due = time.monotonic()
         while self.running:
             message = messages(self.sent + 1)
-            message.header.stamp.sec, message.header.stamp.nanosec = self.base + self.sent + 1, 5
+            if self.offset is None:
+                message.header.stamp = Time(sec=self.base + self.sent + 1, nanosec=5)
+            else:
+                now = self.client.node.get_clock().now()
+                message.header.stamp = (now + Duration(seconds=self.offset)).to_msg()
             self.publisher.publish(message)
             self.sent += 1
             due += 1.0 / rate

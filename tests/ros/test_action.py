@@ -31,7 +31,7 @@ def test_feedback_and_result(node, client):
     assert result.status in (RESULT.ANSWERED, RESULT.NO_ANSWER, RESULT.TRUNCATED)
     assert (result.error_code, result.error_msg) == (RESULT.NONE, "")
     assert (stamp_of(result), result.header.frame_id) == ((7, 8), "optical")
-    assert [(e.kind, e.seed, e.steps) for e in result.evidence] == [(0, 11, 3), (1, 11, 3)]
+    assert [(e.kind, e.turn, e.seed, e.steps) for e in result.evidence] == [(0, 0, 11, 3), (1, 0, 11, 3)]
     assert all(stamp_of(e.image) == (7, 8) and array_of(e.image).ndim == 3 for e in result.evidence)
     assert result.text == result.turns[-1]
     times = result.timings
@@ -42,6 +42,8 @@ def test_feedback_and_result(node, client):
     assert {Reason.Feedback.PREFILL, Reason.Feedback.DEPTH, Reason.Feedback.SEGMENTATION} <= set(stages)
     maps = [message for message in feedback if message.map.width > 0]
     assert [message.stage for message in maps] == [Reason.Feedback.DEPTH, Reason.Feedback.SEGMENTATION]
+    assert [message.turn for message in maps] == [0, 0], "they are drawn before the first turn"
+    assert max(message.turn for message in feedback) == len(result.turns), "turns count from 1"
     assert [message.map for message in maps] == [evidence.image for evidence in result.evidence]
     assert all(0.0 <= message.progress <= 1.0 for message in feedback)
 
@@ -54,7 +56,7 @@ def test_text_is_streamed(node, client):
     joined = {}
     for message in feedback:
         joined[message.turn] = joined.get(message.turn, "") + message.text_delta
-    assert joined[0] == result.turns[0]
+    assert [joined[turn] for turn in range(1, len(result.turns) + 1)] == result.turns
 
 
 def test_interleaved_is_the_default_and_turns_are_limited(node, client):
@@ -114,6 +116,7 @@ def test_the_queue(start, client):
     [
         (dict(question=""), RESULT.INVALID_INPUT, "question: it is empty"),
         (dict(mode=7), RESULT.INVALID_INPUT, "mode: expected 0 to 3"),
+        (dict(max_turns=101), RESULT.INVALID_INPUT, "max_turns: expected 0 to 100, got 101"),
         (dict(time_budget=-1.0), RESULT.INVALID_INPUT, "time_budget: expected seconds"),
         (dict(image=image(pixels(), "mono8"), seed=-9), RESULT.INVALID_INPUT, "seed: expected -1 or more"),
         (dict(camera="nowhere"), RESULT.UNKNOWN_CAMERA, "no camera `nowhere`"),

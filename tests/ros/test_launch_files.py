@@ -60,6 +60,16 @@ def test_only_declared_arguments_are_used(path, known):
     assert set(used) <= known
 
 
+def test_an_argument_that_is_not_given_leaves_the_parameter_file_alone():
+    defaults = {
+        call.args[0].value: keyword.value.value
+        for call in calls(COOPER, "DeclareLaunchArgument")
+        for keyword in call.keywords
+        if keyword.arg == "default_value" and isinstance(keyword.value, ast.Constant)
+    }
+    assert [defaults[name] for name in ("model_dir", "device", "use_sim_time")] == ["", "", ""]
+
+
 def test_nodes_name_programs_that_the_package_installs():
     started = {
         (keywords["package"], keywords["executable"])

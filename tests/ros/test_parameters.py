@@ -39,7 +39,10 @@ def test_all_are_listed_and_described(node, client):
     cameras = {f"cameras.{n}.{leaf}" for n in ("camera", "packed", "idle") for leaf in ("transport", "reliability")}
     assert set(names) == set(CONFIG) | cameras | {"use_sim_time"}
     reply = client.call(DescribeParameters, "/cooper/describe_parameters", DescribeParameters.Request(names=names))
-    assert all(descriptor.description for descriptor in reply.descriptors)
+    told = {descriptor.name: descriptor.description for descriptor in reply.descriptors}
+    assert set(told) == set(names) and all(" Accepts " in text for text in told.values())
+    assert told["flow.time_points"].endswith(" Accepts an integer from 2 to 1000; also while running.")
+    assert told["cameras.camera.transport"].endswith(" Accepts raw, compressed; at start only.")
 
 
 @pytest.mark.parametrize("name", sorted(set(CONFIG) - set(QUICK) - {"cameras"}))

@@ -1,6 +1,7 @@
 """A node under load, given garbage, started wrongly, and stopped."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 from cooper_client import SENSOR, Camera, compressed, image, pixels, until
-from cooper_process import MODEL
+from cooper_process import MODEL, ROOT
 from cooper_perception.action import Reason
 from cooper_perception.srv import Ask, EstimateDepth, GetStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -206,12 +207,19 @@ def test_a_signal_ends_a_working_node(start, client, how):
     assert client.wait(result).result.status == Reason.Result.CANCELED
 
 
-def test_a_node_that_is_not_ready_says_so(start, client):
-    """Calls are answered from the first moment; what needs the model is refused until it has warmed up."""
-    process = start({"flow.time_points": 1000}, ready=False)
-    reply = client.call(GetStatus, "/cooper/get_status", GetStatus.Request())
-    if reply.state == "loading":
-        asked = client.call(EstimateDepth, "/cooper/estimate_depth", EstimateDepth.Request(image=image(pixels()), seed=-1))
-        assert asked.error_code in (EstimateDepth.Response.NOT_READY, EstimateDepth.Response.NONE)
-    process.wait_for("ready", timeout=60.0)
-    assert client.call(GetStatus, "/cooper/get_status", GetStatus.Request()).state == "ready"
+def test_a_node_that_is_not_ready_says_so(start, client, tmp_path):
+    """Calls are answered from the first moment; what needs the model is refused until it has loaded and warmed up."""
+    prompts = tmp_path / "prompts.yaml"
+    os.mkfifo(prompts)  # whoever opens it to read waits for a writer
+    process = start({"model.prompts_file": str(prompts)}, ready=False)
+    request = EstimateDepth.Request(image=image(pixels()), seed=-1)
+    state = lambda: client.call(GetStatus, "/cooper/get_status", GetStatus.Request()).state
+    assert state() == "loading"
+    assert client.call(EstimateDepth, "/cooper/estimate_depth", request).error_code == EstimateDepth.Response.NOT_READY
+    handle, _ = client.send_goal(image=image(pixels()))
+    assert client.result(handle)[1].error_code == Reason.Result.NOT_READY
+    assert state() == "loading"
+    prompts.write_bytes((ROOT / "config" / "prompts.yaml").read_bytes())
+    process.wait_for(": ready model=")  # what was refused is in the log as "not ready"
+    assert state() == "ready"
+    assert client.call(EstimateDepth, "/cooper/estimate_depth", request).success

@@ -5,14 +5,15 @@ import time
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from cooper_client import RELIABLE, SENSOR, array_of, image, pixels, stamp_of, until
+from cooper_client import RELIABLE, SENSOR, Camera, array_of, image, pixels, stamp_of, until
 from cooper_perception.msg import Answer
-from cooper_perception.srv import Ask, GetStatus
+from cooper_perception.srv import Ask, EstimateDepth, GetStatus
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Log
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
+from test_parameters import set_parameter
 
 MAPS = {
     "depth_relative/image": ["32FC1"],
@@ -115,15 +116,67 @@ def test_diagnostics_tell_of_the_model_and_each_camera(node, client):
     status, values = diagnostic(client, "cooper: camera idle")
     assert "nobody publishes on /idle/image_raw" in status.message
     info = client.info_publisher()
-    with client.camera(rate=20.0):
+    with stamped_camera(client, 0.0):
         for _ in range(20):
             info.publish(CameraInfo())
             time.sleep(0.05)
         status, values = diagnostic(client, "cooper: camera camera", lambda s: s.message == "frames arrive")
+        heard = camera_status(client, "camera")
+        assert heard.camera_info and -0.1 < heard.stamp_age_s < 1.0 and abs(float(values["stamp_age_s"])) < 1.0
+    assert status.level == b"\0"
     assert values["encoding"] == "rgb8" and values["publishers"] == "1"
     assert 5.0 < float(values["rate_hz"]) < 40.0
     _, values = diagnostic(client, "cooper: camera camera", lambda s: any(v.key == "camera_info" and v.value == "yes" for v in s.values))
     client.node.destroy_publisher(info)
+
+
+def stamped_camera(client, offset):
+    """A camera whose stamps are so many seconds later than now."""
+    frame = image(pixels())
+    return Camera(client, "camera", lambda _: frame, 20.0, offset=offset)
+
+
+@pytest.mark.parametrize("offset, words", [(-60.0, "behind"), (60.0, "ahead of")])
+def test_stamps_that_are_far_off_are_explained_and_used(node, client, offset, words):
+    with stamped_camera(client, offset):
+        status, _ = diagnostic(client, "camera camera", lambda s: f"s {words} the node's clock" in s.message)
+        heard = camera_status(client, "camera")
+        reply = client.call(EstimateDepth, "/cooper/estimate_depth", EstimateDepth.Request(seed=-1))
+    assert status.level == b"\1" and status.message.startswith("frames arrive, but the newest one's stamp is ")
+    assert "limits.image_age is 5.0 s" in status.message
+    assert abs(heard.stamp_age_s + offset) < 1.0 and heard.age_s < 1.0 and heard.why_silent == ""
+    assert reply.success, reply.message
+
+
+def test_zero_stamps_and_a_missing_calibration_are_explained(start, client):
+    start()
+    publisher = client.node.create_publisher(Image, "/camera/image_raw", SENSOR)
+
+    def told(message, words):
+        def good(status):
+            publisher.publish(message)
+            return words in status.message
+
+        return diagnostic(client, "camera camera", good)[0].level
+
+    assert told(image(pixels(), stamp=(0, 0)), "frames arrive, but the newest one's stamp is zero") == b"\1"
+    client.node.destroy_publisher(publisher)
+    with stamped_camera(client, 0.0):
+        status, values = diagnostic(client, "camera camera", lambda s: s.message.startswith("frames arrive; no calibration"))
+    assert status.level == b"\0" and values["camera_info"] == "missing"
+
+
+def test_a_tiny_rate_can_be_left_at_once(start, client):
+    process = start({"continuous.rate": 1e-300})
+    with client.camera(rate=20.0):
+        maps, subscription = client.listen(Image, "/cooper/camera/depth/color")
+        until(lambda: maps, message="no first map")
+        time.sleep(1.0)
+        assert len(maps) == 1
+        assert set_parameter(client, "continuous.rate", 20.0).successful
+        until(lambda: len(maps) > 3, 3.0, "the new rate did not hold")
+        client.node.destroy_subscription(subscription)
+    assert process.is_alive()
 
 
 def test_the_log_is_on_rosout(node, client):

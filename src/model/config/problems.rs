@@ -33,6 +33,11 @@ impl ModelConfig {
             ),
             ("llm_config.json: vocab_size", llm.vocab_size, MAX_WIDTH),
             (
+                "llm_config.json: max_position_embeddings",
+                llm.max_position_embeddings,
+                MAX_WIDTH,
+            ),
+            (
                 "llm_config.json: num_hidden_layers",
                 llm.num_hidden_layers,
                 MAX_DEPTH,

@@ -25,7 +25,8 @@ def test_a_burst_leaves_memory_flat_and_the_newest_frame_is_used(start, client):
     process = start({"flow.time_points": 1000, "continuous.rate": 0})
     frame = image(pixels(160, 120))
     with Camera(client, "camera", lambda _: frame, rate=600.0) as camera:
-        until(lambda: camera.sent > 100)
+        # Sent is not heard: the node may discover the publisher some frames later.
+        until(lambda: client.call(GetStatus, "/cooper/get_status", GetStatus.Request()).cameras[0].rate_hz > 0)
         handle, feedback = client.send_goal(mode=Reason.Goal.PERCEPTION)
         until(lambda: any(message.stage == Reason.Feedback.DEPTH for message in feedback))
         time.sleep(1.0)
@@ -48,7 +49,7 @@ def test_a_burst_leaves_memory_flat_and_the_newest_frame_is_used(start, client):
     assert rate > 300, "this machine could not send the burst"
     assert after - before < 8 * MIB
     used = camera.number_of(result)
-    assert newest_before - 30 <= used <= newest_after
+    assert newest_before - 120 <= used <= newest_after, "at most 0.2 s old"
 
 
 def test_a_queue_of_twenty_cameras(start, client):

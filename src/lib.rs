@@ -6,6 +6,7 @@ pub mod config;
 pub mod conformance;
 pub mod engine;
 pub mod error;
+pub mod evaluation;
 pub mod flow;
 pub mod imaging;
 pub mod model;
@@ -14,6 +15,7 @@ pub mod pipeline;
 pub mod reasoning;
 #[cfg(feature = "ros")]
 pub mod ros;
+pub mod scenes;
 pub mod tensor;
 pub mod training;
 

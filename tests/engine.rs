@@ -12,6 +12,7 @@ use cooper_perception::engine::{
     SamplingParams, Views,
 };
 use cooper_perception::model::qwen2_mot::{Block, Expert, Qwen2Mot};
+use cooper_perception::tensor::Seen;
 
 const QUESTION: &str = "How far is the red box from the blue ball?";
 const SIZE: (u32, u32) = (64, 48);
@@ -84,7 +85,7 @@ fn two_texts_packed_are_two_texts_alone() {
             context: &KvContext::default(),
             route: &[(Expert::Und, ids.len())],
             positions,
-            mask: Some(mask),
+            seen: Seen::Mask(mask),
         };
         llm.forward(llm.embed(ids).unwrap(), &block).unwrap().0
     };

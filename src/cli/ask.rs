@@ -9,6 +9,8 @@ use super::maps::perceive;
 use super::model::ModelArgs;
 use super::model::SamplingArgs;
 use super::model::at_least;
+use super::model::flow_json;
+use super::model::sampling_json;
 use super::output;
 use super::progress::Words;
 use super::progress::note;
@@ -88,7 +90,7 @@ impl AskArgs {
         }
         let mut model = self.model.load()?;
         let text = (&self.sampling, self.mode.into(), self.max_turns);
-        let settings = self.model.settings(Some(text));
+        let settings = self.model.settings(Some(text))?;
         let words = if self.json {
             Words::Silent
         } else {
@@ -141,7 +143,7 @@ impl AskArgs {
 
 /// Everything that would be needed to ask again, and everything that came of it.
 fn describe(transcript: &Transcript, settings: &Settings, model: &ModelInfo) -> Value {
-    let (flow, sampling, timings) = (&settings.flow, &settings.sampling, &transcript.timings);
+    let timings = &transcript.timings;
     let evidence = transcript.evidence.iter().enumerate().map(|(n, map)| {
         json!({
             "kind": kind(map), "turn": map.turn, "steps": map.steps, "seed": map.seed,
@@ -157,20 +159,8 @@ fn describe(transcript: &Transcript, settings: &Settings, model: &ModelInfo) -> 
         "mode": settings.mode,
         "max_turns": settings.max_turns,
         "seed": settings.seed,
-        "flow": {
-            "time_points": flow.time_points,
-            "guidance_text": flow.guidance_text,
-            "guidance_image": flow.guidance_image,
-            "guidance_interval": flow.guidance_interval,
-            "renorm": flow.renorm,
-            "renorm_min": flow.renorm_min,
-            "timestep_shift": flow.timestep_shift,
-        },
-        "sampling": {
-            "max_new_tokens": sampling.max_new_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-        },
+        "flow": flow_json(&settings.flow),
+        "sampling": sampling_json(&settings.sampling),
         "model": {
             "dir": model.dir, "device": model.device, "dtype": model.dtype,
             "memory_bytes": model.memory_bytes,

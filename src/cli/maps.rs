@@ -176,7 +176,7 @@ fn draw(image: &Path, output: &Path, model: &ModelArgs, work: &Work) -> Result<O
         &mut model.load()?,
         &image,
         work,
-        &model.settings(None),
+        &model.settings(None)?,
         Words::Silent,
     )
 }

@@ -1,4 +1,4 @@
-//! `cooper`, the command line: ask, depth, segment, conformance, doctor.
+//! `cooper`, the command line: ask, depth, segment, conformance, doctor, eval, scenes.
 //!
 //! Results go to standard output, progress and errors to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
@@ -6,10 +6,13 @@
 mod ask;
 mod conformance;
 mod doctor;
+mod eval;
 mod maps;
 mod model;
 mod output;
 mod progress;
+mod scenes;
+mod train;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -18,6 +21,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::tensor::use_threads;
 
 /// COOPER sees, draws depth and segmentation, and reasons about space.
 #[derive(Debug, Parser)]
@@ -34,6 +38,9 @@ enum Command {
     Segment(maps::SegmentArgs),
     Conformance(conformance::ConformanceArgs),
     Doctor(doctor::DoctorArgs),
+    Eval(Box<eval::EvalArgs>),
+    Train(train::TrainArgs),
+    Scenes(scenes::ScenesArgs),
 }
 
 /// How a command that did its work ended: a check may have failed all the same.
@@ -52,7 +59,10 @@ pub fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .try_init();
-    match run(Cli::parse().command) {
+    let command = Cli::parse().command;
+    // Training computes micro-batches side by side, each on a thread of its own.
+    use_threads(usize::from(matches!(command, Command::Train(_))));
+    match run(command) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::FAILURE,
         // The reader (`head`, a pager) has seen enough.
@@ -73,6 +83,9 @@ fn run(command: Command) -> Result<Verdict> {
         Command::Segment(args) => args.run().map(|()| Verdict::Good),
         Command::Conformance(args) => args.run(),
         Command::Doctor(args) => args.run(),
+        Command::Eval(args) => args.run(),
+        Command::Train(args) => args.run().map(|()| Verdict::Good),
+        Command::Scenes(args) => args.run().map(|()| Verdict::Good),
     }
 }
 

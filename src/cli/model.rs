@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::progress::note;
 use crate::engine::DeviceChoice;
@@ -49,24 +50,24 @@ pub(super) struct ModelArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Drawing maps")]
 struct FlowArgs {
-    /// Points on the time axis; one flow step fewer is run
-    #[arg(long, value_name = "N", value_parser = at_least::<2>, default_value_t = FlowParams::default().time_points)]
-    time_points: usize,
-    /// Strength of the guidance by the text; 1 is none
-    #[arg(long, value_name = "SCALE", value_parser = finite, default_value_t = FlowParams::default().guidance_text)]
-    guidance_text: f64,
-    /// Strength of the guidance by the picture; 1 is none
-    #[arg(long, value_name = "SCALE", value_parser = finite, default_value_t = FlowParams::default().guidance_image)]
-    guidance_image: f64,
+    /// Points on the time axis; one flow step fewer is run [default: the model's, else 50]
+    #[arg(long, value_name = "N", value_parser = at_least::<2>)]
+    time_points: Option<usize>,
+    /// Strength of the guidance by the text; 1 is none [default: the model's, else 4]
+    #[arg(long, value_name = "SCALE", value_parser = finite)]
+    guidance_text: Option<f64>,
+    /// Strength of the guidance by the picture; 1 is none [default: the model's, else 2]
+    #[arg(long, value_name = "SCALE", value_parser = finite)]
+    guidance_image: Option<f64>,
     /// Times (1 noise, 0 picture) between which guidance is on [default: the model's]
     #[arg(long, value_name = "LO,HI", value_parser = interval)]
     guidance_interval: Option<Interval>,
     /// How a guided velocity is brought back to size: global, channel or text_channel [default: the model's]
     #[arg(long, value_name = "KIND")]
     renorm: Option<Renorm>,
-    /// Above 1, more steps are spent near the noise
-    #[arg(long, value_name = "SHIFT", value_parser = positive, default_value_t = FlowParams::default().timestep_shift)]
-    timestep_shift: f64,
+    /// Above 1, more steps are spent near the noise [default: the model's, else 3]
+    #[arg(long, value_name = "SHIFT", value_parser = positive)]
+    timestep_shift: Option<f64>,
 }
 
 /// How text is written.
@@ -88,14 +89,19 @@ pub(super) struct SamplingArgs {
 struct Interval([f64; 2]);
 
 impl ModelArgs {
-    /// Load the model, saying so and how long it took.
-    pub(super) fn load(&self) -> Result<Perceiver> {
-        let options = ModelOptions {
+    /// Which model, the shipped one if none is named.
+    pub(super) fn options(&self) -> Result<ModelOptions> {
+        Ok(ModelOptions {
             dir: self.model.clone().map_or_else(default_model, Ok)?,
             weights: self.weights.clone(),
             device: self.device,
             dtype: self.dtype,
-        };
+        })
+    }
+
+    /// Load the model, saying so and how long it took.
+    pub(super) fn load(&self) -> Result<Perceiver> {
+        let options = self.options()?;
         note(&format!("loading {}", options.dir.display()));
         let started = std::time::Instant::now();
         let model = Perceiver::load(&options, self.prompts.as_deref())?;
@@ -107,19 +113,17 @@ impl ModelArgs {
     }
 
     /// The settings of one request.
-    pub(super) fn settings(&self, text: Option<(&SamplingArgs, Mode, usize)>) -> Settings {
-        let default = FlowParams::default();
+    pub(super) fn settings(&self, text: Option<(&SamplingArgs, Mode, usize)>) -> Result<Settings> {
+        let (given, own) = (&self.flow, FlowParams::of_model(&self.options()?.dir)?);
+        let interval = given.guidance_interval.map(|interval| interval.0);
         let flow = FlowParams {
-            time_points: self.flow.time_points,
-            guidance_text: self.flow.guidance_text,
-            guidance_image: self.flow.guidance_image,
-            guidance_interval: self
-                .flow
-                .guidance_interval
-                .map_or(default.guidance_interval, |interval| interval.0),
-            renorm: self.flow.renorm.unwrap_or(default.renorm),
-            timestep_shift: self.flow.timestep_shift,
-            ..default
+            time_points: given.time_points.unwrap_or(own.time_points),
+            guidance_text: given.guidance_text.unwrap_or(own.guidance_text),
+            guidance_image: given.guidance_image.unwrap_or(own.guidance_image),
+            guidance_interval: interval.unwrap_or(own.guidance_interval),
+            renorm: given.renorm.unwrap_or(own.renorm),
+            timestep_shift: given.timestep_shift.unwrap_or(own.timestep_shift),
+            ..own
         };
         let mut settings = Settings {
             flow,
@@ -135,8 +139,30 @@ impl ModelArgs {
             settings.mode = mode;
             settings.max_turns = max_turns;
         }
-        settings
+        Ok(settings)
     }
+}
+
+/// Settings as files tell them.
+pub(super) fn flow_json(flow: &FlowParams) -> Value {
+    json!({
+        "time_points": flow.time_points,
+        "guidance_text": flow.guidance_text,
+        "guidance_image": flow.guidance_image,
+        "guidance_interval": flow.guidance_interval,
+        "renorm": flow.renorm,
+        "renorm_min": flow.renorm_min,
+        "timestep_shift": flow.timestep_shift,
+    })
+}
+
+/// Settings as files tell them.
+pub(super) fn sampling_json(sampling: &SamplingParams) -> Value {
+    json!({
+        "max_new_tokens": sampling.max_new_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+    })
 }
 
 /// The shipped model: beside the installed executable, else in the checkout around it or around us.

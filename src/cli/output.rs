@@ -117,7 +117,12 @@ where
         .ok_or_else(|| Error::Internal(format!("a map of size {size:?} has {got} values")))
 }
 
-fn write_picture(path: &Path, picture: &DynamicImage, format: ImageFormat) -> Result<()> {
+/// Write a picture in its own pixel format.
+pub(super) fn write_picture(
+    path: &Path,
+    picture: &DynamicImage,
+    format: ImageFormat,
+) -> Result<()> {
     let mut bytes = Cursor::new(Vec::new());
     picture
         .write_to(&mut bytes, format)

@@ -7,6 +7,7 @@ use crate::engine::FlowParams;
 use crate::engine::ModelOptions;
 use crate::engine::SamplingParams;
 use crate::error::{Error, Result};
+use crate::flow::Renorm;
 use crate::pipeline::Settings;
 use crate::reasoning::Mode;
 
@@ -121,6 +122,34 @@ pub fn settings(parameters: &ParameterSet) -> Result<Settings> {
         max_turns: count(parameters, "reasoning.max_turns")?,
         seed: parameters.integer("seed")?,
     })
+}
+
+/// The model's own values of `flow.*`, for whoever sets none.
+///
+/// # Errors
+/// [`Error::Weights`] with what is wrong in the model's `flow_config.json`.
+pub fn flow_of_model(dir: &Path) -> Result<Vec<(String, super::Value)>> {
+    use super::Value;
+    let flow = FlowParams::of_model(dir)?;
+    let renorm = match flow.renorm {
+        Renorm::Global => "global",
+        Renorm::Channel => "channel",
+        Renorm::TextChannel => "text_channel",
+    };
+    let values = [
+        ("time_points", Value::Integer(flow.time_points as i64)),
+        ("guidance_text", Value::Float(flow.guidance_text)),
+        ("guidance_image", Value::Float(flow.guidance_image)),
+        (
+            "guidance_interval",
+            Value::Floats(flow.guidance_interval.to_vec()),
+        ),
+        ("renorm", Value::Text(renorm.into())),
+        ("renorm_min", Value::Float(flow.renorm_min)),
+        ("timestep_shift", Value::Float(flow.timestep_shift)),
+    ];
+    let named = values.map(|(leaf, value)| (format!("flow.{leaf}"), value));
+    Ok(named.into())
 }
 
 /// The model that the package ships, if this package is installed where AMENT_PREFIX_PATH points to and has one.

@@ -101,7 +101,7 @@ fn pictures(engine: &Engine, report: &mut Report) -> Result<()> {
     report.tensor("vit.position_ids", &engine.model().vit_position_ids(grid)?)?;
     let features = engine.model().vit_features(&patches, grid)?;
     report.tensor("vit.features", &features)?;
-    report.tensor("vit.embeds", &engine.model().embed_vit(&features, grid)?)
+    report.tensor("vit.embeds", &engine.model().embed_vit(&features, &[grid])?)
 }
 
 fn autoencoder(engine: &Engine, report: &mut Report) -> Result<()> {

@@ -15,9 +15,10 @@ use crate::model::Grid;
 use crate::model::UnifiedModel;
 use crate::model::inventory::PositionSides;
 use crate::tensor::checkpoint::SafetensorsHeader;
-use crate::training::SequenceBuilder;
+use crate::training::Packer;
 use crate::training::cross_entropy;
 use crate::training::flow_error;
+use crate::training::shifted_time;
 
 /// Gradients and their norms, relative to the largest value.
 const GRADIENT_TOLERANCE: f64 = 1e-3;
@@ -76,7 +77,7 @@ fn trainable(engine: &Engine, report: &Report) -> Result<(UnifiedModel, Vars)> {
 /// Pack the sample as `expected.json` describes it; returns squared errors (n, c) and cross-entropies (n).
 fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<(Tensor, Tensor)> {
     let golden = report.golden;
-    let mut builder = SequenceBuilder::new(model);
+    let mut packer = Packer::new(engine.tokenizer().control);
     let picture = engine.vae_rule().apply(&golden.image);
     let grid = engine.latent_grid(picture.width(), picture.height());
     let latent = report.given("train.latent")?;
@@ -85,7 +86,7 @@ fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<
     let noise = report.given("train.noise")?;
     let mut noise = noise.narrow(0, noise.dim(0)? - grid.n_tokens(), grid.n_tokens())?;
     noise = noise.contiguous()?;
-    let t = time(
+    let t = shifted_time(
         golden.number("/train/timestep_raw")?,
         golden.number("/train/timestep_shift")?,
     );
@@ -95,40 +96,37 @@ fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<
     for (i, mode) in golden.list("/train/attn_modes")?.iter().enumerate() {
         let n = golden.number(&format!("/train/split_lens/{i}"))? as usize;
         match mode.as_str() {
-            Some("noise") => drawn = builder.add_noised(&x_t, t, grid)?,
+            Some("noise") => drawn = packer.add_noised(x_t.clone(), t, grid),
             Some("full") if holds(golden.list("/train/packed_vae_token_indexes")?, start + 1) => {
-                builder.add_clean(&clean, grid)?;
+                packer.add_clean(clean.clone(), grid);
             }
             Some("full") => {
                 let (patches, grid) = engine.vit_patches(&picture)?;
-                builder.add_vit(&patches, grid)?;
+                packer.add_vit(patches, grid);
             }
-            _ => spoken = builder.add_text(&text_ids(report, start..start + n)?)?,
+            _ => spoken = packer.add_text(&text_ids(report, start..start + n)?),
         }
         start += n;
     }
-    let packed = builder.finish()?;
+    let packed = packer.finish(model.device())?;
     report.equal(
         "train.packed_position_ids",
         &golden.ids("/train/packed_position_ids")?,
-        &packed.positions,
+        &packed.positions(0),
     );
-    report.tensor("train.attention_mask_is_zero", &packed.mask.eq(0f32)?)?;
+    if let Some(mask) = packed.mask(0) {
+        report.tensor("train.attention_mask_is_zero", &mask.eq(0f32)?)?;
+    }
     let hidden = packed.forward(model)?;
-    let velocity = model.velocity_head(&hidden.narrow(0, drawn.start, drawn.len())?)?;
+    let latents = hidden.latents.unwrap_or_else(|| hidden.text.clone());
+    let velocity = model.velocity_head(&latents.narrow(0, drawn.start, drawn.len())?)?;
     let mse = flow_error(&velocity, &target, &noise)?;
     report.tensor("train.mse", &mse)?;
     let labels = golden.ids("/train/labels")?;
-    let logits = model.logits(&hidden.narrow(0, spoken.start, labels.len())?)?;
+    let logits = model.logits(&hidden.text.narrow(0, spoken.start, labels.len())?)?;
     let ce = cross_entropy(&logits, &labels)?;
     report.tensor("train.ce", &ce)?;
     Ok((mse, ce))
-}
-
-/// A logit-normal sample's raw value as a shifted flow time.
-fn time(raw: f64, shift: f64) -> f32 {
-    let t = 1.0 / (1.0 + (-raw).exp());
-    (shift * t / (1.0 + (shift - 1.0) * t)) as f32
 }
 
 fn tokens(engine: &Engine, latent: &Tensor, grid: Grid) -> Result<Tensor> {

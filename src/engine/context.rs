@@ -85,7 +85,7 @@ impl Engine {
         if views != Views::Vae {
             let (patches, grid) = self.vit_patches(&picture)?;
             let features = self.model.vit_features(&patches, grid)?;
-            let tokens = self.model.embed_vit(&features, grid)?;
+            let tokens = self.model.embed_vit(&features, &[grid])?;
             self.model.read_picture(context, tokens, Expert::Und)?;
         }
         Ok(())

@@ -83,11 +83,7 @@ impl Engine {
         }
         let config = ModelConfig::load(dir).map_err(|why| refuse(dir, why))?;
         let tokenizer = Tokenizer::load(dir)?;
-        if tokenizer.len() > config.llm.vocab_size {
-            let (tokens, rows) = (tokenizer.len(), config.llm.vocab_size);
-            let why = format!("the tokenizer has {tokens} tokens, more than vocab_size {rows}");
-            return Err(refuse(dir, why));
-        }
+        check_vocabulary(dir, &tokenizer, &config)?;
         let weights = options.weights_file()?;
         let vae_file = dir.join(VAE_NAME);
         let header = SafetensorsHeader::read(&weights).map_err(|why| refuse(&weights, why))?;
@@ -122,6 +118,29 @@ impl Engine {
             config,
             dir: dir.clone(),
             memory_bytes,
+        })
+    }
+
+    /// An engine of parts that exist already, such as a model on weights that are being trained.
+    /// The memory is theirs, so [`Self::memory_bytes`] is 0.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the tokenizer has more tokens than the model.
+    pub fn of_parts(
+        model: UnifiedModel,
+        vae: FluxVae,
+        tokenizer: Tokenizer,
+        config: ModelConfig,
+        dir: &Path,
+    ) -> Result<Self> {
+        check_vocabulary(dir, &tokenizer, &config)?;
+        Ok(Self {
+            model,
+            vae,
+            tokenizer,
+            config,
+            dir: dir.into(),
+            memory_bytes: 0,
         })
     }
 
@@ -188,6 +207,17 @@ impl Engine {
             std: self.config.preprocessor.image_std,
         }
     }
+}
+
+fn check_vocabulary(dir: &Path, tokenizer: &Tokenizer, config: &ModelConfig) -> Result<()> {
+    let (tokens, rows) = (tokenizer.len(), config.llm.vocab_size);
+    if tokens <= rows {
+        return Ok(());
+    }
+    Err(Error::Weights {
+        path: dir.into(),
+        why: format!("the tokenizer has {tokens} tokens, more than vocab_size {rows}"),
+    })
 }
 
 fn map_file(file: &Path, dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {

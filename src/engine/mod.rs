@@ -8,7 +8,7 @@ mod text;
 
 pub use context::Views;
 pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage};
-pub use load::{Engine, ModelOptions};
+pub use load::{Engine, ModelOptions, VAE_NAME, WEIGHTS_NAMES};
 pub use picture::{FlowParams, GuidanceContexts};
 pub use text::{SamplingParams, Speech};
 

@@ -1,6 +1,9 @@
 //! Drawing pictures: rectified flow in latent space, guided by two poorer contexts, decoded to pixels.
 
+use std::path::Path;
+
 use candle_core::{DType, Result as CandleResult, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::control::{Control, Progress};
@@ -14,8 +17,12 @@ use crate::model::Grid;
 use crate::model::KvContext;
 use crate::tensor::Noise;
 
+/// File name of a model's own [`FlowParams`], optional and ours.
+pub const FLOW_CONFIG_NAME: &str = "flow_config.json";
+
 /// How maps are drawn. The defaults are the ones behind the paper's numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct FlowParams {
     /// Points of time from noise to picture, from 2; one step fewer is computed.
     pub time_points: usize,
@@ -48,9 +55,29 @@ impl Default for FlowParams {
 }
 
 impl FlowParams {
+    /// Those of a model directory's `flow_config.json`, the defaults where it has none.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] with the key that is wrong.
+    pub fn of_model(dir: &Path) -> Result<Self> {
+        let file = dir.join(FLOW_CONFIG_NAME);
+        let Ok(text) = std::fs::read_to_string(&file) else {
+            return Ok(Self::default());
+        };
+        serde_json::from_str(&text).map_err(|e| Error::Weights {
+            path: file,
+            why: e.to_string(),
+        })
+    }
+
     /// How many steps are computed.
     pub fn n_steps(&self) -> usize {
         self.schedule().n_steps()
+    }
+
+    /// Whether the poorer contexts of [`GuidanceContexts`] are looked at.
+    pub fn is_guided(&self) -> bool {
+        self.guidance_text > 1.0
     }
 
     fn schedule(&self) -> Schedule {

@@ -4,7 +4,8 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage,
+    DynamicImage, ExtendedColorType, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits,
+    Luma, RgbImage,
 };
 
 use crate::error::{Error, Result};
@@ -58,6 +59,29 @@ pub fn decode_rgb(bytes: &[u8], what: &str) -> Result<RgbImage> {
         }
         _ => to_rgb(picture),
     })
+}
+
+/// Read a PNG of 16-bit greys, as depth is stored.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read, [`Error::InvalidInput`] if it is something else or too large.
+pub fn load_grey16(path: &Path) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let refuse = |why: String| {
+        let what = path.display().to_string();
+        Error::invalid(what, format!("expected a 16-bit grey PNG: {why}"))
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_BYTES);
+    reader.limits(limits);
+    match reader.decode() {
+        Ok(DynamicImage::ImageLuma16(map)) => Ok(map),
+        Ok(other) => Err(refuse(format!("got {:?}", other.color()))),
+        Err(e) => Err(refuse(e.to_string())),
+    }
 }
 
 /// RGB with transparency laid over white, in Pillow's integer arithmetic.

@@ -2,6 +2,8 @@
 
 use image::RgbImage;
 
+use crate::error::{Error, Result};
+
 /// How large a picture is made.
 ///
 /// Source: BAGEL `data/transforms.py`, `MaxLongEdgeMinShortEdgeResize`.
@@ -67,6 +69,54 @@ pub fn bicubic(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     RgbImage::from_raw(width, height, data).unwrap_or_default()
 }
 
+/// As [`bicubic`], of one channel of whole numbers (Pillow's mode `I`): weights are not rounded, each pass's result is.
+///
+/// # Errors
+/// [`Error::InvalidInput`] if there are not `width` · `height` numbers.
+pub fn bicubic_whole(
+    values: &[i32],
+    (width, height): (u32, u32),
+    (new_width, new_height): (u32, u32),
+) -> Result<Vec<i32>> {
+    let (w, h, new_w, new_h) = (
+        width as usize,
+        height as usize,
+        new_width as usize,
+        new_height as usize,
+    );
+    if values.len() != w * h || values.is_empty() {
+        let why = format!("expected {width}x{height} numbers, got {}", values.len());
+        return Err(Error::invalid("map", why));
+    }
+    let mut data = values.to_vec();
+    if new_w != w {
+        let weights = shares(w, new_w);
+        let rows = data.chunks_exact(w).flat_map(|row| {
+            let sum =
+                |(first, weights): &(usize, Vec<f64>)| whole(row[*first..].iter().zip(weights));
+            weights.iter().map(sum)
+        });
+        data = rows.collect();
+    }
+    if new_h != h {
+        let mut resized = Vec::with_capacity(new_w * new_h);
+        for (first, weights) in shares(h, new_h) {
+            let below = &data[first * new_w..];
+            let column = |x: usize| below[x..].iter().step_by(new_w);
+            resized.extend((0..new_w).map(|x| whole(column(x).zip(&weights))));
+        }
+        data = resized;
+    }
+    Ok(data)
+}
+
+fn whole<'a>(pairs: impl Iterator<Item = (&'a i32, &'a f64)>) -> i32 {
+    pairs
+        .map(|(value, weight)| f64::from(*value) * weight)
+        .sum::<f64>()
+        .round() as i32
+}
+
 /// Fixed-point precision of the weights.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 
@@ -75,25 +125,38 @@ struct Weights(Vec<(usize, Vec<i64>)>);
 
 impl Weights {
     fn new(n_in: usize, n_out: usize) -> Self {
-        let scale = n_in as f64 / n_out as f64;
-        let widening = scale.max(1.0);
-        let support = 2.0 * widening;
-        let of_position = |i: usize| {
-            let center = (i as f64 + 0.5) * scale;
-            let first = (center - support + 0.5).max(0.0) as usize;
-            let last = ((center + support + 0.5) as usize).min(n_in);
-            let weights: Vec<f64> = (first..last)
-                .map(|j| cubic((j as f64 - center + 0.5) / widening))
-                .collect();
-            let sum: f64 = weights.iter().sum();
-            let fixed = |weight: f64| {
-                let scaled = weight / sum * f64::from(1 << PRECISION_BITS);
-                (scaled + 0.5f64.copysign(scaled)) as i64
-            };
-            (first, weights.into_iter().map(fixed).collect())
+        let fixed = |share: f64| {
+            let scaled = share * f64::from(1 << PRECISION_BITS);
+            (scaled + 0.5f64.copysign(scaled)) as i64
         };
-        Self((0..n_out).map(of_position).collect())
+        let shares = shares(n_in, n_out).into_iter();
+        Self(
+            shares
+                .map(|(first, shares)| (first, shares.into_iter().map(fixed).collect()))
+                .collect(),
+        )
     }
+}
+
+/// For each output position, the first input position and the share of each input from there on; the sum is 1.
+fn shares(n_in: usize, n_out: usize) -> Vec<(usize, Vec<f64>)> {
+    let scale = n_in as f64 / n_out as f64;
+    let widening = scale.max(1.0);
+    let support = 2.0 * widening;
+    let of_position = |i: usize| {
+        let center = (i as f64 + 0.5) * scale;
+        let first = (center - support + 0.5).max(0.0) as usize;
+        let last = ((center + support + 0.5) as usize).min(n_in);
+        let weights: Vec<f64> = (first..last)
+            .map(|j| cubic((j as f64 - center + 0.5) / widening))
+            .collect();
+        let sum: f64 = weights.iter().sum();
+        (
+            first,
+            weights.into_iter().map(|weight| weight / sum).collect(),
+        )
+    };
+    (0..n_out).map(of_position).collect()
 }
 
 /// Keys' cubic with a = −0.5.
@@ -173,6 +236,27 @@ mod tests {
             let (width, height) = expected;
             assert_eq!(rule.output_size(width, height), expected, "twice");
         }
+    }
+
+    #[test]
+    fn whole_numbers_are_resized_as_colours_are() {
+        let picture = RgbImage::from_fn(13, 7, |x, y| {
+            // Far from both ends: between the passes colours are cut off and whole numbers are not.
+            image::Rgb([(60 + x * 5 + y * 9) as u8, (x * y) as u8, 100])
+        });
+        let red: Vec<i32> = picture.pixels().map(|p| p.0[0].into()).collect();
+        for (width, height) in [(5, 3), (20, 7), (13, 20), (26, 14)] {
+            let expected = bicubic(&picture, width, height);
+            let got = bicubic_whole(&red, (13, 7), (width, height)).unwrap();
+            for (got, expected) in got.iter().zip(expected.pixels()) {
+                // Colours are rounded once more by their weights, and overshoot is cut off.
+                let error = got.clamp(&0, &255) - i32::from(expected.0[0]);
+                assert!(error.abs() <= 1, "{got} {expected:?}");
+            }
+            let flat = bicubic_whole(&[60_000; 91], (13, 7), (width, height)).unwrap();
+            assert_eq!(flat, vec![60_000; (width * height) as usize]);
+        }
+        assert!(bicubic_whole(&red, (7, 7), (3, 3)).is_err());
     }
 
     #[test]

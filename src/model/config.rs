@@ -117,6 +117,8 @@ pub struct VaeConfig {
     pub ch_mult: Vec<usize>,
     /// Residual blocks per encoder level (the decoder has one more).
     pub num_res_blocks: usize,
+    /// Groups of channels that are normed together; ours, 32 in every released file.
+    pub norm_num_groups: usize,
     /// Channels of the latent.
     pub z_channels: usize,
     /// The latent is `(z - shift_factor) * scale_factor`.
@@ -133,6 +135,7 @@ impl Default for VaeConfig {
             ch: 128,
             ch_mult: vec![1, 2, 4, 4],
             num_res_blocks: 2,
+            norm_num_groups: 32,
             z_channels: 16,
             scale_factor: 0.3611,
             shift_factor: 0.1159,

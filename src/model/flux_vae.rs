@@ -2,29 +2,28 @@
 //!
 //! Source: BAGEL `modeling/autoencoder.py`. The posterior is sampled with given noise, never drawn inside.
 
-use candle_core::{Module, Result, Tensor};
-use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, VarBuilder, conv2d, group_norm};
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
 
 use super::config::VaeConfig;
+use crate::tensor::Conv2d;
+use crate::tensor::GroupNorm;
 use crate::tensor::attention;
+use crate::tensor::silu;
+use crate::tensor::upsample_2x;
 
-const N_GROUPS: usize = 32;
 const EPS: f64 = 1e-6;
 
 fn conv3x3(c_in: usize, c_out: usize, vb: VarBuilder) -> Result<Conv2d> {
-    let config = Conv2dConfig {
-        padding: 1,
-        ..Default::default()
-    };
-    conv2d(c_in, c_out, 3, config, vb)
+    Conv2d::new((c_in, c_out), 3, 1, 1, vb)
 }
 
 fn conv1x1(c_in: usize, c_out: usize, vb: VarBuilder) -> Result<Conv2d> {
-    conv2d(c_in, c_out, 1, Conv2dConfig::default(), vb)
+    Conv2d::new((c_in, c_out), 1, 1, 0, vb)
 }
 
-fn norm(c: usize, vb: VarBuilder) -> Result<GroupNorm> {
-    group_norm(N_GROUPS.min(c), c, EPS, vb)
+fn norm(n_groups: usize, c: usize, vb: VarBuilder) -> Result<GroupNorm> {
+    GroupNorm::new(n_groups.min(c), c, EPS, vb)
 }
 
 #[derive(Clone, Debug)]
@@ -37,20 +36,20 @@ struct ResnetBlock {
 }
 
 impl ResnetBlock {
-    fn new(c_in: usize, c_out: usize, vb: VarBuilder) -> Result<Self> {
+    fn new(groups: usize, c_in: usize, c_out: usize, vb: VarBuilder) -> Result<Self> {
         let shortcut = (c_in != c_out).then(|| conv1x1(c_in, c_out, vb.pp("nin_shortcut")));
         Ok(Self {
-            norm1: norm(c_in, vb.pp("norm1"))?,
+            norm1: norm(groups, c_in, vb.pp("norm1"))?,
             conv1: conv3x3(c_in, c_out, vb.pp("conv1"))?,
-            norm2: norm(c_out, vb.pp("norm2"))?,
+            norm2: norm(groups, c_out, vb.pp("norm2"))?,
             conv2: conv3x3(c_out, c_out, vb.pp("conv2"))?,
             nin_shortcut: shortcut.transpose()?,
         })
     }
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        let hidden = self.conv1.forward(&self.norm1.forward(xs)?.silu()?)?;
-        let hidden = self.conv2.forward(&self.norm2.forward(&hidden)?.silu()?)?;
+        let hidden = self.conv1.forward(&silu(&self.norm1.forward(xs)?)?)?;
+        let hidden = self.conv2.forward(&silu(&self.norm2.forward(&hidden)?)?)?;
         match &self.nin_shortcut {
             Some(shortcut) => shortcut.forward(xs)? + hidden,
             None => xs + hidden,
@@ -69,10 +68,10 @@ struct AttnBlock {
 }
 
 impl AttnBlock {
-    fn new(c: usize, vb: VarBuilder) -> Result<Self> {
+    fn new(groups: usize, c: usize, vb: VarBuilder) -> Result<Self> {
         let conv = |name: &str| conv1x1(c, c, vb.pp(name));
         Ok(Self {
-            norm: norm(c, vb.pp("norm"))?,
+            norm: norm(groups, c, vb.pp("norm"))?,
             q: conv("q")?,
             k: conv("k")?,
             v: conv("v")?,
@@ -104,11 +103,11 @@ struct Mid {
 }
 
 impl Mid {
-    fn new(c: usize, vb: VarBuilder) -> Result<Self> {
+    fn new(groups: usize, c: usize, vb: VarBuilder) -> Result<Self> {
         Ok(Self {
-            block_1: ResnetBlock::new(c, c, vb.pp("block_1"))?,
-            attn_1: AttnBlock::new(c, vb.pp("attn_1"))?,
-            block_2: ResnetBlock::new(c, c, vb.pp("block_2"))?,
+            block_1: ResnetBlock::new(groups, c, c, vb.pp("block_1"))?,
+            attn_1: AttnBlock::new(groups, c, vb.pp("attn_1"))?,
+            block_2: ResnetBlock::new(groups, c, c, vb.pp("block_2"))?,
         })
     }
 
@@ -127,10 +126,15 @@ struct Level {
 
 impl Level {
     /// `n` blocks from `c_in` to `c_out` channels.
-    fn new(n: usize, c_in: usize, c_out: usize, vb: &VarBuilder) -> Result<Self> {
+    fn new(
+        groups: usize,
+        n: usize,
+        (c_in, c_out): (usize, usize),
+        vb: &VarBuilder,
+    ) -> Result<Self> {
         let block = |i: usize| {
             let c_in = if i == 0 { c_in } else { c_out };
-            ResnetBlock::new(c_in, c_out, vb.pp(format!("block.{i}")))
+            ResnetBlock::new(groups, c_in, c_out, vb.pp(format!("block.{i}")))
         };
         Ok(Self {
             blocks: (0..n).map(block).collect::<Result<_>>()?,
@@ -157,18 +161,15 @@ struct Encoder {
 
 impl Encoder {
     fn new(config: &VaeConfig, vb: VarBuilder) -> Result<Self> {
+        let groups = config.norm_num_groups;
         let mut c = config.ch;
         let mut down = Vec::new();
         for (i, multiple) in config.ch_mult.iter().enumerate() {
             let vb = vb.pp(format!("down.{i}"));
             let c_out = config.ch * multiple;
-            let mut level = Level::new(config.num_res_blocks, c, c_out, &vb)?;
+            let mut level = Level::new(groups, config.num_res_blocks, (c, c_out), &vb)?;
             if i + 1 < config.ch_mult.len() {
-                let halving = Conv2dConfig {
-                    stride: 2,
-                    ..Default::default()
-                };
-                let conv = conv2d(c_out, c_out, 3, halving, vb.pp("downsample.conv"))?;
+                let conv = Conv2d::new((c_out, c_out), 3, 2, 0, vb.pp("downsample.conv"))?;
                 level.resample = Some(conv);
             }
             down.push(level);
@@ -177,8 +178,8 @@ impl Encoder {
         Ok(Self {
             conv_in: conv3x3(config.in_channels, config.ch, vb.pp("conv_in"))?,
             down,
-            mid: Mid::new(c, vb.pp("mid"))?,
-            norm_out: norm(c, vb.pp("norm_out"))?,
+            mid: Mid::new(groups, c, vb.pp("mid"))?,
+            norm_out: norm(groups, c, vb.pp("norm_out"))?,
             conv_out: conv3x3(c, 2 * config.z_channels, vb.pp("conv_out"))?,
         })
     }
@@ -193,7 +194,7 @@ impl Encoder {
             }
         }
         let xs = self.norm_out.forward(&self.mid.forward(&xs)?)?;
-        self.conv_out.forward(&xs.silu()?)
+        self.conv_out.forward(&silu(&xs)?)
     }
 }
 
@@ -210,13 +211,14 @@ struct Decoder {
 
 impl Decoder {
     fn new(config: &VaeConfig, vb: VarBuilder) -> Result<Self> {
+        let groups = config.norm_num_groups;
         let channels: Vec<usize> = config.ch_mult.iter().map(|m| config.ch * m).collect();
         let coarsest = channels.last().copied().unwrap_or(config.ch);
         let mut up = Vec::new();
         for (i, c_out) in channels.iter().enumerate() {
             let vb = vb.pp(format!("up.{i}"));
             let c_in = channels.get(i + 1).copied().unwrap_or(coarsest);
-            let mut level = Level::new(config.num_res_blocks + 1, c_in, *c_out, &vb)?;
+            let mut level = Level::new(groups, config.num_res_blocks + 1, (c_in, *c_out), &vb)?;
             if i > 0 {
                 level.resample = Some(conv3x3(*c_out, *c_out, vb.pp("upsample.conv"))?);
             }
@@ -225,9 +227,9 @@ impl Decoder {
         let finest = channels.first().copied().unwrap_or(config.ch);
         Ok(Self {
             conv_in: conv3x3(config.z_channels, coarsest, vb.pp("conv_in"))?,
-            mid: Mid::new(coarsest, vb.pp("mid"))?,
+            mid: Mid::new(groups, coarsest, vb.pp("mid"))?,
             up,
-            norm_out: norm(finest, vb.pp("norm_out"))?,
+            norm_out: norm(groups, finest, vb.pp("norm_out"))?,
             conv_out: conv3x3(finest, config.out_ch, vb.pp("conv_out"))?,
         })
     }
@@ -237,11 +239,10 @@ impl Decoder {
         for level in self.up.iter().rev() {
             xs = level.forward(&xs)?;
             if let Some(conv) = &level.resample {
-                let (_, _, hh, ww) = xs.dims4()?;
-                xs = conv.forward(&xs.upsample_nearest2d(2 * hh, 2 * ww)?)?;
+                xs = conv.forward(&upsample_2x(&xs)?)?;
             }
         }
-        self.conv_out.forward(&self.norm_out.forward(&xs)?.silu()?)
+        self.conv_out.forward(&silu(&self.norm_out.forward(&xs)?)?)
     }
 }
 

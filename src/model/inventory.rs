@@ -52,7 +52,11 @@ impl PositionSides {
 
 /// Every tensor of the transformer file (`ema.safetensors` or `model.safetensors`).
 pub fn expected_tensors(config: &ModelConfig, header: &SafetensorsHeader) -> Shapes {
-    let sides = PositionSides::new(config, header);
+    tensors(config, PositionSides::new(config, header))
+}
+
+/// As [`expected_tensors`], with position tables of these sides.
+pub fn tensors(config: &ModelConfig, sides: PositionSides) -> Shapes {
     let mut list = List::default();
     language_model(&mut list, config);
     vision_encoder(&mut list, config, sides);

@@ -15,5 +15,5 @@ pub mod unified;
 pub use config::ModelConfig;
 pub use flux_vae::FluxVae;
 pub use kv_context::KvContext;
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{ControlTokens, Tokenizer};
 pub use unified::{Grid, UnifiedModel};

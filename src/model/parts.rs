@@ -3,6 +3,9 @@
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::{Linear, VarBuilder, linear};
 
+use crate::tensor::gelu;
+use crate::tensor::silu;
+
 /// ViT features to the transformer's width: linear, GELU (tanh), linear.
 #[derive(Clone, Debug)]
 pub struct Connector {
@@ -27,7 +30,7 @@ impl Connector {
     /// # Errors
     /// If shapes do not fit.
     pub fn forward(&self, features: &Tensor) -> Result<Tensor> {
-        self.fc2.forward(&self.fc1.forward(features)?.gelu()?)
+        self.fc2.forward(&gelu(&self.fc1.forward(features)?)?)
     }
 }
 
@@ -71,7 +74,7 @@ impl TimeEmbedder {
             .matmul(&self.frequencies)?;
         let code = Tensor::cat(&[angles.cos()?, angles.sin()?], 1)?;
         let code = code.to_dtype(self.mlp_0.weight().dtype())?;
-        self.mlp_2.forward(&self.mlp_0.forward(&code)?.silu()?)
+        self.mlp_2.forward(&silu(&self.mlp_0.forward(&code)?)?)
     }
 }
 

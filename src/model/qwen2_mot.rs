@@ -10,8 +10,9 @@ use super::config::LlmConfig;
 use super::kv_context::KvContext;
 use crate::tensor::RmsNorm;
 use crate::tensor::RotaryEmbedding;
-use crate::tensor::attention;
+use crate::tensor::Seen;
 use crate::tensor::rope::rotate;
+use crate::tensor::swiglu;
 
 /// Which copy of the weights a token uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,9 +163,9 @@ impl FeedForward {
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let xs = self.post_attention_layernorm.forward(xs)?;
-        let gate = self.gate_proj.forward(&xs)?.silu()?;
+        let gate = self.gate_proj.forward(&xs)?;
         self.down_proj
-            .forward(&(gate * self.up_proj.forward(&xs)?)?)
+            .forward(&swiglu(&gate, &self.up_proj.forward(&xs)?)?)
     }
 }
 
@@ -204,7 +205,9 @@ impl DecoderLayer {
         let (q, k, v) = self.qkv(xs, block.route, angles)?;
         let (k, v) = block.context.joined(layer_idx, k, v)?;
         let (n, c) = xs.dims2()?;
-        let seen = attention(&q, &k, &v, block.mask)? // (h, n, d)
+        let seen = block
+            .seen
+            .attend(&q, &k, &v)? // (h, n, d)
             .transpose(0, 1)?
             .reshape((n, c))?;
         let seen = self
@@ -250,8 +253,8 @@ pub struct Block<'a> {
     pub route: &'a Route,
     /// The rope position of each token.
     pub positions: &'a [u32],
-    /// (n, context + n), added to the scores; none: everything sees everything.
-    pub mask: Option<&'a Tensor>,
+    /// Who sees whom; units of a packed batch have no context.
+    pub seen: Seen<'a>,
 }
 
 /// The decoder with its embedding and head.

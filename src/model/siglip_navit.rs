@@ -7,7 +7,8 @@ use candle_nn::{Linear, VarBuilder, linear};
 
 use super::config::VitConfig;
 use crate::tensor::LayerNorm;
-use crate::tensor::attention;
+use crate::tensor::Seen;
+use crate::tensor::gelu;
 
 #[derive(Clone, Debug)]
 struct EncoderLayer {
@@ -43,7 +44,7 @@ impl EncoderLayer {
         })
     }
 
-    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+    fn forward(&self, xs: &Tensor, seen: Seen) -> Result<Tensor> {
         let (n, c) = xs.dims2()?;
         let normed = self.layer_norm1.forward(xs)?;
         let heads = |proj: &Linear| {
@@ -57,12 +58,10 @@ impl EncoderLayer {
             heads(&self.k_proj)?,
             heads(&self.v_proj)?,
         );
-        let seen = attention(&q, &k, &v, None)?
-            .transpose(0, 1)?
-            .reshape((n, c))?;
+        let seen = seen.attend(&q, &k, &v)?.transpose(0, 1)?.reshape((n, c))?;
         let xs = (xs + self.out_proj.forward(&seen)?)?;
-        let thought = self.fc1.forward(&self.layer_norm2.forward(&xs)?)?.gelu()?;
-        xs + self.fc2.forward(&thought)?
+        let thought = self.fc1.forward(&self.layer_norm2.forward(&xs)?)?;
+        xs + self.fc2.forward(&gelu(&thought)?)?
     }
 }
 
@@ -94,16 +93,16 @@ impl SiglipNavit {
         })
     }
 
-    /// Patches (n, p·p·c) of one picture with their position ids (n) → features (n, hidden).
+    /// Patches (n, p·p·c) with their position ids (n) → features (n, hidden); a picture sees only itself.
     ///
     /// # Errors
     /// If shapes do not fit or a position is outside the table.
-    pub fn forward(&self, patches: &Tensor, position_ids: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, patches: &Tensor, position_ids: &Tensor, seen: Seen) -> Result<Tensor> {
         let patches = patches.to_dtype(self.position_embedding.dtype())?;
         let positions = self.position_embedding.index_select(position_ids, 0)?;
         let mut xs = (self.patch_embedding.forward(&patches)? + positions)?;
         for layer in &self.layers {
-            xs = layer.forward(&xs)?;
+            xs = layer.forward(&xs, seen)?;
         }
         self.post_layernorm.forward(&xs)
     }

@@ -3,6 +3,8 @@
 //! Source: BAGEL `modeling/bagel/bagel.py`, `forward_cache_update_{text,vit,vae}`, `_forward_flow`.
 //! A drawn or read picture is a block `<|vision_start|>` · tokens · `<|vision_end|>` that shares one rope position.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Module, Result, Tensor, bail};
 use candle_nn::{Linear, VarBuilder, linear};
 
@@ -18,6 +20,9 @@ use super::qwen2_mot::Qwen2Mot;
 use super::qwen2_mot::Route;
 use super::siglip_navit::SiglipNavit;
 use super::tokenizer::ControlTokens;
+use crate::tensor::Seen;
+use crate::tensor::Unit;
+use crate::tensor::Units;
 use crate::tensor::causal_mask;
 
 /// Tokens of a text that are read at once: the scores of more would fill the memory.
@@ -72,8 +77,13 @@ impl PositionTable {
         Ok(Self { table, side })
     }
 
-    fn of(&self, grid: Grid) -> Result<Tensor> {
-        let ids = grid.position_ids(self.side, self.table.device())?;
+    /// The rows of pictures one behind the other (n, c).
+    fn of(&self, grids: &[Grid]) -> Result<Tensor> {
+        let device = self.table.device();
+        let ids = grids
+            .iter()
+            .map(|grid| grid.position_ids(self.side, device));
+        let ids = Tensor::cat(&ids.collect::<Result<Vec<_>>>()?, 0)?;
         self.table.index_select(&ids, 0)
     }
 }
@@ -141,21 +151,38 @@ impl UnifiedModel {
         grid.position_ids(self.vit_pos_embed.side, &self.device)
     }
 
-    /// ViT patches (n, p·p·3) → the encoder's features (n, vit hidden).
+    /// ViT patches (n, p·p·3) of a picture → the encoder's features (n, vit hidden).
     ///
     /// # Errors
     /// If shapes do not fit.
     pub fn vit_features(&self, patches: &Tensor, grid: Grid) -> Result<Tensor> {
-        self.vit_model
-            .forward(patches, &self.vit_position_ids(grid)?)
+        let ids = self.vit_position_ids(grid)?;
+        self.vit_model.forward(patches, &ids, Seen::All)
     }
 
-    /// The encoder's features → token embeddings (n, c).
+    /// As [`Self::vit_features`], of the patches of many pictures one behind the other. For training.
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn embed_vit(&self, features: &Tensor, grid: Grid) -> Result<Tensor> {
-        self.connector.forward(features)? + self.vit_pos_embed.of(grid)?
+    pub fn vit_features_of(&self, patches: &Tensor, grids: &[Grid]) -> Result<Tensor> {
+        let ids = grids.iter().map(|grid| self.vit_position_ids(*grid));
+        let ids = Tensor::cat(&ids.collect::<Result<Vec<_>>>()?, 0)?;
+        let mut start = 0;
+        let units = grids.iter().map(|grid| {
+            let rows = start..start + grid.n_tokens() as u32;
+            start = rows.end;
+            Unit::full(rows)
+        });
+        let units = Arc::new(Units(units.collect()));
+        self.vit_model.forward(patches, &ids, Seen::Units(&units))
+    }
+
+    /// The encoder's features (n, vit hidden) of pictures one behind the other → token embeddings (n, c).
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn embed_vit(&self, features: &Tensor, grids: &[Grid]) -> Result<Tensor> {
+        self.connector.forward(features)? + self.vit_pos_embed.of(grids)?
     }
 
     /// Latent tokens (n, p·p·z) at flow time `t` (0: a clean picture) → token embeddings (n, c).
@@ -163,13 +190,24 @@ impl UnifiedModel {
     /// # Errors
     /// If shapes do not fit.
     pub fn embed_latent(&self, latent: &Tensor, t: f32, grid: Grid) -> Result<Tensor> {
-        let embeds = self.vae2llm.forward(&latent.to_dtype(self.dtype)?)?;
-        let time = self
+        self.embed_latents(latent, &[t], &[grid])
+    }
+
+    /// As [`Self::embed_latent`], of many pictures one behind the other, each with its time.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn embed_latents(&self, latents: &Tensor, times: &[f32], grids: &[Grid]) -> Result<Tensor> {
+        let embeds = self.vae2llm.forward(&latents.to_dtype(self.dtype)?)?;
+        let times = self
             .time_embedder
-            .forward(&Tensor::new(&[t], &self.device)?)?;
-        embeds
-            .broadcast_add(&time)?
-            .broadcast_add(&self.latent_pos_embed.of(grid)?)
+            .forward(&Tensor::new(times, &self.device)?)?;
+        let picture_of_token: Vec<u32> = (0u32..)
+            .zip(grids)
+            .flat_map(|(i, grid)| std::iter::repeat_n(i, grid.n_tokens()))
+            .collect();
+        let picture_of_token = Tensor::new(picture_of_token, &self.device)?;
+        (embeds + times.index_select(&picture_of_token, 0)?)? + self.latent_pos_embed.of(grids)?
     }
 
     /// Read token ids, causally; returns the hidden states (n, c) of them.
@@ -195,7 +233,7 @@ impl UnifiedModel {
             context,
             route: &[(Expert::Und, n)],
             positions: &positions,
-            mask: mask.as_ref(),
+            seen: mask.as_ref().map_or(Seen::All, Seen::Mask),
         };
         let (hidden, layers) = self
             .language_model
@@ -315,7 +353,7 @@ impl UnifiedModel {
             context,
             route,
             positions: &vec![context.next_position(); n + 2],
-            mask: None,
+            seen: Seen::All,
         };
         self.language_model.forward(embeds, &block)
     }

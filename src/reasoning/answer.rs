@@ -20,7 +20,6 @@ use crate::engine::Progress;
 use crate::engine::SamplingParams;
 use crate::engine::Speech;
 use crate::engine::Stage;
-use crate::engine::Views;
 use crate::error::{Error, Result};
 
 /// The longest question.
@@ -68,9 +67,12 @@ pub trait Speaker {
 }
 
 /// The model as speaker.
-struct Sampler<'a> {
-    params: &'a SamplingParams,
-    seed: u64,
+#[derive(Clone, Debug)]
+pub struct Sampler<'a> {
+    /// How it writes.
+    pub params: &'a SamplingParams,
+    /// Of the conversation; each turn has its own random numbers.
+    pub seed: u64,
 }
 
 impl Speaker for Sampler<'_> {
@@ -143,42 +145,24 @@ pub fn answer_with(
         return Err(Error::invalid("max_turns", "expected at least 1, got 0"));
     }
     let started = Instant::now();
-    let mut conversation = Conversation {
-        studio,
-        speaker,
-        control,
-        turns: Vec::new(),
-        text_time: Duration::ZERO,
-    };
-    let picture = conversation.studio.engine.vae_rule().apply(picture);
-    let ended = match question.mode.unwrap_or(settings.mode) {
-        Mode::Interleaved => conversation.interleaved(&picture, &question.text, max_turns),
-        Mode::Perception => conversation.perception(&picture, &question.text),
-        Mode::Text => conversation.text(&picture, &question.text, true),
-        Mode::Direct => conversation.text(&picture, &question.text, false),
-    };
-    let (status, answer) = match ended {
-        Ok(ended) => ended,
-        Err(Error::Canceled) => (Status::Canceled, String::new()),
-        Err(Error::ContextFull { .. }) if !conversation.turns.is_empty() => {
-            (Status::Truncated, String::new())
-        }
-        Err(error) => return Err(error),
-    };
-    let (turns, text) = (conversation.turns, conversation.text_time);
-    let total = started.elapsed();
-    Ok(Transcript {
-        status,
-        answer,
-        turns,
-        timings: Timings {
-            prefill: total.saturating_sub(text + studio.drawing_time),
-            text,
-            maps: studio.drawing_time,
-            total,
-        },
-        evidence: std::mem::take(&mut studio.evidence),
-    })
+    let mode = question.mode.unwrap_or(settings.mode);
+    let opened = studio.open(mode, picture, &question.text, control);
+    let conversation = Conversation::new(speaker, studio, control);
+    conversation.told(opened, max_turns, started)
+}
+
+/// Answer in a studio that was opened for a question before: many answers may follow one opening, each on a
+/// [`Studio::fork`].
+///
+/// # Errors
+/// [`Error::Internal`] if the studio is not open; otherwise if the network fails.
+pub fn answer_opened(
+    speaker: &mut dyn Speaker,
+    studio: &mut Studio,
+    max_turns: usize,
+    control: &mut Control,
+) -> Result<Transcript> {
+    Conversation::new(speaker, studio, control).told(Ok(()), max_turns, Instant::now())
 }
 
 type Ended = (Status, String);
@@ -191,16 +175,59 @@ struct Conversation<'a, 'e, 'c> {
     text_time: Duration,
 }
 
-impl Conversation<'_, '_, '_> {
-    /// COOPER's loop: the model decides in each turn whether to draw, and looks at what it drew.
-    fn interleaved(
-        &mut self,
-        picture: &RgbImage,
-        question: &str,
+impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
+    fn new(
+        speaker: &'a mut dyn Speaker,
+        studio: &'a mut Studio<'e>,
+        control: &'a mut Control<'c>,
+    ) -> Self {
+        Self {
+            studio,
+            speaker,
+            control,
+            turns: Vec::new(),
+            text_time: Duration::ZERO,
+        }
+    }
+
+    /// All turns after the opening, and what came out.
+    fn told(
+        mut self,
+        opened: Result<()>,
         max_turns: usize,
-    ) -> Result<Ended> {
-        let system = &self.studio.prompts.interleave_system;
-        self.begin(Some(system), picture, Views::VaeAndVit, question)?;
+        started: Instant,
+    ) -> Result<Transcript> {
+        let ended = opened.and_then(|()| match self.studio.opened()? {
+            (Mode::Interleaved, size) => self.interleaved(size, max_turns),
+            (Mode::Perception, size) => self.perception(size),
+            (Mode::Text, _) => self.text(true),
+            (Mode::Direct, _) => self.text(false),
+        });
+        let (status, answer) = match ended {
+            Ok(ended) => ended,
+            Err(Error::Canceled) => (Status::Canceled, String::new()),
+            Err(Error::ContextFull { .. }) if !self.turns.is_empty() => {
+                (Status::Truncated, String::new())
+            }
+            Err(error) => return Err(error),
+        };
+        let (maps, text, total) = (self.studio.drawing_time, self.text_time, started.elapsed());
+        Ok(Transcript {
+            status,
+            answer,
+            turns: self.turns,
+            timings: Timings {
+                prefill: total.saturating_sub(text + maps),
+                text,
+                maps,
+                total,
+            },
+            evidence: std::mem::take(&mut self.studio.evidence),
+        })
+    }
+
+    /// COOPER's loop: the model decides in each turn whether to draw, and looks at what it drew.
+    fn interleaved(&mut self, size: (u32, u32), max_turns: usize) -> Result<Ended> {
         for turn in 1..=max_turns {
             let speech = self.speak(turn, Stage::Thinking)?;
             match parse_turn(&speech.text) {
@@ -211,8 +238,7 @@ impl Conversation<'_, '_, '_> {
                 _ if turn == max_turns => return Ok((unanswered(&speech), String::new())),
                 Step::Draw(kind, tag) => {
                     self.studio.remember_turn(&speech.text, &tag)?;
-                    self.studio
-                        .draw(kind, picture.dimensions(), turn, self.control)?;
+                    self.studio.draw(kind, size, turn, self.control)?;
                     self.studio.remember_reflection()?;
                 }
                 // The context stays as it was: greedy decoding would only write the same again.
@@ -226,14 +252,11 @@ impl Conversation<'_, '_, '_> {
     }
 
     /// Both maps first, then an answer without thoughts.
-    fn perception(&mut self, picture: &RgbImage, question: &str) -> Result<Ended> {
+    fn perception(&mut self, size: (u32, u32)) -> Result<Ended> {
         const OPENING: &str = "<answer>";
-        let system = &self.studio.prompts.perception_system;
-        self.begin(Some(system), picture, Views::VaeAndVit, question)?;
         for kind in [MapKind::Depth, MapKind::Segmentation] {
             self.studio.remember_instruction(kind)?;
-            self.studio
-                .draw(kind, picture.dimensions(), 0, self.control)?;
+            self.studio.draw(kind, size, 0, self.control)?;
         }
         self.studio.remember_opening(OPENING)?;
         let mut speech = self.speak(1, Stage::Answering)?;
@@ -251,9 +274,7 @@ impl Conversation<'_, '_, '_> {
     }
 
     /// One text: thoughts first, or the answer at once.
-    fn text(&mut self, picture: &RgbImage, question: &str, thinking: bool) -> Result<Ended> {
-        let system = thinking.then_some(&self.studio.prompts.think_system);
-        self.begin(system, picture, Views::Vit, question)?;
+    fn text(&mut self, thinking: bool) -> Result<Ended> {
         let stage = if thinking {
             Stage::Thinking
         } else {
@@ -267,21 +288,6 @@ impl Conversation<'_, '_, '_> {
             None => &speech.text,
         };
         Ok((spoken_status(&speech, content), short_answer(content)))
-    }
-
-    fn begin(
-        &mut self,
-        system: Option<&String>,
-        picture: &RgbImage,
-        views: Views,
-        question: &str,
-    ) -> Result<()> {
-        self.control.tell(Progress::Stage(Stage::Prefill, 0));
-        self.control.check()?;
-        let control = &*self.control;
-        self.studio
-            .read(system, picture, views, question, control)?;
-        self.control.check()
     }
 
     /// Let the speaker write a turn; an answer tag in the stream is told as a stage of its own.

@@ -7,9 +7,11 @@ mod studio;
 mod transcript;
 mod turn;
 
-pub use answer::{MAX_QUESTION_CHARS, Question, Speaker, answer, answer_with};
+pub use answer::{
+    MAX_QUESTION_CHARS, Question, Sampler, Speaker, answer, answer_opened, answer_with,
+};
 pub use prompts::Prompts;
 pub use settings::Settings;
 pub use studio::Studio;
 pub use transcript::{Mode, Status, Timings, Transcript};
-pub use turn::{Step, parse_turn, short_answer};
+pub use turn::{Step, parse_turn, short_answer, tag_name};

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::transcript::Mode;
 use crate::engine::MapKind;
+use crate::engine::Views;
 use crate::error::{Error, Result};
 
 /// The prompts of our own that are built in.
@@ -57,6 +59,16 @@ impl Prompts {
         match kind {
             MapKind::Depth => &self.depth_instruction,
             MapKind::Segmentation => &self.segmentation_instruction,
+        }
+    }
+
+    /// What a conversation of a mode begins with: its system prompt, and how the picture is read.
+    pub fn opening(&self, mode: Mode) -> (Option<&str>, Views) {
+        match mode {
+            Mode::Interleaved => (Some(&self.interleave_system), Views::VaeAndVit),
+            Mode::Perception => (Some(&self.perception_system), Views::VaeAndVit),
+            Mode::Text => (Some(&self.think_system), Views::Vit),
+            Mode::Direct => (None, Views::Vit),
         }
     }
 

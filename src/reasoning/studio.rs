@@ -7,20 +7,24 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 
 use super::prompts::Prompts;
+use super::transcript::Mode;
 use crate::engine::Control;
 use crate::engine::Engine;
 use crate::engine::Evidence;
 use crate::engine::FlowParams;
 use crate::engine::GuidanceContexts;
+use crate::engine::KvContext;
 use crate::engine::MapKind;
 use crate::engine::Noise;
 use crate::engine::Progress;
+use crate::engine::Stage;
 use crate::engine::Views;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::perception::draw_map;
 use crate::perception::stage_of;
 
 /// The contexts of one conversation. `without_image` holds everything but the input picture, drawn maps included.
+/// Where drawing is not guided, only the full context is kept.
 #[derive(Debug)]
 pub struct Studio<'e> {
     pub(super) engine: &'e Engine,
@@ -29,6 +33,8 @@ pub struct Studio<'e> {
     noise: Noise,
     seed: u64,
     shown: VecDeque<RgbImage>,
+    /// The mode, and the size (width, height) of maps.
+    opened: Option<(Mode, (u32, u32))>,
     pub(super) contexts: GuidanceContexts,
     pub(super) evidence: Vec<Evidence>,
     pub(super) drawing_time: Duration,
@@ -50,6 +56,7 @@ impl<'e> Studio<'e> {
             noise,
             seed,
             shown: VecDeque::new(),
+            opened: None,
             contexts: GuidanceContexts::default(),
             evidence: Vec::new(),
             drawing_time: Duration::ZERO,
@@ -65,15 +72,38 @@ impl<'e> Studio<'e> {
         self
     }
 
+    /// The same conversation from here on, with other noise. It copies no context.
+    pub fn fork(&self, noise: Noise, seed: u64) -> Self {
+        Self {
+            engine: self.engine,
+            prompts: self.prompts,
+            flow: self.flow,
+            noise,
+            seed,
+            shown: self.shown.clone(),
+            opened: self.opened,
+            contexts: self.contexts.clone(),
+            evidence: self.evidence.clone(),
+            drawing_time: Duration::ZERO,
+        }
+    }
+
     /// Read what comes before the first turn: system prompt, picture, question.
-    pub(super) fn read(
+    ///
+    /// # Errors
+    /// [`Error::Canceled`] after a stop; [`Error::ContextFull`] if the question is too long.
+    pub fn open(
         &mut self,
-        system: Option<&String>,
+        mode: Mode,
         picture: &RgbImage,
-        views: Views,
         question: &str,
-        control: &Control,
+        control: &mut Control,
     ) -> Result<()> {
+        let picture = self.engine.vae_rule().apply(picture);
+        self.opened = Some((mode, picture.dimensions()));
+        control.tell(Progress::Stage(Stage::Prefill, 0));
+        control.check()?;
+        let (system, views) = self.prompts.opening(mode);
         if let Some(system) = system {
             self.everywhere(|engine, context| engine.add_text(context, system))?;
         }
@@ -81,18 +111,27 @@ impl<'e> Studio<'e> {
             control.check()?;
             let full = &mut self.contexts.full;
             self.engine
-                .add_picture(full, picture, *view, &mut self.noise)?;
+                .add_picture(full, &picture, *view, &mut self.noise)?;
         }
         control.check()?;
-        self.everywhere(|engine, context| engine.add_user_text(context, question))
+        self.everywhere(|engine, context| engine.add_user_text(context, question))?;
+        control.check()
+    }
+
+    /// The mode it was opened in, and the size (width, height) of maps.
+    pub(super) fn opened(&self) -> Result<(Mode, (u32, u32))> {
+        let closed = || Error::Internal("a studio was not opened".into());
+        self.opened.ok_or_else(closed)
     }
 
     /// Read a turn that calls a tool; the branch without text gets it without the call.
     pub(super) fn remember_turn(&mut self, text: &str, tag: &str) -> Result<()> {
-        let mut without_text = self.contexts.full.clone();
-        self.engine
-            .add_text(&mut without_text, &text.replace(tag, ""))?;
-        self.contexts.without_text = without_text;
+        if self.flow.is_guided() {
+            let mut without_text = self.contexts.full.clone();
+            self.engine
+                .add_text(&mut without_text, &text.replace(tag, ""))?;
+            self.contexts.without_text = without_text;
+        }
         self.everywhere(|engine, context| engine.add_text(context, text))
     }
 
@@ -138,7 +177,7 @@ impl<'e> Studio<'e> {
         control.tell(Progress::Map(evidence.clone()));
         let shown = self.shown.pop_front();
         let picture = shown.as_ref().unwrap_or(&evidence.image);
-        for context in [&mut self.contexts.full, &mut self.contexts.without_image] {
+        for context in guided_or_full(&mut self.contexts, self.flow) {
             engine.add_picture(context, picture, Views::Vit, &mut self.noise)?;
         }
         self.evidence.push(evidence);
@@ -146,11 +185,19 @@ impl<'e> Studio<'e> {
     }
 
     /// Do the same to the full context and to the one without the picture.
-    fn everywhere(
-        &mut self,
-        read: impl Fn(&Engine, &mut crate::engine::KvContext) -> Result<()>,
-    ) -> Result<()> {
-        read(self.engine, &mut self.contexts.full)?;
-        read(self.engine, &mut self.contexts.without_image)
+    fn everywhere(&mut self, read: impl Fn(&Engine, &mut KvContext) -> Result<()>) -> Result<()> {
+        for context in guided_or_full(&mut self.contexts, self.flow) {
+            read(self.engine, context)?;
+        }
+        Ok(())
     }
+}
+
+/// The full context, and the one without the picture where drawing looks at it.
+fn guided_or_full<'c>(
+    contexts: &'c mut GuidanceContexts,
+    flow: &FlowParams,
+) -> impl Iterator<Item = &'c mut KvContext> {
+    let guided = flow.is_guided().then_some(&mut contexts.without_image);
+    std::iter::once(&mut contexts.full).chain(guided)
 }

@@ -17,6 +17,7 @@ use r2r::cooper_perception::action::Reason;
 use r2r::cooper_perception::msg::Answer;
 
 use super::codes;
+use super::feedback;
 use super::feedback::Feedback;
 use super::requests::{self, Accepted, Core, Finished, Inquiry};
 use super::results;
@@ -154,11 +155,14 @@ impl Run {
             }
         };
         tokio::pin!(deadline);
+        let mut pace = tokio::time::interval(feedback::PACE);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = events.recv() => match event {
                     None => break,
                     Some(Event::Done(result)) => {
+                        self.tell(feedback.release());
                         finished.result = result;
                         break;
                     }
@@ -166,11 +170,10 @@ impl Run {
                         if let Event::Started(frame, waited) = &event {
                             (finished.frame, finished.waited) = (Some(frame.clone()), *waited);
                         }
-                        if let Some(message) = feedback.of(event) {
-                            let _ = self.goal.publish_feedback(message);
-                        }
+                        self.tell(feedback.of(event));
                     }
                 },
+                _ = pace.tick() => self.tell(feedback.release()),
                 Some(request) = cancels.next() => {
                     request.accept();
                     self.canceled = true;
@@ -188,6 +191,13 @@ impl Run {
             late.reject();
         }
         self.forget(ending).await;
+    }
+
+    fn tell(&self, messages: impl IntoIterator<Item = Reason::Feedback>) {
+        for message in messages {
+            // A client that does not listen is no reason to stop.
+            let _ = self.goal.publish_feedback(message);
+        }
     }
 
     fn stop(&self) {

@@ -39,6 +39,9 @@ impl Parameters {
                     .unwrap_or_else(|| Value::Text("a value of an unknown type".into())),
             );
         }
+        for (name, value) in model_values(&overrides)? {
+            overrides.entry(name).or_insert(value);
+        }
         let (set, unknown) = ParameterSet::at_start(&overrides)?;
         for name in unknown {
             tracing::warn!("the parameter {name} is not one of this node and is left aside");
@@ -76,6 +79,15 @@ impl Parameters {
     pub fn float(&self, name: &str) -> Result<f64> {
         self.lock().0.float(name)
     }
+}
+
+/// What the model that will be loaded says of parameters that nobody sets.
+fn model_values(given: &BTreeMap<String, Value>) -> Result<Vec<(String, Value)>> {
+    let dir = match given.get("model.dir") {
+        Some(Value::Text(dir)) if !dir.is_empty() => Some(dir.into()),
+        _ => config::shipped_model(&std::env::var("AMENT_PREFIX_PATH").unwrap_or_default()),
+    };
+    dir.map_or(Ok(Vec::new()), |dir| config::flow_of_model(&dir))
 }
 
 impl RosParams for Declared {

@@ -1,6 +1,35 @@
 //! Scaled dot product attention with grouped query heads.
 
+use std::sync::Arc;
+
 use candle_core::{D, DType, Device, Result, Tensor, bail};
+
+use super::packed_attention::{Units, packed_attention};
+
+/// Which tokens a token sees.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'a> {
+    /// All of the context and of the block.
+    All,
+    /// (n, context + n), added to the scores.
+    Mask(&'a Tensor),
+    /// Within units. For training: f32 on the CPU.
+    Units(&'a Arc<Units>),
+}
+
+impl Seen<'_> {
+    /// Attend `q` (h, n, d) to `k`, `v` (kv, m, d); see [`attention`].
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn attend(self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::All => attention(q, k, v, None),
+            Self::Mask(mask) => attention(q, k, v, Some(mask)),
+            Self::Units(units) => packed_attention(q, k, v, units),
+        }
+    }
+}
 
 /// Attend `q` (h, n, d) to `k`, `v` (kv, m, d); query head j uses key head j·kv/h. Result (h, n, d).
 ///

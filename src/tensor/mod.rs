@@ -1,17 +1,29 @@
 //! Candle operations that the network needs, each in one place.
 //!
-//! Candle's fused norm, softmax and rope have no backward, silently. So each op here picks the fused kernel
-//! only when nothing in its input is tracked for gradients, and the differentiable form otherwise.
+//! Candle's fused norm, softmax and rope have no backward, silently. So each op here, where something in its input
+//! is tracked for gradients, brings a backward of its own or takes the differentiable form.
 
+pub mod activation;
 pub mod attention;
+pub mod autograd;
 pub mod checkpoint;
+pub mod conv;
 pub mod device;
+pub mod group_norm;
+pub mod lanes;
 pub mod norm;
+pub mod packed_attention;
 pub mod random;
 pub mod rope;
+pub mod threads;
 
-pub use attention::{attention, causal_mask};
+pub use activation::{gelu, silu, swiglu};
+pub use attention::{Seen, attention, causal_mask};
+pub use conv::{Conv2d, upsample_2x};
 pub use device::{DeviceChoice, DtypeChoice};
+pub use group_norm::GroupNorm;
 pub use norm::{LayerNorm, RmsNorm};
+pub use packed_attention::{Unit, Units, packed_attention};
 pub use random::Noise;
 pub use rope::RotaryEmbedding;
+pub use threads::use_threads;

@@ -1,7 +1,10 @@
-//! RMS and layer norm over the last dimension, fused where no gradient is wanted.
+//! RMS and layer norm over the last dimension, fused, with gradients of our own where some are wanted.
 
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
+
+use super::autograd::{by_hand, computed2, computed3, values};
+use super::lanes;
 
 /// `x / sqrt(mean(x²) + eps) · weight`, the mean in f32.
 #[derive(Clone, Debug)]
@@ -26,12 +29,42 @@ impl RmsNorm {
     /// If the last dimension is not the weight's.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let weight = self.weight.to_dtype(xs.dtype())?;
-        if xs.track_op() || weight.track_op() {
-            candle_nn::ops::rms_norm_slow(xs, &weight, self.eps as f32)
+        let eps = self.eps as f32;
+        if by_hand(&[xs, &weight]) {
+            let (x, w) = (xs.detach().contiguous()?, weight.detach());
+            let value = candle_nn::ops::rms_norm(&x, &w, eps)?;
+            computed2([xs, &weight], value, move |[xs, weight], grad| {
+                rms_norm_backward(xs, weight, grad, eps)
+            })
+        } else if xs.track_op() || weight.track_op() {
+            candle_nn::ops::rms_norm_slow(xs, &weight, eps)
         } else {
-            candle_nn::ops::rms_norm(&xs.contiguous()?, &weight, self.eps as f32)
+            candle_nn::ops::rms_norm(&xs.contiguous()?, &weight, eps)
         }
     }
+}
+
+/// With r = 1/sqrt(mean(x²) + eps): dx = r·(w·g − x·r²·mean(x·w·g)), dw = Σ g·x·r.
+fn rms_norm_backward(xs: &Tensor, weight: &Tensor, grad: &Tensor, eps: f32) -> Result<[Tensor; 2]> {
+    let c = weight.elem_count();
+    let (dx, dw) = values([xs, weight, grad], |[xs, weight, grad]| {
+        let mut dx = vec![0f32; xs.len()];
+        let mut dw = vec![0f32; c];
+        let rows = xs.chunks_exact(c).zip(grad.chunks_exact(c));
+        for ((x, g), dx) in rows.zip(dx.chunks_exact_mut(c)) {
+            let r = 1.0 / (lanes::dot(x, x) / c as f32 + eps).sqrt();
+            let back = r * r * lanes::dot3(x, weight, g) / c as f32;
+            for i in 0..c {
+                dx[i] = r * (weight[i] * g[i] - x[i] * back);
+                dw[i] += g[i] * x[i] * r;
+            }
+        }
+        (dx, dw)
+    })?;
+    Ok([
+        Tensor::from_vec(dx, xs.shape(), xs.device())?,
+        Tensor::from_vec(dw, weight.shape(), xs.device())?,
+    ])
 }
 
 /// `(x - mean) / sqrt(var + eps) · weight + bias`, the statistics in f32.
@@ -60,9 +93,22 @@ impl LayerNorm {
     /// # Errors
     /// If the last dimension is not the weight's.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        let eps = self.eps as f32;
+        if by_hand(&[xs, &self.weight, &self.bias]) {
+            let (x, w, b) = (
+                xs.detach().contiguous()?,
+                self.weight.detach(),
+                self.bias.detach(),
+            );
+            let value = candle_nn::ops::layer_norm(&x, &w, &b, eps)?;
+            return computed3(
+                [xs, &self.weight, &self.bias],
+                value,
+                move |[xs, weight, bias], grad| layer_norm_backward(xs, weight, bias, grad, eps),
+            );
+        }
         if !(xs.track_op() || self.weight.track_op()) {
-            let xs = xs.contiguous()?;
-            return candle_nn::ops::layer_norm(&xs, &self.weight, &self.bias, self.eps as f32);
+            return candle_nn::ops::layer_norm(&xs.contiguous()?, &self.weight, &self.bias, eps);
         }
         let wide = xs.to_dtype(DType::F32)?;
         let centered = wide.broadcast_sub(&wide.mean_keepdim(D::Minus1)?)?;
@@ -73,4 +119,40 @@ impl LayerNorm {
             .broadcast_mul(&self.weight)?
             .broadcast_add(&self.bias)
     }
+}
+
+/// With x̂ = (x − mean)·r: dx = r·(w·g − mean(w·g) − x̂·mean(x̂·w·g)), dw = Σ g·x̂, db = Σ g.
+fn layer_norm_backward(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    grad: &Tensor,
+    eps: f32,
+) -> Result<[Tensor; 3]> {
+    let c = weight.elem_count();
+    let (dx, dw, db) = values([xs, weight, grad], |[xs, weight, grad]| {
+        let mut dx = vec![0f32; xs.len()];
+        let (mut dw, mut db, mut unit) = (vec![0f32; c], vec![0f32; c], vec![0f32; c]);
+        let rows = xs.chunks_exact(c).zip(grad.chunks_exact(c));
+        for ((x, g), dx) in rows.zip(dx.chunks_exact_mut(c)) {
+            let n = c as f32;
+            let mean = lanes::sum(x) / n;
+            unit.iter_mut().zip(x).for_each(|(u, x)| *u = x - mean);
+            let r = 1.0 / (lanes::dot(&unit, &unit) / n + eps).sqrt();
+            unit.iter_mut().for_each(|u| *u *= r);
+            let sum = lanes::dot(weight, g);
+            let dot = lanes::dot3(weight, g, &unit);
+            for i in 0..c {
+                dx[i] = r * (weight[i] * g[i] - sum / n - unit[i] * dot / n);
+                dw[i] += g[i] * unit[i];
+                db[i] += g[i];
+            }
+        }
+        (dx, dw, db)
+    })?;
+    Ok([
+        Tensor::from_vec(dx, xs.shape(), xs.device())?,
+        Tensor::from_vec(dw, weight.shape(), xs.device())?,
+        Tensor::from_vec(db, bias.shape(), xs.device())?,
+    ])
 }

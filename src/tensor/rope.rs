@@ -2,6 +2,8 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use super::autograd::{by_hand, computed1};
+
 /// The frequencies of one head width.
 #[derive(Clone, Debug)]
 pub struct RotaryEmbedding {
@@ -43,11 +45,22 @@ impl RotaryEmbedding {
 /// # Errors
 /// If shapes or dtypes do not fit.
 pub fn rotate(xs: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    if xs.track_op() && !by_hand(&[xs]) {
+        let xs = xs.unsqueeze(0)?.contiguous()?;
+        return candle_nn::rotary_emb::rope_slow(&xs, cos, sin)?.squeeze(0);
+    }
+    let rotated = rotated(&xs.detach(), cos, sin)?;
+    if !xs.track_op() {
+        return Ok(rotated);
+    }
+    // The gradient turns back.
+    let (cos, sin) = (cos.clone(), sin.neg()?);
+    computed1(xs, rotated, move |_, grad| {
+        Ok([self::rotated(grad, &cos, &sin)?])
+    })
+}
+
+fn rotated(xs: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     let xs = xs.unsqueeze(0)?.contiguous()?;
-    let rotated = if xs.track_op() {
-        candle_nn::rotary_emb::rope_slow(&xs, cos, sin)
-    } else {
-        candle_nn::rotary_emb::rope(&xs, cos, sin)
-    };
-    rotated?.squeeze(0)
+    candle_nn::rotary_emb::rope(&xs, cos, sin)?.squeeze(0)
 }

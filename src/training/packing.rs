@@ -1,209 +1,330 @@
-//! Packing texts and pictures into one sequence, with the positions and the mask that each split asks for.
+//! Packing samples into one row of tokens, with the positions and the attention that each split asks for.
 //!
 //! Source: BAGEL `data/dataset_base.py`, `PackedDataset.pack_sequence`, and `data/data_utils.py`,
-//! `prepare_attention_mask_per_sample`.
+//! `prepare_attention_mask_per_sample`. Two things differ, for speed only. The tokens lie in the order of their
+//! encoders (ids, ViT, latents), so that each expert has one run of them; attention finds a sample's tokens by rows.
+//! And a sample may branch: what follows a trunk can be several independent endings, which see the trunk and
+//! themselves, as if the trunk were there once for each.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
+use super::split::{Source, SplitMode, Token, mask};
+use crate::model::ControlTokens;
 use crate::model::Grid;
 use crate::model::KvContext;
 use crate::model::UnifiedModel;
 use crate::model::qwen2_mot::Block;
 use crate::model::qwen2_mot::Expert;
+use crate::tensor::Seen;
+use crate::tensor::Unit;
+use crate::tensor::Units;
 
-/// How the tokens of a split see each other. All of them see everything before, but for noised pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SplitMode {
-    /// A text: each token sees the ones before it.
-    Causal,
-    /// A picture that is read: all tokens see each other.
-    Full,
-    /// A picture that is drawn: all tokens see each other, and no other split sees them.
-    Noise,
-}
-
-/// One sample as the model sees it.
-#[derive(Debug)]
-pub struct PackedSequence {
-    embeds: Tensor,
-    route: Vec<(Expert, usize)>,
-    /// The rope position of each token.
-    pub positions: Vec<u32>,
-    /// (n, n): 0 where a token (row) sees another, −∞ where not.
-    pub mask: Tensor,
-}
-
-impl PackedSequence {
-    /// Hidden states (n, c).
-    ///
-    /// # Errors
-    /// If the network fails.
-    pub fn forward(&self, model: &UnifiedModel) -> Result<Tensor> {
-        let block = Block {
-            context: &KvContext::default(),
-            route: &self.route,
-            positions: &self.positions,
-            mask: Some(&self.mask),
-        };
-        model.forward_embeds(self.embeds.clone(), &block)
-    }
-}
-
-/// Packs one sample, split by split.
-#[derive(Debug)]
-pub struct SequenceBuilder<'m> {
-    model: &'m UnifiedModel,
-    embeds: Vec<Tensor>,
-    route: Vec<(Expert, usize)>,
-    positions: Vec<u32>,
-    splits: Vec<(SplitMode, usize)>,
+/// A trunk and its branches, as ranges of `tokens`.
+#[derive(Clone, Debug, Default)]
+struct Sample {
+    tokens: Vec<Token>,
+    /// Where each branch begins; the trunk ends at the first.
+    branches: Vec<usize>,
+    n_splits: usize,
     next_position: u32,
+    trunk_position: u32,
 }
 
-impl<'m> SequenceBuilder<'m> {
-    /// An empty sample.
-    pub fn new(model: &'m UnifiedModel) -> Self {
+/// Latent tokens (n, p·p·z) of one picture at a flow time.
+#[derive(Clone, Debug)]
+struct Latent {
+    tokens: Tensor,
+    time: f32,
+    grid: Grid,
+}
+
+/// Collects samples, split by split.
+#[derive(Clone, Debug)]
+pub struct Packer {
+    control: ControlTokens,
+    ids: Vec<u32>,
+    n_vit: usize,
+    n_latent: usize,
+    pictures: Vec<(Tensor, Grid)>,
+    latents: Vec<Latent>,
+    samples: Vec<Sample>,
+}
+
+impl Packer {
+    /// Nothing yet; `control` has the markers around pictures.
+    pub fn new(control: ControlTokens) -> Self {
         Self {
-            model,
-            embeds: Vec::new(),
-            route: Vec::new(),
-            positions: Vec::new(),
-            splits: Vec::new(),
-            next_position: 0,
+            control,
+            ids: Vec::new(),
+            n_vit: 0,
+            n_latent: 0,
+            pictures: Vec::new(),
+            latents: Vec::new(),
+            samples: Vec::new(),
         }
     }
 
-    /// Add a text with its start and end token; returns where its tokens are.
-    ///
-    /// # Errors
-    /// If an id is outside the vocabulary.
-    pub fn add_text(&mut self, ids: &[u32]) -> Result<Range<usize>> {
-        let (start, n) = (self.positions.len(), ids.len());
-        self.embeds.push(self.model.embed_ids(ids)?);
-        self.route.push((Expert::Und, n));
-        self.positions
-            .extend((0..n as u32).map(|i| self.next_position + i));
-        self.next_position += n as u32;
-        self.splits.push((SplitMode::Causal, n));
-        Ok(start..start + n)
+    /// Tokens so far.
+    pub fn n_tokens(&self) -> usize {
+        self.ids.len() + self.n_vit + self.n_latent
+    }
+
+    /// Begin a sample, which sees nothing of the others.
+    pub fn begin_sample(&mut self) {
+        self.samples.push(Sample::default());
+    }
+
+    /// Begin a branch of the present sample: it goes on from the trunk and does not see the other branches.
+    pub fn begin_branch(&mut self) {
+        let sample = self.sample();
+        if sample.branches.is_empty() {
+            sample.trunk_position = sample.next_position;
+        }
+        sample.next_position = sample.trunk_position;
+        sample.branches.push(sample.tokens.len());
+    }
+
+    fn sample(&mut self) -> &mut Sample {
+        if self.samples.is_empty() {
+            self.begin_sample();
+        }
+        let last = self.samples.len() - 1;
+        &mut self.samples[last]
+    }
+
+    /// Add a text with its start and end token; returns where its tokens are in [`Hidden::text`].
+    pub fn add_text(&mut self, ids: &[u32]) -> Range<usize> {
+        let rows = self.add_ids(ids, SplitMode::Causal);
+        self.sample().next_position += ids.len() as u32;
+        rows
+    }
+
+    /// Add a text that what follows does not see, and that takes no rope position from it.
+    pub fn add_aside(&mut self, ids: &[u32]) -> Range<usize> {
+        self.add_ids(ids, SplitMode::Aside)
+    }
+
+    fn add_ids(&mut self, ids: &[u32], mode: SplitMode) -> Range<usize> {
+        let (start, n) = (self.ids.len(), ids.len());
+        self.ids.extend(ids);
+        let sample = self.sample();
+        for i in 0..n {
+            let position = sample.next_position + i as u32;
+            sample.push(Source::Id(start + i), position, mode);
+        }
+        sample.n_splits += 1;
+        start..start + n
     }
 
     /// Add a picture for the vision encoder, by its patches (n, p·p·3).
-    ///
-    /// # Errors
-    /// If shapes do not fit.
-    pub fn add_vit(&mut self, patches: &Tensor, grid: Grid) -> Result<Range<usize>> {
-        let features = self.model.vit_features(patches, grid)?;
-        let tokens = self.model.embed_vit(&features, grid)?;
-        self.add_picture(tokens, Expert::Und, SplitMode::Full)
+    pub fn add_vit(&mut self, patches: Tensor, grid: Grid) {
+        let start = self.n_vit;
+        self.n_vit += grid.n_tokens();
+        self.pictures.push((patches, grid));
+        self.add_picture(start..self.n_vit, Source::Vit, SplitMode::Full);
     }
 
     /// Add a clean picture by its latent tokens (n, p·p·z).
-    ///
-    /// # Errors
-    /// If shapes do not fit.
-    pub fn add_clean(&mut self, latent: &Tensor, grid: Grid) -> Result<Range<usize>> {
-        let tokens = self.model.embed_latent(latent, 0.0, grid)?;
-        self.add_picture(tokens, Expert::Gen, SplitMode::Full)
+    pub fn add_clean(&mut self, latent: Tensor, grid: Grid) {
+        self.add_latent(latent, 0.0, grid, SplitMode::Full);
     }
 
-    /// Add a noised picture `x_t` (n, p·p·z) at flow time `t`. It takes no rope position from what follows.
-    ///
-    /// # Errors
-    /// If shapes do not fit.
-    pub fn add_noised(&mut self, x_t: &Tensor, t: f32, grid: Grid) -> Result<Range<usize>> {
-        let tokens = self.model.embed_latent(x_t, t, grid)?;
-        self.add_picture(tokens, Expert::Gen, SplitMode::Noise)
+    /// Add a noised picture `x_t` (n, p·p·z) at flow time `t`, which takes no rope position from what follows;
+    /// returns where its tokens are in [`Hidden::latents`].
+    pub fn add_noised(&mut self, x_t: Tensor, t: f32, grid: Grid) -> Range<usize> {
+        self.add_latent(x_t, t, grid, SplitMode::Noise)
     }
 
-    /// Returns where the picture's own tokens are, between the markers.
-    fn add_picture(
+    /// A picture that is left out: it keeps its rope position.
+    pub fn skip_picture(&mut self) {
+        self.sample().next_position += 1;
+    }
+
+    fn add_latent(
         &mut self,
         tokens: Tensor,
-        expert: Expert,
+        time: f32,
+        grid: Grid,
         mode: SplitMode,
-    ) -> Result<Range<usize>> {
-        let (start, n) = (self.positions.len(), tokens.dim(0)?);
-        self.embeds.push(self.model.between_markers(&tokens)?);
-        self.route
-            .extend([(Expert::Und, 1), (expert, n), (Expert::Und, 1)]);
-        self.positions
-            .extend(std::iter::repeat_n(self.next_position, n + 2));
-        if mode != SplitMode::Noise {
-            self.next_position += 1;
-        }
-        self.splits.push((mode, n + 2));
-        Ok(start + 1..start + 1 + n)
+    ) -> Range<usize> {
+        let start = self.n_latent;
+        self.n_latent += grid.n_tokens();
+        self.latents.push(Latent { tokens, time, grid });
+        self.add_picture(start..self.n_latent, Source::Latent, mode);
+        start..self.n_latent
     }
 
-    /// The packed sample.
+    fn add_picture(
+        &mut self,
+        tokens: Range<usize>,
+        source: impl Fn(usize) -> Source,
+        mode: SplitMode,
+    ) {
+        let start = self.ids.len();
+        self.ids
+            .extend([self.control.vision_start, self.control.vision_end]);
+        let sample = self.sample();
+        let position = sample.next_position;
+        sample.push(Source::Id(start), position, mode);
+        for i in tokens {
+            sample.push(source(i), position, mode);
+        }
+        sample.push(Source::Id(start + 1), position, mode);
+        sample.n_splits += 1;
+        if mode != SplitMode::Noise {
+            sample.next_position += 1;
+        }
+    }
+
+    /// Everything in one row.
     ///
     /// # Errors
-    /// If nothing was added.
-    pub fn finish(self) -> Result<PackedSequence> {
-        Ok(PackedSequence {
-            embeds: Tensor::cat(&self.embeds, 0)?,
-            mask: mask(&self.splits, self.model.device())?,
-            route: self.route,
-            positions: self.positions,
+    /// If patches or latents differ in width.
+    pub fn finish(self, device: &Device) -> Result<Packed> {
+        let mut positions = vec![0; self.n_tokens()];
+        let mut units = Vec::new();
+        let row = |token: &Token| match token.source {
+            Source::Id(i) => i,
+            Source::Vit(i) => self.ids.len() + i,
+            Source::Latent(i) => self.ids.len() + self.n_vit + i,
+        };
+        for sample in &self.samples {
+            for token in &sample.tokens {
+                positions[row(token)] = token.position;
+            }
+            let rows = |tokens: &[&Token]| tokens.iter().map(|t| row(t) as u32).collect();
+            for (queries, keys) in sample.units() {
+                units.push(Unit {
+                    mask: Some(mask(&queries, &keys, device)?),
+                    queries: rows(&queries),
+                    keys: rows(&keys),
+                });
+            }
+        }
+        let cat = |parts: Vec<&Tensor>| match parts.is_empty() {
+            true => Ok(None),
+            false => Tensor::cat(&parts, 0).map(Some),
+        };
+        Ok(Packed {
+            patches: cat(self.pictures.iter().map(|(patches, _)| patches).collect())?,
+            picture_grids: self.pictures.iter().map(|(_, grid)| *grid).collect(),
+            latents: cat(self.latents.iter().map(|latent| &latent.tokens).collect())?,
+            latent_times: self.latents.iter().map(|latent| latent.time).collect(),
+            latent_grids: self.latents.iter().map(|latent| latent.grid).collect(),
+            n_latent: self.n_latent,
+            n_vit: self.n_vit,
+            ids: self.ids,
+            positions,
+            units: Arc::new(Units(units)),
+            samples: self.samples,
         })
     }
 }
 
-/// Row i sees column j if j is not later, or both are in one picture; but a noised picture is seen from inside only.
-fn mask(splits: &[(SplitMode, usize)], device: &candle_core::Device) -> Result<Tensor> {
-    let of_token: Vec<(usize, SplitMode)> = splits
-        .iter()
-        .enumerate()
-        .flat_map(|(i, (mode, n))| std::iter::repeat_n((i, *mode), *n))
-        .collect();
-    let n = of_token.len();
-    let mut cells = Vec::with_capacity(n * n);
-    for (i, (row_split, mode)) in of_token.iter().enumerate() {
-        for (j, (column_split, column_mode)) in of_token.iter().enumerate() {
-            let same = row_split == column_split;
-            let reaches = i >= j || (same && *mode != SplitMode::Causal);
-            let hidden = *column_mode == SplitMode::Noise && !same;
-            cells.push(if reaches && !hidden {
-                0.0
-            } else {
-                f32::NEG_INFINITY
-            });
-        }
+impl Sample {
+    fn push(&mut self, source: Source, position: u32, mode: SplitMode) {
+        self.tokens.push(Token {
+            source,
+            position,
+            split: self.n_splits,
+            mode,
+        });
     }
-    Tensor::from_vec(cells, (n, n), device)
+
+    /// The trunk with itself, and each branch with the trunk and itself: (queries, keys).
+    fn units(&self) -> Vec<(Vec<&Token>, Vec<&Token>)> {
+        let end_of_trunk = self.branches.first().copied().unwrap_or(self.tokens.len());
+        let trunk: Vec<&Token> = self.tokens[..end_of_trunk].iter().collect();
+        let mut units = vec![(trunk.clone(), trunk.clone())];
+        let ends = self.branches.iter().skip(1).copied();
+        for (start, end) in self.branches.iter().zip(ends.chain([self.tokens.len()])) {
+            let branch: Vec<&Token> = self.tokens[*start..end].iter().collect();
+            units.push((
+                branch.clone(),
+                trunk.iter().copied().chain(branch).collect(),
+            ));
+        }
+        units.retain(|(queries, _)| !queries.is_empty());
+        units
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use candle_core::Device;
+/// A batch as the model sees it.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    ids: Vec<u32>,
+    patches: Option<Tensor>,
+    picture_grids: Vec<Grid>,
+    n_vit: usize,
+    latents: Option<Tensor>,
+    latent_times: Vec<f32>,
+    latent_grids: Vec<Grid>,
+    n_latent: usize,
+    /// By packed row.
+    positions: Vec<u32>,
+    units: Arc<Units>,
+    samples: Vec<Sample>,
+}
 
-    #[test]
-    fn a_noised_picture_is_seen_from_inside_only() {
-        use SplitMode::{Causal, Full, Noise};
-        let mask = mask(
-            &[(Full, 2), (Causal, 2), (Noise, 2), (Causal, 1)],
-            &Device::Cpu,
-        )
-        .unwrap();
-        let seen: Vec<String> = mask
-            .to_vec2::<f32>()
-            .unwrap()
-            .into_iter()
-            .map(|row| {
-                row.iter()
-                    .map(|cell| if *cell == 0.0 { 'x' } else { '.' })
-                    .collect()
-            })
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                "xx.....", "xx.....", "xxx....", "xxxx...", "xxxxxx.", "xxxxxx.", "xxxx..x"
-            ]
-        );
+/// What the network made of a batch.
+#[derive(Clone, Debug)]
+pub struct Hidden {
+    /// Of text and marker tokens (n, c).
+    pub text: Tensor,
+    /// Of latent tokens (n, c), if there are any.
+    pub latents: Option<Tensor>,
+}
+
+impl Packed {
+    /// Tokens of the batch.
+    pub fn n_tokens(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// The rope positions of a sample's tokens, in the sample's own order.
+    pub fn positions(&self, sample: usize) -> Vec<u32> {
+        let tokens = self.samples[sample].tokens.iter();
+        tokens.map(|token| token.position).collect()
+    }
+
+    /// (n, n) of a sample without branches, in its own order: 0 where a token (row) sees another, −∞ where not.
+    pub fn mask(&self, sample: usize) -> Option<&Tensor> {
+        let before: usize = self.samples[..sample].iter().map(|s| s.units().len()).sum();
+        self.units.0.get(before).and_then(|unit| unit.mask.as_ref())
+    }
+
+    /// Run the network.
+    ///
+    /// # Errors
+    /// If shapes do not fit, or the model is not f32 on the CPU.
+    pub fn forward(&self, model: &UnifiedModel) -> Result<Hidden> {
+        let mut embeds = vec![model.embed_ids(&self.ids)?];
+        if let Some(patches) = &self.patches {
+            let features = model.vit_features_of(patches, &self.picture_grids)?;
+            embeds.push(model.embed_vit(&features, &self.picture_grids)?);
+        }
+        if let Some(latents) = &self.latents {
+            embeds.push(model.embed_latents(latents, &self.latent_times, &self.latent_grids)?);
+        }
+        let mut route = vec![(Expert::Und, self.ids.len() + self.n_vit)];
+        if self.n_latent > 0 {
+            route.push((Expert::Gen, self.n_latent));
+        }
+        let block = Block {
+            context: &KvContext::default(),
+            route: &route,
+            positions: &self.positions,
+            seen: Seen::Units(&self.units),
+        };
+        let hidden = model.forward_embeds(Tensor::cat(&embeds, 0)?, &block)?;
+        let start = self.ids.len() + self.n_vit;
+        let latents = (self.n_latent > 0).then(|| hidden.narrow(0, start, self.n_latent));
+        Ok(Hidden {
+            text: hidden.narrow(0, 0, self.ids.len())?,
+            latents: latents.transpose()?,
+        })
     }
 }

@@ -1,0 +1,40 @@
+//! `cooper eval`: how good a model is, in tables that say how they came about.
+
+mod depth;
+mod judge;
+mod output;
+mod qa;
+mod record;
+mod segmentation;
+mod source;
+mod work;
+
+use clap::{Args, Subcommand};
+
+use super::Verdict;
+use crate::error::Result;
+
+/// Measure a model on pictures whose truth is known
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Depth(depth::DepthArgs),
+    Segmentation(segmentation::SegmentationArgs),
+    Qa(qa::QaArgs),
+}
+
+impl EvalArgs {
+    /// Measure, print, write; bad if it was interrupted.
+    pub(super) fn run(self) -> Result<Verdict> {
+        match self.task {
+            Task::Depth(args) => args.run(),
+            Task::Segmentation(args) => args.run(),
+            Task::Qa(args) => args.run(),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `cooper eval segmentation`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use image::RgbImage;
+use serde_json::json;
+
+use super::super::Verdict;
+use super::super::model::ModelArgs;
+use super::output::Case;
+use super::output::OutputArgs;
+use super::output::write_case;
+use super::record::record;
+use super::source::SampleArgs;
+use super::source::SceneArgs;
+use super::work;
+use crate::engine::Cancel;
+use crate::error::Error;
+use crate::error::Result;
+use crate::evaluation::Broken;
+use crate::evaluation::cases;
+use crate::evaluation::pictures;
+use crate::evaluation::segmentation::SegmentationRow;
+use crate::evaluation::segmentation::SegmentationSource;
+use crate::evaluation::segmentation::segmentation_report;
+use crate::perception::Segmentation;
+use crate::pipeline::Outcome;
+use crate::pipeline::Perceive;
+use crate::pipeline::Perceiver;
+use crate::pipeline::Settings;
+use crate::pipeline::Work;
+use crate::scenes::FIRST_OBJECT;
+
+/// Measure segmentations: drawn regions against true ones
+#[derive(Debug, Args)]
+pub(super) struct SegmentationArgs {
+    /// A folder with x.png (or .jpg) beside x_ids.png (grey), x_segmentation.png (flat colours) or both;
+    /// or JSON lines with rgb_image, and ids_image or seg_image or both
+    #[arg(long, value_name = "DIR_OR_JSONL")]
+    data: Option<PathBuf>,
+    /// The first id that is an object, in pictures of ids; below are floor, walls and the like
+    #[arg(long, value_name = "ID", default_value_t = u16::from(FIRST_OBJECT))]
+    first_object: u16,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    scenes: SceneArgs,
+    #[command(flatten)]
+    samples: SampleArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl SegmentationArgs {
+    /// Measure, print, write.
+    pub(super) fn run(self) -> Result<Verdict> {
+        let (source, broken) = self.source()?;
+        self.output.prepare()?;
+        let mut painter = Painter {
+            model: self.model.load()?,
+            settings: self.model.settings(None)?,
+            cancel: work::stop_on_interrupt()?,
+        };
+        let done = work::each(
+            self.samples.of(source.len()),
+            broken,
+            &painter.cancel.clone(),
+            |i| source.name(i),
+            |i| {
+                let sample = source.load(i)?;
+                let started = Instant::now();
+                let drawn = painter.draw(&sample.picture, i)?;
+                let seconds = started.elapsed().as_secs_f64();
+                Ok(SegmentationRow::new(
+                    sample.name,
+                    &sample.truth,
+                    &drawn,
+                    seconds,
+                ))
+            },
+        )?;
+        let report = segmentation_report(&done.rows, &self.samples.bootstrap());
+        let shown = self.write_cases(&done, &source, &mut painter)?;
+        let mut record = record(&self.model, &painter.model.info(), &painter.settings, false)?;
+        record["data"] = match &self.data {
+            Some(path) => json!({"path": path, "first_object": self.first_object}),
+            None => self.scenes.describe()?,
+        };
+        record["bootstrap"] = json!(self.samples.bootstrap());
+        self.output
+            .tell("segmentation", &report, record, &done, &shown)
+    }
+
+    fn source(&self) -> Result<(SegmentationSource, Vec<Broken>)> {
+        if let Some(path) = &self.data {
+            return SegmentationSource::files(path, self.first_object);
+        }
+        let scenes = Box::new(self.scenes.set()?);
+        Ok((SegmentationSource::Scenes(scenes), Vec::new()))
+    }
+
+    /// Draw the chosen ones again: keeping all pictures until the best are known would take too much memory.
+    fn write_cases(
+        &self,
+        done: &work::Done<SegmentationRow>,
+        source: &SegmentationSource,
+        painter: &mut Painter,
+    ) -> Result<Vec<Case>> {
+        let Some(dir) = self.output.cases_dir(done.interrupted)? else {
+            return Ok(Vec::new());
+        };
+        let qualities: Vec<f64> = done.rows.iter().map(SegmentationRow::quality).collect();
+        let mut written = Vec::new();
+        for (name, at) in cases(&qualities, self.output.cases) {
+            let i = done.numbers[at];
+            let sample = source.load(i)?;
+            let drawn = painter.draw(&sample.picture, i)?;
+            let row = pictures::segmentation_row(&sample.picture, &sample.truth, &drawn.color);
+            write_case(&dir, &name, &row)?;
+            written.push((name, i));
+        }
+        Ok(written)
+    }
+}
+
+/// The model with its settings.
+struct Painter {
+    model: Perceiver,
+    settings: Settings,
+    cancel: Cancel,
+}
+
+impl Painter {
+    /// Draw sample `i`; each has a seed of its own, the same whatever was drawn before.
+    fn draw(&mut self, picture: &RgbImage, i: usize) -> Result<Segmentation> {
+        let seed = Some(self.settings.seed.wrapping_add(i as u64));
+        let mut control = work::control(&self.cancel);
+        let work = Work::Segment { seed };
+        let outcome = self
+            .model
+            .perceive(picture, &work, &self.settings, &mut control)?;
+        match outcome {
+            Outcome::Segmentation(map) => Ok(map),
+            _ => Err(Error::Internal("no segmentation came of it".into())),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! `cooper scenes`: synthetic scenes with truth, as the public training sets are laid out.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use image::{DynamicImage, GrayImage, ImageFormat};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use super::output;
+use super::progress::note;
+use crate::error::Error;
+use crate::error::Result;
+use crate::scenes::Camera;
+use crate::scenes::Object;
+use crate::scenes::Question;
+use crate::scenes::Scene;
+use crate::scenes::SceneConfig;
+use crate::scenes::Split;
+
+/// Depth pictures count in thousandths of a metre.
+const DEPTH_SCALE: f32 = 1000.0;
+/// Progress is told this many times.
+const LINES: u64 = 10;
+
+/// Draw synthetic rooms with depth, segmentation, questions and answers
+#[derive(Debug, Args)]
+pub(super) struct ScenesArgs {
+    /// The folder to write to; it is made if it does not exist
+    #[arg(value_name = "OUT_DIR")]
+    folder: PathBuf,
+    /// How many scenes
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    n: u64,
+    /// The set they are taken from; no scene is in two sets
+    #[arg(long, value_enum, default_value_t = SplitName::Test)]
+    split: SplitName,
+    /// The number of the first scene
+    #[arg(long, default_value_t = 0)]
+    start: u64,
+    /// Pixels of a row
+    #[arg(long, default_value_t = 128)]
+    width: u32,
+    /// Rows
+    #[arg(long, default_value_t = 96)]
+    height: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SplitName {
+    Train,
+    Validation,
+    Test,
+}
+
+impl From<SplitName> for Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Train => Self::Train,
+            SplitName::Validation => Self::Validation,
+            SplitName::Test => Self::Test,
+        }
+    }
+}
+
+/// The tables beside the pictures.
+#[derive(Default)]
+struct Tables {
+    depth: Lines,
+    segmentation: Lines,
+    qa: Lines,
+    scenes: Vec<Value>,
+}
+
+/// A file with one JSON object a line.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn push(&mut self, row: &Value) {
+        self.0 += &format!("{row}\n");
+    }
+}
+
+impl ScenesArgs {
+    /// Write the pictures, then the tables that name them.
+    pub(super) fn run(self) -> Result<()> {
+        let config = SceneConfig {
+            width: self.width,
+            height: self.height,
+            ..SceneConfig::default()
+        };
+        config.check()?;
+        let Some(end) = self.start.checked_add(self.n) else {
+            let why = format!("expected a smaller number, got {}", self.start);
+            return Err(Error::invalid("--start", why));
+        };
+        std::fs::create_dir_all(&self.folder).map_err(|e| Error::io(&self.folder, e))?;
+        let mut tables = Tables::default();
+        for index in self.start..end {
+            let scene = Scene::generate(&config, self.split.into(), index);
+            write_scene(&self.folder, &scene)?;
+            tables.add(&scene);
+            let n_done = index - self.start + 1;
+            if n_done * LINES / self.n > (n_done - 1) * LINES / self.n {
+                note(&format!("scenes: {n_done} of {}", self.n));
+            }
+        }
+        tables.write(&self.folder)
+    }
+}
+
+fn name(scene: &Scene, ending: &str) -> String {
+    format!("{:06}{ending}.png", scene.index)
+}
+
+fn write_scene(folder: &Path, scene: &Scene) -> Result<()> {
+    let size = scene.image.dimensions().into();
+    let path = |ending| folder.join(name(scene, ending));
+    output::write_rgb_png(&path(""), &scene.image)?;
+    // Saturating at 65.535 m.
+    let to_u16 = |metres: &f32| (metres * DEPTH_SCALE).round() as u16;
+    let depth = scene.depth.iter().map(to_u16).collect();
+    output::write_u16_png(&path("_depth"), size, depth)?;
+    output::write_rgb_png(&path("_segmentation"), &scene.segmentation_picture())?;
+    output::write_picture(&path("_ids"), &labels(scene)?, ImageFormat::Png)
+}
+
+fn labels(scene: &Scene) -> Result<DynamicImage> {
+    let (width, height) = scene.image.dimensions();
+    GrayImage::from_raw(width, height, scene.ids.clone())
+        .map(DynamicImage::from)
+        .ok_or_else(|| Error::Internal("a scene with fewer labels than pixels".into()))
+}
+
+impl Tables {
+    fn add(&mut self, scene: &Scene) {
+        let image = name(scene, "");
+        self.depth
+            .push(&json!({"rgb_image": image, "depth_image": name(scene, "_depth")}));
+        self.segmentation.push(&json!({
+            "rgb_image": image,
+            "seg_image": name(scene, "_segmentation"),
+            "ids_image": name(scene, "_ids"),
+        }));
+        // A scene's questions depend on nothing but its number.
+        let mut rng = StdRng::seed_from_u64(scene.index);
+        for question in scene.questions(&mut rng) {
+            self.qa.push(&question_row(&image, &question));
+        }
+        self.scenes.push(scene_row(scene));
+    }
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        for (file, lines) in [
+            ("depth.jsonl", &self.depth),
+            ("segmentation.jsonl", &self.segmentation),
+            ("qa.jsonl", &self.qa),
+        ] {
+            output::write(&folder.join(file), lines.0.as_bytes())?;
+        }
+        output::write_json(&folder.join("scenes.json"), &self.scenes)
+    }
+}
+
+fn question_row(image: &str, question: &Question) -> Value {
+    json!({
+        "image": image,
+        "question": question.text,
+        "answer": question.answer,
+        "kind": question.kind,
+        "choices": question.choices,
+        "value": question.value,
+        "unit": question.unit,
+    })
+}
+
+fn scene_row(scene: &Scene) -> Value {
+    json!({
+        "image": name(scene, ""),
+        "index": scene.index,
+        "split": scene.split,
+        "camera": camera_row(&scene.camera),
+        "objects": scene.objects.iter().map(object_row).collect::<Vec<_>>(),
+    })
+}
+
+/// The pose as a 4 x 4 matrix, rows first.
+fn camera_row(camera: &Camera) -> Value {
+    let matrix = camera.world_from_camera.to_homogeneous();
+    let rows: Vec<Vec<f64>> = matrix
+        .row_iter()
+        .map(|row| row.iter().copied().collect())
+        .collect();
+    json!({
+        "fx": camera.fx,
+        "fy": camera.fy,
+        "cx": camera.cx,
+        "cy": camera.cy,
+        "world_from_camera": rows,
+    })
+}
+
+fn object_row(object: &Object) -> Value {
+    let bounds = object.bounding_box;
+    json!({
+        "name": object.name(),
+        "category": object.category(),
+        "color": object.color,
+        "center_in_world": object.center_in_world().coords.as_slice(),
+        "center_in_camera": object.center_in_camera.coords.as_slice(),
+        "half_extents_m": object.solid.half.as_slice(),
+        "yaw_rad": object.solid.yaw,
+        "height_m": object.height_m(),
+        "width_m": object.width_m(),
+        "stands_on": object.stands_on,
+        "visible_pixels": object.visible_pixels,
+        "bounding_box": [bounds.x, bounds.y, bounds.width, bounds.height],
+        "centroid": [object.centroid.x, object.centroid.y],
+        "nearest_m": object.nearest_m,
+    })
+}

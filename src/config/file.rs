@@ -1,0 +1,19 @@
+//! YAML files as types.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// Read a YAML file.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read; [`Error::Config`] with the line and the key that is wrong.
+pub fn read_yaml<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    serde_yaml::from_str(&text).map_err(|e| Error::Config {
+        path: path.into(),
+        why: e.to_string(),
+    })
+}

@@ -1,0 +1,18 @@
+//! Questions about pictures: where they come from, what was meant by an answer, and what it is worth.
+
+mod extract;
+mod item;
+mod jsonl;
+mod judge;
+mod lengths;
+mod report;
+mod scenes;
+mod score;
+mod tsv;
+
+pub use extract::{Extracted, extract};
+pub use item::{AnswerForm, PictureRef, QaItem, QaSet, Truth};
+pub use judge::{Judge, JudgeOptions};
+pub use lengths::{LengthUnit, parse_length_cm};
+pub use report::{Answered, QaRow, mode_name, qa_report};
+pub use score::{LengthRule, NumberScores, Score, mean_relative_accuracy, score};

@@ -1,0 +1,258 @@
+//! 2-D convolution and upsampling: candle's where no gradient is wanted, else matrix products of our own.
+//!
+//! Candle's backward of the kernel convolves with the gradient as a kernel as large as the picture, which is slow.
+
+use candle_core::{DType, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::autograd::{by_hand, computed1, computed3, values};
+use super::lanes;
+
+/// Numbers in the patches of a picture that is small: 16 MiB.
+const SMALL: usize = 1 << 22;
+
+/// A square kernel with bias.
+#[derive(Clone, Debug)]
+pub struct Conv2d {
+    /// (out, in, k, k)
+    weight: Tensor,
+    bias: Tensor,
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+}
+
+impl Conv2d {
+    /// Reads `weight` (out, in, k, k) and `bias` (out).
+    ///
+    /// # Errors
+    /// If a tensor is missing or misshapen.
+    pub fn new(
+        (c_in, c_out): (usize, usize),
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        vb: VarBuilder,
+    ) -> Result<Self> {
+        Ok(Self {
+            weight: vb.get((c_out, c_in, kernel, kernel), "weight")?,
+            bias: vb.get(c_out, "bias")?,
+            shape: Shape {
+                kernel,
+                stride,
+                padding,
+            },
+        })
+    }
+
+    /// (b, in, hh, ww) → (b, out, hh', ww')
+    ///
+    /// # Errors
+    /// If the channels do not fit.
+    pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        let shape = self.shape;
+        let arguments = [xs, &self.weight, &self.bias];
+        if by_hand(&arguments) {
+            let value = shape.forward(xs, &self.weight, &self.bias)?;
+            return computed3(arguments, value, move |[xs, weight, bias], grad| {
+                shape.backward(xs, weight, bias, grad)
+            });
+        }
+        if xs.device().is_cpu() && xs.dtype() == DType::F32 && shape.is_small(xs)? {
+            return shape.forward(xs, &self.weight, &self.bias);
+        }
+        let out = xs.conv2d(&self.weight, shape.padding, shape.stride, 1, 1)?;
+        out.broadcast_add(&self.bias.reshape((1, self.bias.elem_count(), 1, 1))?)
+    }
+}
+
+/// Each pixel four times, as a square (b, c, hh, ww) → (b, c, 2·hh, 2·ww).
+///
+/// # Errors
+/// If the device fails.
+pub fn upsample_2x(xs: &Tensor) -> Result<Tensor> {
+    let (_, _, hh, ww) = xs.dims4()?;
+    let value = xs.detach().upsample_nearest2d(2 * hh, 2 * ww)?;
+    if !by_hand(&[xs]) {
+        return xs.upsample_nearest2d(2 * hh, 2 * ww);
+    }
+    computed1(xs, value, move |[xs], grad| {
+        let sums = values([grad], |[grad]| {
+            let mut sums = Vec::with_capacity(grad.len() / 4);
+            for rows in grad.chunks_exact(4 * ww) {
+                let (upper, lower) = rows.split_at(2 * ww);
+                let squares = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+                sums.extend(squares.map(|(u, l)| u[0] + u[1] + l[0] + l[1]));
+            }
+            sums
+        })?;
+        Ok([Tensor::from_vec(sums, xs.shape(), xs.device())?])
+    })
+}
+
+/// The sizes of one picture's convolution.
+struct Picture {
+    c: usize,
+    hh: usize,
+    ww: usize,
+    hh_out: usize,
+    ww_out: usize,
+}
+
+impl Shape {
+    fn picture(&self, xs: &Tensor) -> Result<Picture> {
+        let (_, c, hh, ww) = xs.dims4()?;
+        let out = |n: usize| (n + 2 * self.padding - self.kernel) / self.stride + 1;
+        Ok(Picture {
+            c,
+            hh,
+            ww,
+            hh_out: out(hh),
+            ww_out: out(ww),
+        })
+    }
+
+    /// Whether all patches of a picture fit into the cache's neighbourhood at once; else candle's tiles are better.
+    fn is_small(&self, xs: &Tensor) -> Result<bool> {
+        let picture = self.picture(xs)?;
+        let n_rows = picture.c * self.kernel * self.kernel;
+        Ok(n_rows * picture.hh_out * picture.ww_out <= SMALL)
+    }
+
+    /// With columns of patches (c·k·k, hh'·ww'): Y = W·columns + b.
+    fn forward(&self, xs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        let picture = self.picture(xs)?;
+        let (b, c_out) = (xs.dim(0)?, weight.dim(0)?);
+        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
+        let (n_rows, n_out) = (picture.c * self.kernel * self.kernel, hh_out * ww_out);
+        let xs = xs.detach();
+        let weight = weight.detach().reshape((c_out, n_rows))?;
+        let mut out = Vec::with_capacity(b * c_out * n_out);
+        for i in 0..b {
+            let columns = values([&xs.get(i)?], |[x]| self.columns(x, &picture))?;
+            let columns = Tensor::from_vec(columns, (n_rows, n_out), xs.device())?;
+            values([&weight.matmul(&columns)?, bias], |[planes, bias]| {
+                for (plane, bias) in planes.chunks_exact(n_out).zip(bias) {
+                    out.extend(plane.iter().map(|y| y + bias));
+                }
+            })?;
+        }
+        Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
+    }
+
+    /// dW = dY·columnsᵀ, db = Σ dY, and dX adds up the patches of Wᵀ·dY.
+    fn backward(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        grad: &Tensor,
+    ) -> Result<[Tensor; 3]> {
+        let picture = self.picture(xs)?;
+        let (b, c, hh, ww) = xs.dims4()?;
+        let c_out = weight.dim(0)?;
+        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
+        let (n_rows, n_out) = (c * self.kernel * self.kernel, hh_out * ww_out);
+        let xs = xs.detach();
+        let weight_t = weight
+            .detach()
+            .reshape((c_out, n_rows))?
+            .t()?
+            .contiguous()?;
+        let grad = grad.contiguous()?;
+        let mut dx = vec![0f32; xs.elem_count()];
+        let mut dw = Tensor::zeros((c_out, n_rows), xs.dtype(), xs.device())?;
+        let mut db = vec![0f32; c_out];
+        for (i, dx) in (0..b).zip(dx.chunks_exact_mut(c * hh * ww)) {
+            let columns = values([&xs.get(i)?], |[x]| self.columns(x, &picture))?;
+            let columns = Tensor::from_vec(columns, (n_rows, n_out), xs.device())?;
+            let grad = grad.get(i)?.reshape((c_out, n_out))?;
+            dw = (dw + grad.matmul(&columns.t()?)?)?;
+            values([&grad], |[grad]| {
+                for (db, plane) in db.iter_mut().zip(grad.chunks_exact(n_out)) {
+                    *db += lanes::sum(plane);
+                }
+            })?;
+            values([&weight_t.matmul(&grad)?], |[columns]| {
+                self.add_columns(columns, &picture, dx);
+            })?;
+        }
+        let dx = Tensor::from_vec(dx, xs.shape(), xs.device())?;
+        let db = Tensor::from_vec(db, bias.shape(), xs.device())?;
+        Ok([dx, dw.reshape(weight.shape())?, db])
+    }
+
+    /// For each row of patches: (its offset in the input plane's row and column, in input pixels).
+    fn rows(&self, picture: &Picture) -> impl Iterator<Item = (usize, isize, isize)> + use<> {
+        let (k, padding) = (self.kernel, self.padding as isize);
+        (0..picture.c * k * k).map(move |row| {
+            let (channel, y, x) = (row / (k * k), row / k % k, row % k);
+            (channel, y as isize - padding, x as isize - padding)
+        })
+    }
+
+    /// The output columns whose input column `x · stride + offset` lies in the picture.
+    fn inside(&self, offset: isize, n_in: usize, n_out: usize) -> std::ops::Range<usize> {
+        let stride = self.stride as isize;
+        let first =
+            (-offset).max(0).div_euclid(stride) + isize::from((-offset).max(0) % stride != 0);
+        let end = ((n_in as isize - 1 - offset).div_euclid(stride) + 1).clamp(0, n_out as isize);
+        (first.min(end) as usize)..end as usize
+    }
+
+    fn columns(&self, x: &[f32], picture: &Picture) -> Vec<f32> {
+        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
+        let mut columns = vec![0f32; picture.c * self.kernel * self.kernel * hh_out * ww_out];
+        let rows = self
+            .rows(picture)
+            .zip(columns.chunks_exact_mut(hh_out * ww_out));
+        for ((channel, dy, dx), row) in rows {
+            let plane = &x[channel * picture.hh * picture.ww..];
+            let across = self.inside(dx, picture.ww, ww_out);
+            for y in self.inside(dy, picture.hh, hh_out) {
+                let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
+                let line = &plane[start..start + picture.ww];
+                let out = &mut row[y * ww_out..(y + 1) * ww_out];
+                let first = ((across.start * self.stride) as isize + dx) as usize;
+                let from = &line[first.min(line.len())..];
+                let out = &mut out[across.clone()];
+                if self.stride == 1 {
+                    out.copy_from_slice(&from[..out.len()]);
+                } else {
+                    let from = from.iter().step_by(self.stride);
+                    out.iter_mut().zip(from).for_each(|(out, x)| *out = *x);
+                }
+            }
+        }
+        columns
+    }
+
+    fn add_columns(&self, columns: &[f32], picture: &Picture, into: &mut [f32]) {
+        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
+        let rows = self
+            .rows(picture)
+            .zip(columns.chunks_exact(hh_out * ww_out));
+        for ((channel, dy, dx), row) in rows {
+            let plane = &mut into[channel * picture.hh * picture.ww..];
+            let across = self.inside(dx, picture.ww, ww_out);
+            for y in self.inside(dy, picture.hh, hh_out) {
+                let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
+                let line = &mut plane[start..start + picture.ww];
+                let from = &row[y * ww_out..(y + 1) * ww_out];
+                let first = (((across.start * self.stride) as isize + dx) as usize).min(line.len());
+                let (to, from) = (&mut line[first..], &from[across.clone()]);
+                if self.stride == 1 {
+                    to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
+                } else {
+                    let to = to.iter_mut().step_by(self.stride);
+                    to.zip(from).for_each(|(to, x)| *to += x);
+                }
+            }
+        }
+    }
+}

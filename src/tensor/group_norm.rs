@@ -1,0 +1,146 @@
+//! Group norm of pictures: one pass to measure, one to write.
+
+use candle_core::{DType, Module, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::autograd::{by_hand, computed3, values};
+use super::lanes;
+
+/// Norms groups of channels over all pixels; affine per channel.
+#[derive(Clone, Debug)]
+pub struct GroupNorm {
+    plain: candle_nn::GroupNorm,
+    weight: Tensor,
+    bias: Tensor,
+    n_groups: usize,
+    eps: f64,
+}
+
+/// The sizes of a batch (b, c, hh·ww).
+#[derive(Clone, Copy)]
+struct Sizes {
+    c: usize,
+    n_pixels: usize,
+    n_groups: usize,
+}
+
+impl GroupNorm {
+    /// Reads `weight` and `bias` (c).
+    ///
+    /// # Errors
+    /// If a tensor is missing or misshapen, or `c` is no multiple of `n_groups`.
+    pub fn new(n_groups: usize, c: usize, eps: f64, vb: VarBuilder) -> Result<Self> {
+        let (weight, bias) = (vb.get(c, "weight")?, vb.get(c, "bias")?);
+        let plain = candle_nn::GroupNorm::new(weight.clone(), bias.clone(), c, n_groups, eps)?;
+        Ok(Self {
+            plain,
+            weight,
+            bias,
+            n_groups,
+            eps,
+        })
+    }
+
+    /// (b, c, hh, ww) → the same shape.
+    ///
+    /// # Errors
+    /// If the channels do not fit.
+    pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        if !xs.device().is_cpu() || xs.dtype() != DType::F32 {
+            return self.plain.forward(xs);
+        }
+        let (_, c, hh, ww) = xs.dims4()?;
+        let sizes = Sizes {
+            c,
+            n_pixels: hh * ww,
+            n_groups: self.n_groups,
+        };
+        let eps = self.eps as f32;
+        let value = values([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
+            normed(xs, weight, bias, sizes, eps)
+        })?;
+        let value = Tensor::from_vec(value, xs.shape(), xs.device())?;
+        if !by_hand(&[xs, &self.weight, &self.bias]) {
+            return Ok(value);
+        }
+        let arguments = [xs, &self.weight, &self.bias];
+        computed3(arguments, value, move |[xs, weight, bias], grad| {
+            backward(xs, weight, bias, grad, sizes, eps)
+        })
+    }
+}
+
+/// Mean and 1/sqrt(var + eps) of a group.
+fn statistics(group: &[f32], eps: f32) -> (f32, f32) {
+    let n = group.len() as f32;
+    let mean = lanes::sum(group) / n;
+    let variance = lanes::squares_around(group, mean) / n;
+    (mean, 1.0 / (variance + eps).sqrt())
+}
+
+fn normed(xs: &[f32], weight: &[f32], bias: &[f32], sizes: Sizes, eps: f32) -> Vec<f32> {
+    let n_channels = sizes.c / sizes.n_groups;
+    let mut out = vec![0f32; xs.len()];
+    let groups = xs.chunks_exact(n_channels * sizes.n_pixels);
+    let outs = out.chunks_exact_mut(n_channels * sizes.n_pixels);
+    for (i, (group, out)) in groups.zip(outs).enumerate() {
+        let (mean, r) = statistics(group, eps);
+        let first = i % sizes.n_groups * n_channels;
+        let planes = group.chunks_exact(sizes.n_pixels);
+        for (j, (plane, out)) in planes.zip(out.chunks_exact_mut(sizes.n_pixels)).enumerate() {
+            let scale = weight[first + j] * r;
+            let shift = bias[first + j] - mean * scale;
+            out.iter_mut()
+                .zip(plane)
+                .for_each(|(out, x)| *out = x * scale + shift);
+        }
+    }
+    out
+}
+
+/// As a layer norm's, with groups for rows; see [`super::norm`].
+fn backward(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    grad: &Tensor,
+    sizes: Sizes,
+    eps: f32,
+) -> Result<[Tensor; 3]> {
+    let (dx, dw, db) = values([xs, weight, grad], |[xs, weight, grad]| {
+        let (n_channels, n_pixels) = (sizes.c / sizes.n_groups, sizes.n_pixels);
+        let mut dx = vec![0f32; xs.len()];
+        let (mut dw, mut db) = (vec![0f32; sizes.c], vec![0f32; sizes.c]);
+        let n = n_channels * n_pixels;
+        let groups = xs.chunks_exact(n).zip(grad.chunks_exact(n));
+        for (i, ((group, g), dx)) in groups.zip(dx.chunks_exact_mut(n)).enumerate() {
+            let (mean, r) = statistics(group, eps);
+            let first = i % sizes.n_groups * n_channels;
+            let planes = || group.chunks_exact(n_pixels).zip(g.chunks_exact(n_pixels));
+            let (mut sum, mut dot) = (0f32, 0f32);
+            for (j, (x, g)) in planes().enumerate() {
+                let g_sum = lanes::sum(g);
+                let unit_dot = (lanes::dot(x, g) - mean * g_sum) * r;
+                dw[first + j] += unit_dot;
+                db[first + j] += g_sum;
+                sum += weight[first + j] * g_sum;
+                dot += weight[first + j] * unit_dot;
+            }
+            // dx = r·(w·g − sum/n − x̂·dot/n), with x̂ = (x − mean)·r
+            let of_x = -r * r * dot / n as f32;
+            let constant = -r * sum / n as f32 - of_x * mean;
+            for ((j, (x, g)), dx) in planes().enumerate().zip(dx.chunks_exact_mut(n_pixels)) {
+                let of_g = r * weight[first + j];
+                for ((dx, x), g) in dx.iter_mut().zip(x).zip(g) {
+                    *dx = of_g * g + of_x * x + constant;
+                }
+            }
+        }
+        (dx, dw, db)
+    })?;
+    Ok([
+        Tensor::from_vec(dx, xs.shape(), xs.device())?,
+        Tensor::from_vec(dw, weight.shape(), xs.device())?,
+        Tensor::from_vec(db, bias.shape(), xs.device())?,
+    ])
+}

@@ -7,6 +7,7 @@ mod training;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use cooper_perception::engine::Views;
@@ -214,4 +215,25 @@ fn each_row_comes_once_before_any_comes_again() {
     }
     assert!(epochs.len() > 6, "orders differ: {epochs:?}");
     assert_eq!(numbers(30..40), drawn[30..40], "whatever was asked before");
+}
+
+#[test]
+fn what_cooper_scenes_writes_is_trained_on() {
+    let dir = folder();
+    let scenes = dir.path().join("scenes");
+    let size = ["--n", "2", "--width", "64", "--height", "48"];
+    let mut cooper = Command::new(env!("CARGO_BIN_EXE_cooper"));
+    let written = cooper
+        .arg("scenes")
+        .arg(&scenes)
+        .args(size)
+        .output()
+        .unwrap();
+    assert!(written.status.success(), "{}", training::stderr(&written));
+    let mut config = training::short_run(dir.path(), "out");
+    config["run"]["steps"] = json!(1);
+    let [depth, segmentation, _] = all_rows(&scenes);
+    let millimetres = json!({"scale": 1000, "lo": 0, "hi": 10});
+    config["data"] = json!([key(&depth, "depth_scale", millimetres), segmentation]);
+    assert!(training::train("amg", &config).is_dir());
 }

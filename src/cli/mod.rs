@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod scenes;
 mod train;
+mod train_keys;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;

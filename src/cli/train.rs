@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::progress::note;
+use super::train_keys;
 use crate::config::read_yaml;
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
@@ -27,7 +28,9 @@ use crate::training::vit;
 /// Train a model, stage by stage.
 ///
 /// A run goes on from the newest checkpoint in its folder, bit for bit as if it had never been stopped;
-/// Ctrl-C saves one and ends. The log is in `train.jsonl` of that folder.
+/// Ctrl-C saves one and ends. The log is in `train.jsonl` of that folder. A checkpoint is a model directory: give
+/// it to `cooper ask --model`, or to the next stage as `run.init`. All keys of a stage's configuration:
+/// `cooper train STAGE --help`.
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
     #[command(subcommand)]
@@ -37,14 +40,19 @@ pub(super) struct TrainArgs {
 #[derive(Debug, Subcommand)]
 enum StageArgs {
     /// The autoencoder of a small model, on generated scenes.
+    #[command(after_long_help = train_keys::vae())]
     Vae(ConfigArgs),
     /// The vision encoder of a small model: what is seen in each cell of generated scenes.
+    #[command(after_long_help = train_keys::vit())]
     Vit(ConfigArgs),
     /// Stage 1, auxiliary modality generation: draw depth maps and segmentations.
+    #[command(after_long_help = train_keys::supervised())]
     Amg(ConfigArgs),
     /// Stage 2a, supervised fine-tuning on questions and interleaved reasoning.
+    #[command(after_long_help = train_keys::supervised())]
     Sft(ConfigArgs),
     /// Stage 2b, reinforcement (GRPO): answers to questions are sampled, rewarded and learned from.
+    #[command(after_long_help = train_keys::grpo())]
     Grpo(ConfigArgs),
 }
 

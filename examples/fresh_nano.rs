@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cooper_perception::model::ModelConfig;
 use cooper_perception::model::inventory::PositionSides;
-use cooper_perception::model::tokenizer::PATTERN;
+use cooper_perception::model::tokenizer::byte_level_bpe;
 use cooper_perception::reasoning::Prompts;
 use cooper_perception::scenes::{Scene, SceneConfig, Split};
 use cooper_perception::training::init::{fresh_model, fresh_vae};
@@ -95,27 +95,9 @@ fn corpus(prompts: &Prompts) -> Vec<String> {
     texts
 }
 
-/// Byte-level BPE with Qwen2's words, so that any text can be encoded and digits stay single.
+/// Byte-level BPE, so that any text can be encoded.
 fn tokenizer(corpus: &[String]) -> Result<Tokenizer, AnyError> {
-    let byte_level = json!({
-        "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false
-    });
-    let spec = json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
-        "normalizer": {"type": "NFC"},
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": false},
-            byte_level,
-        ]},
-        "post_processor": null,
-        "decoder": byte_level,
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
-            "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-            "vocab": {}, "merges": [],
-        },
-    });
-    let mut tokenizer = Tokenizer::from_bytes(serde_json::to_vec(&spec)?)?;
+    let mut tokenizer = Tokenizer::from_bytes(serde_json::to_vec(&byte_level_bpe())?)?;
     let trainer = BpeTrainer::builder()
         .vocab_size(VOCAB_SIZE - CONTROL.len())
         .min_frequency(20)

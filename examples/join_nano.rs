@@ -32,11 +32,9 @@ fn main() -> Result<(), AnyError> {
     std::fs::create_dir_all(out)?;
     for entry in std::fs::read_dir(und)? {
         let entry = entry?;
-        if !entry
-            .file_name()
-            .to_string_lossy()
-            .ends_with(".safetensors")
-        {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !name.ends_with(".safetensors") && name != "training_config.json" {
             std::fs::copy(entry.path(), out.join(entry.file_name()))?;
         }
     }

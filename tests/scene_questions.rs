@@ -367,3 +367,68 @@ fn turns_ask_for_a_map_where_one_helps() {
     }
     assert_eq!(seen.len(), QuestionKind::ALL.len());
 }
+
+/// The pixel that `24 61` tells of, somewhere within its percent.
+fn told_pixels(scene: &Scene, place: &str) -> Vec<usize> {
+    let (width, height) = scene.image.dimensions();
+    let told: Vec<u32> = place.split(' ').map(|n| n.parse().unwrap()).collect();
+    let is_told = |at: u32, size: u32, percent: u32| {
+        ((f64::from(at) + 0.5) / f64::from(size) * 100.0) as u32 == percent
+    };
+    let pixels = (0..height).flat_map(|row| (0..width).map(move |column| (column, row)));
+    pixels
+        .filter(|&(column, row)| is_told(column, width, told[0]) && is_told(row, height, told[1]))
+        .map(|(column, row)| (row * width + column) as usize)
+        .collect()
+}
+
+#[test]
+fn grounding_agrees_with_the_maps() {
+    let mut asked = BTreeMap::<&str, usize>::new();
+    for index in 0..60 {
+        let scene = Scene::generate(&SceneConfig::default(), Split::Validation, index);
+        for told in scene.grounding(20, &mut StdRng::seed_from_u64(index)) {
+            let (question, answer) = (told.question.as_str(), told.answer.as_str());
+            let by_name = |name: &str| scene.objects.iter().position(|o| o.name() == name);
+            let kind = if let Some(rest) = question.strip_prefix("What is at ") {
+                let expected: Vec<u8> = match answer {
+                    "floor" => vec![0],
+                    "wall" => vec![1],
+                    "ceiling" => vec![2],
+                    name => vec![FIRST_OBJECT + by_name(name).unwrap() as u8],
+                };
+                let pixels = told_pixels(&scene, rest.trim_end_matches('?'));
+                assert!(pixels.iter().any(|&p| expected.contains(&scene.ids[p])));
+                "what"
+            } else if let Some(rest) = question.strip_prefix("What is the depth at ") {
+                let metres: f32 = answer.trim_end_matches(" m").parse().unwrap();
+                let pixels = told_pixels(&scene, rest.trim_end_matches('?'));
+                assert!(
+                    pixels
+                        .iter()
+                        .any(|&p| (scene.depth[p] - metres).abs() <= 0.051)
+                );
+                "depth"
+            } else if let Some(rest) = question.strip_prefix("Where is the ") {
+                let object = &scene.objects[by_name(rest.trim_end_matches('?')).unwrap()];
+                let x = (object.centroid.x + 0.5) / f64::from(scene.image.width()) * 100.0;
+                let y = (object.centroid.y + 0.5) / f64::from(scene.image.height()) * 100.0;
+                assert_eq!(answer, format!("{:02} {:02}", x as u32, y as u32));
+                "where"
+            } else {
+                assert_eq!(question, "List the objects.");
+                let places: Vec<u32> = answer
+                    .split(" at ")
+                    .skip(1)
+                    .map(|rest| rest[..2].parse().unwrap())
+                    .collect();
+                assert_eq!(places.len(), scene.objects.len());
+                assert!(places.is_sorted(), "{answer}");
+                "list"
+            };
+            *asked.entry(kind).or_default() += 1;
+        }
+    }
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert!(asked.values().all(|&n| n > 50), "{asked:?}");
+}

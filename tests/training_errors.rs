@@ -504,7 +504,7 @@ fn a_row_that_cannot_be_is_told_with_its_line_and_key() {
         ),
         (
             row("rgb0.png", "grey8.png"),
-            &["depth_image: ", "expected a 16-bit grey PNG: got L8"],
+            &["depth_image: ", "expected a 16-bit grey PNG, got L8"],
         ),
         (
             row("low.png", "depth0.png"),

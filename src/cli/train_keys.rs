@@ -87,15 +87,17 @@ data            sources of samples: a list of {weight, scenes} and {weight, json
 ";
 
 const SCENE_TASKS: Keys = "\
-first          the first scene's number
-questions      questions of a sample
-depth_range_m  the depths that are drawn as 0 and 1, metres
-direct         weight of: answer at once
-text           weight of: think, then answer
-perception     weight of: answer from both maps
-interleaved    weight of: think, look at a map where it helps, think, answer
-draw           weight of: draw the depth map and the segmentation
-draw_within    also draw the maps that appear in conversations
+first              the first scene's number
+questions          questions of a sample
+depth_range_m      the depths that are drawn as 0 and 1, metres
+direct             weight of: answer at once
+text               weight of: think, then answer
+perception         weight of: answer from both maps
+interleaved        weight of: think, look at a map where it helps, think, answer
+draw               weight of: draw the depth map and the segmentation
+grounding          weight of: name what is at a place, tell where something is
+grounding_in_maps  weight of: the same with both maps in view
+draw_within        also draw the maps that appear in conversations
 ";
 
 const JSONL: Keys = "\

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::report::Report;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::imaging::patchify;
 use crate::model::Grid;
 use crate::model::UnifiedModel;
 use crate::model::inventory::PositionSides;
@@ -130,11 +129,7 @@ fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<
 }
 
 fn tokens(engine: &Engine, latent: &Tensor, grid: Grid) -> Result<Tensor> {
-    let p = engine.config().bagel.latent_patch_size;
-    let latent = latent
-        .narrow(1, 0, grid.rows * p)?
-        .narrow(2, 0, grid.columns * p)?;
-    Ok(patchify(&latent.contiguous()?, p)?)
+    Ok(engine.patchify_latent(latent, grid)?)
 }
 
 /// A latent (z, lh, lw) mirrored along its width.

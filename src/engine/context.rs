@@ -5,7 +5,6 @@ use image::RgbImage;
 
 use super::Engine;
 use crate::error::{Error, Result};
-use crate::imaging::patchify;
 use crate::model::Grid;
 use crate::model::KvContext;
 use crate::model::qwen2_mot::Expert;
@@ -96,16 +95,7 @@ impl Engine {
     /// # Errors
     /// If the network fails.
     pub fn vit_patches(&self, picture: &RgbImage) -> CandleResult<(Tensor, Grid)> {
-        let p = self.config.vit.patch_size;
-        let pixels = self
-            .normalization()
-            .pixels(&self.vit_rule().apply(picture), self.model.device())?;
-        let (_, hh, ww) = pixels.dims3()?;
-        let grid = Grid {
-            rows: hh / p,
-            columns: ww / p,
-        };
-        Ok((patchify(&pixels, p)?, grid))
+        self.config.vit_patches(picture, self.model.device())
     }
 
     /// Sampled latent tokens (n, p·p·z) of a picture of the autoencoder's size, and their grid.
@@ -122,11 +112,7 @@ impl Engine {
 
     /// The grid of latent tokens of a picture of the autoencoder's size, in pixels.
     pub fn latent_grid(&self, width: u32, height: u32) -> Grid {
-        let side = self.config.latent_downsample();
-        Grid {
-            rows: height as usize / side,
-            columns: width as usize / side,
-        }
+        self.config.latent_grid(width, height)
     }
 
     /// A latent (z, lh, lw) → tokens (n, p·p·z) in (row, column, channel) order.
@@ -134,10 +120,6 @@ impl Engine {
     /// # Errors
     /// If the latent is smaller than the grid.
     pub fn patchify_latent(&self, latent: &Tensor, grid: Grid) -> CandleResult<Tensor> {
-        let p = self.config.bagel.latent_patch_size;
-        let latent = latent
-            .narrow(1, 0, grid.rows * p)?
-            .narrow(2, 0, grid.columns * p)?;
-        patchify(&latent.contiguous()?, p)
+        self.config.patchify_latent(latent, grid)
     }
 }

@@ -190,22 +190,17 @@ impl Engine {
 
     /// The size rule that every picture goes through first.
     pub fn vae_rule(&self) -> ResizeRule {
-        let preprocessor = &self.config.preprocessor;
-        preprocessor.rule(&preprocessor.vae)
+        self.config.vae_rule()
     }
 
     /// The size rule for the vision encoder, applied to the result of the first.
     pub fn vit_rule(&self) -> ResizeRule {
-        let preprocessor = &self.config.preprocessor;
-        preprocessor.rule(&preprocessor.vit)
+        self.config.vit_rule()
     }
 
     /// How channels are normalised.
     pub fn normalization(&self) -> Normalization {
-        Normalization {
-            mean: self.config.preprocessor.image_mean,
-            std: self.config.preprocessor.image_std,
-        }
+        self.config.normalization()
     }
 }
 

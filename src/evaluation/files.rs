@@ -1,18 +1,13 @@
-//! Files of a data set: pictures with truth beside them, tables of JSON lines, 16-bit pictures.
+//! Files of a data set: pictures with truth beside them, tables of JSON lines.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::error::Result;
-
-/// The longest side of a map that is decoded, in pixels.
-const MAX_SIDE: u32 = 16_384;
 
 /// A member of a data set that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -97,32 +92,4 @@ const MAP_ENDINGS: [&str; 3] = ["_depth", "_ids", "_segmentation"];
 /// The first of some files that is there.
 pub(super) fn first_of<const N: usize>(candidates: [PathBuf; N]) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.is_file())
-}
-
-/// Read a grey PNG as whole numbers: width, height, values, and whether they have 16 bits.
-///
-/// # Errors
-/// [`Error::Io`] if it cannot be read; [`Error::InvalidInput`] if it is coloured or no PNG.
-pub(super) fn read_grey_png(path: &Path) -> Result<(u32, u32, Vec<u16>, bool)> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let refuse = |why: String| Error::invalid(path.display().to_string(), why);
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
-    reader.limits(limits);
-    match reader.decode() {
-        Ok(DynamicImage::ImageLuma16(map)) => Ok((map.width(), map.height(), map.into_raw(), true)),
-        Ok(DynamicImage::ImageLuma8(map)) => Ok((
-            map.width(),
-            map.height(),
-            map.into_raw().into_iter().map(u16::from).collect(),
-            false,
-        )),
-        Ok(other) => Err(refuse(format!(
-            "expected a grey PNG, got {:?}",
-            other.color()
-        ))),
-        Err(e) => Err(refuse(format!("expected a grey PNG: {e}"))),
-    }
 }

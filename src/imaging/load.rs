@@ -38,11 +38,7 @@ pub fn decode_rgb(bytes: &[u8], what: &str) -> Result<RgbImage> {
         let n = bytes.len();
         return Err(refuse(format!("got {n} bytes of another format")));
     }
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
+    reader.limits(limits());
     let decoder = reader.into_decoder().map_err(|e| refuse(e.to_string()))?;
     if decoder.total_bytes() > MAX_BYTES {
         let n = decoder.total_bytes();
@@ -66,22 +62,52 @@ pub fn decode_rgb(bytes: &[u8], what: &str) -> Result<RgbImage> {
 /// # Errors
 /// [`Error::Io`] if it cannot be read, [`Error::InvalidInput`] if it is something else or too large.
 pub fn load_grey16(path: &Path) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
+    const EXPECTED: &str = "a 16-bit grey PNG";
+    match load_png(path, EXPECTED)? {
+        DynamicImage::ImageLuma16(map) => Ok(map),
+        other => Err(unexpected(path, EXPECTED, &other)),
+    }
+}
+
+/// Read a PNG of greys, 8 or 16 bits: the values, row-major, with width and height, and whether they have 16 bits.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read, [`Error::InvalidInput`] if it is something else or too large.
+pub fn load_grey(path: &Path) -> Result<(u32, u32, Vec<u16>, bool)> {
+    const EXPECTED: &str = "a grey PNG";
+    match load_png(path, EXPECTED)? {
+        DynamicImage::ImageLuma16(map) => Ok((map.width(), map.height(), map.into_raw(), true)),
+        DynamicImage::ImageLuma8(map) => {
+            let (width, height) = map.dimensions();
+            let values = map.into_raw().into_iter().map(u16::from).collect();
+            Ok((width, height, values, false))
+        }
+        other => Err(unexpected(path, EXPECTED, &other)),
+    }
+}
+
+fn load_png(path: &Path, expected: &str) -> Result<DynamicImage> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let refuse = |why: String| {
-        let what = path.display().to_string();
-        Error::invalid(what, format!("expected a 16-bit grey PNG: {why}"))
-    };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
+    reader.limits(limits());
+    reader.decode().map_err(|e| {
+        let what = path.display().to_string();
+        Error::invalid(what, format!("expected {expected}: {e}"))
+    })
+}
+
+fn unexpected(path: &Path, expected: &str, got: &DynamicImage) -> Error {
+    let what = path.display().to_string();
+    Error::invalid(what, format!("expected {expected}, got {:?}", got.color()))
+}
+
+/// What keeps a small file from becoming a huge picture.
+fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
-    match reader.decode() {
-        Ok(DynamicImage::ImageLuma16(map)) => Ok(map),
-        Ok(other) => Err(refuse(format!("got {:?}", other.color()))),
-        Err(e) => Err(refuse(e.to_string())),
-    }
+    limits
 }
 
 /// RGB with transparency laid over white, in Pillow's integer arithmetic.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 
 /// Qwen2's pre-tokeniser: contractions, words, single digits, punctuation, line ends, spaces.
-pub const PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// The control tokens that the model's protocol needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,14 +155,23 @@ fn released_parts(dir: &Path) -> std::result::Result<Value, String> {
         .collect::<std::result::Result<_, String>>()?;
     added.sort_by_key(|(id, _)| *id);
     let added: Vec<Value> = added.into_iter().map(|(_, token)| token).collect();
+    let mut spec = byte_level_bpe();
+    spec["added_tokens"] = json!(added);
+    spec["model"]["vocab"] = vocab;
+    spec["model"]["merges"] = json!(merges);
+    Ok(spec)
+}
+
+/// A `tokenizer.json` without words: Qwen2's byte-level BPE, whose digits stay single.
+pub fn byte_level_bpe() -> Value {
     let byte_level = json!({
         "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false
     });
-    Ok(json!({
+    json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
-        "added_tokens": added,
+        "added_tokens": [],
         "normalizer": {"type": "NFC"},
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
             {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": false},
@@ -173,7 +182,7 @@ fn released_parts(dir: &Path) -> std::result::Result<Value, String> {
         "model": {
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
             "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-            "vocab": vocab, "merges": merges,
+            "vocab": {}, "merges": [],
         },
-    }))
+    })
 }

@@ -13,6 +13,7 @@
 mod ask;
 mod choices;
 mod facts;
+mod grounding;
 mod judge;
 mod pairs;
 mod singles;
@@ -21,6 +22,8 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::scene::Scene;
+
+pub use grounding::Grounding;
 
 /// What a question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
@@ -114,6 +117,11 @@ impl Scene {
     /// All that can be asked with a clear answer, each once, in random order and wording.
     pub fn questions(&self, rng: &mut StdRng) -> Vec<Question> {
         ask::all(self, rng)
+    }
+
+    /// `n` questions that tie names and distances to places, perhaps with repetitions.
+    pub fn grounding(&self, n: usize, rng: &mut StdRng) -> Vec<Grounding> {
+        grounding::some(self, n, rng)
     }
 }
 

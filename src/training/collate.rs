@@ -14,7 +14,6 @@ use super::packing::{Packed, Packer};
 use super::sample::{Author, Part, Sample, Target};
 use crate::engine::Views;
 use crate::error::{Error, Result};
-use crate::imaging::patchify;
 use crate::model::FluxVae;
 use crate::model::Grid;
 
@@ -123,48 +122,26 @@ impl Collator {
         })
     }
 
-    /// ViT patches (n, p·p·3) of a picture, and their grid.
-    fn patches(&self, picture: &RgbImage) -> Result<(Tensor, Grid)> {
-        let preprocessor = &self.directory.config.preprocessor;
-        let picture = preprocessor.rule(&preprocessor.vit).apply(picture);
-        let pixels = self
-            .directory
-            .normalization()
-            .pixels(&picture, &Device::Cpu)?;
-        let p = self.directory.config.vit.patch_size;
-        let grid = Grid {
-            rows: picture.height() as usize / p,
-            columns: picture.width() as usize / p,
-        };
-        Ok((patchify(&pixels, p)?, grid))
-    }
-
     /// Sampled latent tokens (n, p·p·z) of pixels (3, hh, ww) in [−1, 1], and their grid.
     fn latent(&self, pixels: &Tensor, rng: &mut StdRng) -> Result<(Tensor, Grid)> {
         let (_, hh, ww) = pixels.dims3()?;
-        let side = self.directory.config.latent_downsample();
+        let config = &self.directory.config;
+        let side = config.latent_downsample();
         if !hh.is_multiple_of(side) || !ww.is_multiple_of(side) {
             let why = format!("expected sides that are multiples of {side}, got {ww}x{hh}");
             return Err(Error::invalid("picture", why));
         }
-        let grid = Grid {
-            rows: hh / side,
-            columns: ww / side,
-        };
+        let grid = config.latent_grid(ww as u32, hh as u32);
         let moments = self.vae.moments(&pixels.unsqueeze(0)?)?;
         let (_, moments_c, lh, lw) = moments.dims4()?;
         let noise = normal(&[1, moments_c / 2, lh, lw], rng)?;
         let latent = self.vae.latent(&moments, Some(&noise))?.i(0)?;
-        let p = self.directory.config.bagel.latent_patch_size;
-        let latent = latent
-            .narrow(1, 0, grid.rows * p)?
-            .narrow(2, 0, grid.columns * p)?;
-        Ok((patchify(&latent.contiguous()?, p)?, grid))
+        Ok((config.patchify_latent(&latent, grid)?, grid))
     }
 
     /// The pixels (3, hh, ww) in [−1, 1] of what is to be drawn, at the autoencoder's size.
     fn target_pixels(&self, target: &Target) -> Result<Tensor> {
-        let normalization = self.directory.normalization();
+        let normalization = self.directory.config.normalization();
         match target {
             Target::Picture(picture) => {
                 Ok(normalization.pixels(&self.vae_sized(picture), &Device::Cpu)?)
@@ -184,8 +161,7 @@ impl Collator {
     }
 
     fn vae_sized(&self, picture: &RgbImage) -> RgbImage {
-        let preprocessor = &self.directory.config.preprocessor;
-        preprocessor.rule(&preprocessor.vae).apply(picture)
+        self.directory.config.vae_rule().apply(picture)
     }
 
     /// A logit-normal flow time, shifted.
@@ -285,11 +261,15 @@ impl Batch<'_> {
             if dropout > 0.0 && rng.random_bool(dropout) {
                 self.packer.skip_picture();
             } else if *view == Views::Vit {
-                let (patches, grid) = collator.patches(&picture)?;
+                let (patches, grid) = collator
+                    .directory
+                    .config
+                    .vit_patches(&picture, &Device::Cpu)?;
                 self.packer.add_vit(patches, grid);
             } else {
                 let pixels = collator
                     .directory
+                    .config
                     .normalization()
                     .pixels(&picture, &Device::Cpu)?;
                 let (latent, grid) = collator.latent(&pixels, rng)?;

@@ -25,7 +25,7 @@ pub struct Weighted {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// Generated scenes.
-    Scenes(SceneTasks),
+    Scenes(Box<SceneTasks>),
     /// Rows of a file.
     Jsonl(JsonlRows),
 }
@@ -51,7 +51,7 @@ impl TryFrom<Keys> for Weighted {
 
     fn try_from(keys: Keys) -> std::result::Result<Self, &'static str> {
         let source = match (keys.scenes, keys.jsonl) {
-            (Some(scenes), None) => Source::Scenes(scenes),
+            (Some(scenes), None) => Source::Scenes(Box::new(scenes)),
             (None, Some(jsonl)) => Source::Jsonl(jsonl),
             (Some(_), Some(_)) => return Err("expected `scenes` or `jsonl`, got both"),
             (None, None) => return Err("expected `scenes` or `jsonl`, got neither"),
@@ -66,7 +66,7 @@ impl TryFrom<Keys> for Weighted {
 impl From<Weighted> for Keys {
     fn from(Weighted { weight, source }: Weighted) -> Self {
         let (scenes, jsonl) = match source {
-            Source::Scenes(scenes) => (Some(scenes), None),
+            Source::Scenes(scenes) => (Some(*scenes), None),
             Source::Jsonl(jsonl) => (None, Some(jsonl)),
         };
         Self {
@@ -151,23 +151,15 @@ impl<'c> Mixture<'c> {
 
 /// Whether samples can be made of these scenes, and their pictures keep their size.
 fn check_scenes(tasks: &SceneTasks, rule: ResizeRule) -> Result<()> {
-    let weights = [
-        ("direct", tasks.direct),
-        ("text", tasks.text),
-        ("perception", tasks.perception),
-        ("interleaved", tasks.interleaved),
-        ("draw", tasks.draw),
-    ];
-    if let Some((name, weight)) = weights
-        .iter()
-        .find(|(_, weight)| weight.is_nan() || *weight < 0.0)
-    {
+    let weights = tasks.weights();
+    let is_wrong = |weight: f64| weight.is_nan() || weight < 0.0;
+    if let Some((name, weight, _)) = weights.iter().find(|(_, weight, _)| is_wrong(*weight)) {
         let why = format!("expected a weight from 0, got {weight}");
         return Err(Error::invalid(format!("data: scenes: {name}"), why));
     }
     if !(tasks.weight() > 0.0 && tasks.weight().is_finite()) {
-        let why =
-            "expected a task with a weight above 0 (direct, text, perception, interleaved, draw)";
+        let names = weights.map(|(name, ..)| name).join(", ");
+        let why = format!("expected a task with a weight above 0 ({names})");
         return Err(Error::invalid("data: scenes", why));
     }
     check_depth_range(tasks.depth_range_m)?;

@@ -8,7 +8,6 @@ use candle_nn::VarBuilder;
 
 use crate::engine::{ModelOptions, VAE_NAME};
 use crate::error::{Error, Result};
-use crate::imaging::Normalization;
 use crate::model::FluxVae;
 use crate::model::ModelConfig;
 use crate::model::Tokenizer;
@@ -89,14 +88,6 @@ impl ModelDirectory {
         let weights = load_finite(&self.dir.join(VAE_NAME))?;
         let builder = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
         Ok(FluxVae::new(&self.config.vae, builder)?)
-    }
-
-    /// How channels are normalised.
-    pub fn normalization(&self) -> Normalization {
-        Normalization {
-            mean: self.config.preprocessor.image_mean,
-            std: self.config.preprocessor.image_std,
-        }
     }
 }
 

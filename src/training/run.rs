@@ -165,14 +165,6 @@ pub trait Stage: Sync {
     /// # Errors
     /// If it cannot be written as JSON.
     fn settings(&self) -> Result<serde_json::Value>;
-
-    /// Called before the last steps, `left` of them to come: a stage may change its own weights here.
-    ///
-    /// # Errors
-    /// If the stage fails.
-    fn before_step(&self, _step: usize) -> Result<()> {
-        Ok(())
-    }
 }
 
 /// One line of the log.
@@ -234,7 +226,6 @@ pub fn run(
     let mut window = Window::new();
     let started = Instant::now();
     for step in first..config.steps {
-        stage.before_step(step)?;
         let (gradients, counts, mut metrics) = gradients(config, parameters, stage, step)?;
         let rate = config.schedule.factor(step, config.steps);
         let length = optimizer.step(parameters, &gradients, step, rate)?;

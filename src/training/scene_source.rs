@@ -12,7 +12,7 @@ use crate::engine::MapKind;
 use crate::engine::Views;
 use crate::imaging::spectral;
 use crate::reasoning::Prompts;
-use crate::scenes::{Question, Scene, SceneConfig, Split, Tool};
+use crate::scenes::{Grounding, Question, Scene, SceneConfig, Split, Tool};
 
 /// What the samples of a scene are, by weight.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -36,6 +36,10 @@ pub struct SceneTasks {
     pub interleaved: f64,
     /// Draw the depth map and the segmentation.
     pub draw: f64,
+    /// Name what is at a place, and tell the place of what is named.
+    pub grounding: f64,
+    /// The same with both maps in view.
+    pub grounding_in_maps: f64,
     /// Whether maps that appear within a conversation are drawn there too, besides being read.
     pub draw_within: bool,
 }
@@ -52,6 +56,8 @@ impl Default for SceneTasks {
             perception: 0.0,
             interleaved: 0.0,
             draw: 0.0,
+            grounding: 0.0,
+            grounding_in_maps: 0.0,
             draw_within: false,
         }
     }
@@ -60,31 +66,46 @@ impl Default for SceneTasks {
 impl SceneTasks {
     /// The sum of the tasks' weights.
     pub fn weight(&self) -> f64 {
-        self.direct + self.text + self.perception + self.interleaved + self.draw
+        self.weights().iter().map(|(_, weight, _)| weight).sum()
     }
 
     /// Sample number `n`; `rng` decides the task and the questions.
     pub fn sample(&self, prompts: &Prompts, n: u64, rng: &mut StdRng) -> Sample {
         let scene = Scene::generate(&self.scenes, Split::Train, self.first + n);
         let told = Told::new(scene, self, prompts);
-        let questions = balanced(told.scene.questions(rng), self.questions);
-        match self.task(rng) {
-            Task::Direct => told.direct(questions),
-            Task::Text => told.text(questions),
-            Task::Perception => told.perception(questions),
-            Task::Interleaved => told.interleaved(questions),
+        let task = self.task(rng);
+        let questions = |rng| balanced(told.scene.questions(rng), self.questions);
+        match task {
+            Task::Direct => told.direct(questions(rng)),
+            Task::Text => told.text(questions(rng)),
+            Task::Perception => told.perception(questions(rng)),
+            Task::Interleaved => told.interleaved(questions(rng)),
             Task::Draw => told.draw(),
+            Task::Grounding => told.grounding(rng),
+            Task::GroundingInMaps => told.grounding_in_maps(rng),
         }
+    }
+
+    /// The tasks' names and weights.
+    pub(super) fn weights(&self) -> [(&'static str, f64, Task); 7] {
+        [
+            ("direct", self.direct, Task::Direct),
+            ("text", self.text, Task::Text),
+            ("perception", self.perception, Task::Perception),
+            ("interleaved", self.interleaved, Task::Interleaved),
+            ("grounding", self.grounding, Task::Grounding),
+            (
+                "grounding_in_maps",
+                self.grounding_in_maps,
+                Task::GroundingInMaps,
+            ),
+            ("draw", self.draw, Task::Draw),
+        ]
     }
 
     fn task(&self, rng: &mut StdRng) -> Task {
         let mut left = rng.random::<f64>() * self.weight();
-        for (weight, task) in [
-            (self.direct, Task::Direct),
-            (self.text, Task::Text),
-            (self.perception, Task::Perception),
-            (self.interleaved, Task::Interleaved),
-        ] {
+        for (_, weight, task) in self.weights() {
             if left < weight {
                 return task;
             }
@@ -113,12 +134,16 @@ fn balanced(questions: Vec<Question>, n: usize) -> Vec<Question> {
         .collect()
 }
 
-enum Task {
+/// What a sample is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Task {
     Direct,
     Text,
     Perception,
     Interleaved,
     Draw,
+    Grounding,
+    GroundingInMaps,
 }
 
 /// A scene with its maps as pictures.
@@ -155,6 +180,36 @@ impl<'a> Told<'a> {
             trunk: vec![Part::read(&self.picture, Views::Vit)],
             branches: questions.into_iter().map(answer).collect(),
         }
+    }
+
+    /// Asked and answered as in the direct mode.
+    fn grounding(&self, rng: &mut StdRng) -> Sample {
+        Sample {
+            trunk: vec![Part::read(&self.picture, Views::Vit)],
+            branches: self.grounded(rng),
+        }
+    }
+
+    /// As in the perception mode, but all questions share the maps, which come before them.
+    fn grounding_in_maps(&self, rng: &mut StdRng) -> Sample {
+        let mut trunk = self.read_after(&self.prompts.perception_system);
+        for kind in [MapKind::Depth, MapKind::Segmentation] {
+            trunk.push(Part::prompt(self.prompts.instruction(kind)));
+            self.add_map(kind, &mut trunk);
+        }
+        Sample {
+            trunk,
+            branches: self.grounded(rng),
+        }
+    }
+
+    fn grounded(&self, rng: &mut StdRng) -> Vec<Vec<Part>> {
+        let asked = self.scene.grounding(self.tasks.questions, rng);
+        let exchange = |g: Grounding| {
+            let said = format!("\\boxed{{{}}}", g.answer);
+            vec![Part::user(&g.question), Part::model(&said)]
+        };
+        asked.into_iter().map(exchange).collect()
     }
 
     /// As in [`crate::reasoning`]'s text mode.

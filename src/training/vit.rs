@@ -135,7 +135,7 @@ impl<'c> VitStage<'c> {
             head: builder.get((n, c), &format!("{HEAD}.weight"))?,
             bias: builder.get(n, &format!("{HEAD}.bias"))?,
             patch_size: directory.config.vit.patch_size,
-            normalization: directory.normalization(),
+            normalization: directory.config.normalization(),
             model: directory.model(builder)?,
         };
         Ok((stage, parameters))

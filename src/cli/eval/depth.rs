@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::super::Verdict;
 use super::super::model::ModelArgs;
+use super::artist::Artist;
 use super::output::Case;
 use super::output::OutputArgs;
 use super::output::write_case;
@@ -15,7 +16,6 @@ use super::record::record;
 use super::source::SampleArgs;
 use super::source::SceneArgs;
 use super::work;
-use crate::engine::Cancel;
 use crate::error::Error;
 use crate::error::Result;
 use crate::evaluation::Broken;
@@ -36,8 +36,6 @@ use crate::evaluation::pictures;
 use crate::perception::DepthMap;
 use crate::pipeline::Outcome;
 use crate::pipeline::Perceive;
-use crate::pipeline::Perceiver;
-use crate::pipeline::Settings;
 use crate::pipeline::Work;
 
 /// The range of generated scenes, metres: what the shipped model's depth is encoded with.
@@ -113,11 +111,7 @@ impl DepthArgs {
         let measuring = self.measuring()?;
         let (source, broken) = self.source()?;
         self.output.prepare()?;
-        let mut artist = Artist {
-            model: self.model.load()?,
-            settings: self.model.settings(None)?,
-            cancel: work::stop_on_interrupt()?,
-        };
+        let mut artist = Artist::new(&self.model)?;
         let done = work::each(
             self.samples.of(source.len()),
             broken,
@@ -126,7 +120,7 @@ impl DepthArgs {
             |i| {
                 let sample = source.load(i)?;
                 let started = Instant::now();
-                let map = artist.draw(&sample, i)?;
+                let map = draw(&mut artist, &sample, i)?;
                 let seconds = started.elapsed().as_secs_f64();
                 measuring.row(sample, &map, seconds)
             },
@@ -204,7 +198,7 @@ impl DepthArgs {
         for (name, at) in shown {
             let i = done.numbers[at];
             let sample = source.load(i)?;
-            let map = artist.draw(&sample, i)?;
+            let map = draw(artist, &sample, i)?;
             measuring.write_case(&dir, &name, &sample, &map)?;
             written.push((name, i));
         }
@@ -212,26 +206,10 @@ impl DepthArgs {
     }
 }
 
-/// The model with its settings.
-struct Artist {
-    model: Perceiver,
-    settings: Settings,
-    cancel: Cancel,
-}
-
-impl Artist {
-    /// Draw sample `i`; each has a seed of its own, the same whatever was drawn before.
-    fn draw(&mut self, sample: &DepthSample, i: usize) -> Result<DepthMap> {
-        let seed = Some(self.settings.seed.wrapping_add(i as u64));
-        let mut control = work::control(&self.cancel);
-        let work = Work::Depth { seed };
-        let outcome = self
-            .model
-            .perceive(&sample.picture, &work, &self.settings, &mut control)?;
-        match outcome {
-            Outcome::Depth(map) => Ok(map),
-            _ => Err(Error::Internal("no depth map came of it".into())),
-        }
+fn draw(artist: &mut Artist, sample: &DepthSample, i: usize) -> Result<DepthMap> {
+    match artist.draw(&sample.picture, i, |seed| Work::Depth { seed })? {
+        Outcome::Depth(map) => Ok(map),
+        _ => Err(Error::Internal("no depth map came of it".into())),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `cooper eval`: how good a model is, in tables that say how they came about.
 
+mod artist;
 mod depth;
 mod judge;
 mod output;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::super::Verdict;
 use super::super::model::ModelArgs;
+use super::artist::Artist;
 use super::output::Case;
 use super::output::OutputArgs;
 use super::output::write_case;
@@ -16,7 +17,6 @@ use super::record::record;
 use super::source::SampleArgs;
 use super::source::SceneArgs;
 use super::work;
-use crate::engine::Cancel;
 use crate::error::Error;
 use crate::error::Result;
 use crate::evaluation::Broken;
@@ -28,8 +28,6 @@ use crate::evaluation::segmentation::segmentation_report;
 use crate::perception::Segmentation;
 use crate::pipeline::Outcome;
 use crate::pipeline::Perceive;
-use crate::pipeline::Perceiver;
-use crate::pipeline::Settings;
 use crate::pipeline::Work;
 use crate::scenes::FIRST_OBJECT;
 
@@ -58,20 +56,16 @@ impl SegmentationArgs {
     pub(super) fn run(self) -> Result<Verdict> {
         let (source, broken) = self.source()?;
         self.output.prepare()?;
-        let mut painter = Painter {
-            model: self.model.load()?,
-            settings: self.model.settings(None)?,
-            cancel: work::stop_on_interrupt()?,
-        };
+        let mut artist = Artist::new(&self.model)?;
         let done = work::each(
             self.samples.of(source.len()),
             broken,
-            &painter.cancel.clone(),
+            &artist.cancel.clone(),
             |i| source.name(i),
             |i| {
                 let sample = source.load(i)?;
                 let started = Instant::now();
-                let drawn = painter.draw(&sample.picture, i)?;
+                let drawn = draw(&mut artist, &sample.picture, i)?;
                 let seconds = started.elapsed().as_secs_f64();
                 Ok(SegmentationRow::new(
                     sample.name,
@@ -82,8 +76,8 @@ impl SegmentationArgs {
             },
         )?;
         let report = segmentation_report(&done.rows, &self.samples.bootstrap());
-        let shown = self.write_cases(&done, &source, &mut painter)?;
-        let mut record = record(&self.model, &painter.model.info(), &painter.settings, false)?;
+        let shown = self.write_cases(&done, &source, &mut artist)?;
+        let mut record = record(&self.model, &artist.model.info(), &artist.settings, false)?;
         record["data"] = match &self.data {
             Some(path) => json!({"path": path, "first_object": self.first_object}),
             None => self.scenes.describe()?,
@@ -106,7 +100,7 @@ impl SegmentationArgs {
         &self,
         done: &work::Done<SegmentationRow>,
         source: &SegmentationSource,
-        painter: &mut Painter,
+        artist: &mut Artist,
     ) -> Result<Vec<Case>> {
         let Some(dir) = self.output.cases_dir(done.interrupted)? else {
             return Ok(Vec::new());
@@ -116,7 +110,7 @@ impl SegmentationArgs {
         for (name, at) in cases(&qualities, self.output.cases) {
             let i = done.numbers[at];
             let sample = source.load(i)?;
-            let drawn = painter.draw(&sample.picture, i)?;
+            let drawn = draw(artist, &sample.picture, i)?;
             let row = pictures::segmentation_row(&sample.picture, &sample.truth, &drawn.color);
             write_case(&dir, &name, &row)?;
             written.push((name, i));
@@ -125,25 +119,9 @@ impl SegmentationArgs {
     }
 }
 
-/// The model with its settings.
-struct Painter {
-    model: Perceiver,
-    settings: Settings,
-    cancel: Cancel,
-}
-
-impl Painter {
-    /// Draw sample `i`; each has a seed of its own, the same whatever was drawn before.
-    fn draw(&mut self, picture: &RgbImage, i: usize) -> Result<Segmentation> {
-        let seed = Some(self.settings.seed.wrapping_add(i as u64));
-        let mut control = work::control(&self.cancel);
-        let work = Work::Segment { seed };
-        let outcome = self
-            .model
-            .perceive(picture, &work, &self.settings, &mut control)?;
-        match outcome {
-            Outcome::Segmentation(map) => Ok(map),
-            _ => Err(Error::Internal("no segmentation came of it".into())),
-        }
+fn draw(artist: &mut Artist, picture: &RgbImage, i: usize) -> Result<Segmentation> {
+    match artist.draw(picture, i, |seed| Work::Segment { seed })? {
+        Outcome::Segmentation(map) => Ok(map),
+        _ => Err(Error::Internal("no segmentation came of it".into())),
     }
 }

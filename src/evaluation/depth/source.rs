@@ -11,10 +11,10 @@ use crate::evaluation::files::Broken;
 use crate::evaluation::files::first_of;
 use crate::evaluation::files::folder_of;
 use crate::evaluation::files::pictures_in;
-use crate::evaluation::files::read_grey_png;
 use crate::evaluation::files::read_json_lines;
 use crate::evaluation::npy::read_npy;
 use crate::evaluation::scene_set::SceneSet;
+use crate::imaging::load_grey;
 use crate::imaging::load_rgb;
 
 /// True depth; whatever is not above 0 and finite is unknown.
@@ -152,7 +152,7 @@ impl DepthTruth {
                 metres: array.values.iter().map(|v| (v / unit) as f32).collect(),
             });
         }
-        let (width, height, values, is_16_bit) = read_grey_png(path)?;
+        let (width, height, values, is_16_bit) = load_grey(path)?;
         if !is_16_bit {
             let why = "expected 16-bit grey for depth, got 8 bits";
             return Err(Error::invalid(path.display().to_string(), why));

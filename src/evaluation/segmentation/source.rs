@@ -12,9 +12,9 @@ use crate::evaluation::files::Broken;
 use crate::evaluation::files::first_of;
 use crate::evaluation::files::folder_of;
 use crate::evaluation::files::pictures_in;
-use crate::evaluation::files::read_grey_png;
 use crate::evaluation::files::read_json_lines;
 use crate::evaluation::scene_set::SceneSet;
+use crate::imaging::load_grey;
 use crate::imaging::load_rgb;
 use crate::scenes::FIRST_OBJECT;
 
@@ -169,7 +169,7 @@ impl SegmentationFiles {
         let painted = self.paint.as_deref().map(load_rgb).transpose()?;
         match (&self.ids, painted) {
             (Some(ids), painted) => {
-                let (width, height, ids, _) = read_grey_png(ids)?;
+                let (width, height, ids, _) = load_grey(ids)?;
                 let of_its_size = painted.filter(|p| p.dimensions() == (width, height));
                 Ok(SegmentationTruth {
                     width,

@@ -49,7 +49,7 @@ pub(super) fn wide(scene: &Scene, object: &Object) -> String {
 }
 
 /// The centroid in whole percent of the picture, 0 to 99.
-fn percent_place(scene: &Scene, object: &Object) -> [u32; 2] {
+pub(super) fn percent_place(scene: &Scene, object: &Object) -> [u32; 2] {
     let (width, height) = scene.image.dimensions();
     let share = |at: f64, size: u32| (at + 0.5) / f64::from(size);
     [

@@ -1,0 +1,44 @@
+//! A model that draws the pictures of a data set, one by one.
+
+use image::RgbImage;
+
+use super::super::model::ModelArgs;
+use super::work;
+use crate::engine::Cancel;
+use crate::error::Result;
+use crate::pipeline::Outcome;
+use crate::pipeline::Perceive;
+use crate::pipeline::Perceiver;
+use crate::pipeline::Settings;
+use crate::pipeline::Work;
+
+/// The model with its settings.
+pub(super) struct Artist {
+    pub model: Perceiver,
+    pub settings: Settings,
+    pub cancel: Cancel,
+}
+
+impl Artist {
+    /// Load the model; `Ctrl-C` stops it from here on.
+    pub(super) fn new(args: &ModelArgs) -> Result<Self> {
+        Ok(Self {
+            model: args.load()?,
+            settings: args.settings(None)?,
+            cancel: work::stop_on_interrupt()?,
+        })
+    }
+
+    /// Draw sample `i`; each has a seed of its own, the same whatever was drawn before.
+    pub(super) fn draw(
+        &mut self,
+        picture: &RgbImage,
+        i: usize,
+        work: fn(Option<u64>) -> Work,
+    ) -> Result<Outcome> {
+        let seed = Some(self.settings.seed.wrapping_add(i as u64));
+        let mut control = work::control(&self.cancel);
+        self.model
+            .perceive(picture, &work(seed), &self.settings, &mut control)
+    }
+}

@@ -34,7 +34,9 @@ def arguments():
     parser.add_argument("--question", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--random-weights", action="store_true")
+    parser.add_argument("--node-log", type=pathlib.Path, required=True)
+    parser.add_argument("--truth", type=pathlib.Path, help="what `cooper scenes` wrote for this picture alone")
+    parser.add_argument("--strange", action="store_true", help="say that the model was not trained on such pictures")
     parser.add_argument("--timeout", type=float, default=1800.0, help="seconds for the whole run")
     return parser.parse_args()
 
@@ -62,6 +64,7 @@ class Demo:
         self.args = args
         self.node = rclpy.create_node("cooper_demo")
         self.deadline = time.monotonic() + args.timeout
+        self.size = Picture.open(args.picture).size
         self.maps = {}
         self.stage = None
 
@@ -69,7 +72,7 @@ class Demo:
         while not done():
             rclpy.spin_once(self.node, timeout_sec=0.2)
             if time.monotonic() > self.deadline:
-                sys.exit(f"demo: no {what} within {self.args.timeout:.0f} s; see {self.args.out}/node.log")
+                sys.exit(f"demo: no {what} within {self.args.timeout:.0f} s; see {self.args.node_log}")
 
     def wait_until_ready(self):
         client = self.node.create_client(GetStatus, "/cooper/get_status")
@@ -84,8 +87,8 @@ class Demo:
                 print(f"demo: the model is {said}", flush=True)
             if said == "failed":
                 sys.exit(f"demo: {status.message}")
-            frame = status.cameras[0].width if status.cameras else 0
-            if said == "ready" and frame:
+            seen = [(camera.width, camera.height) for camera in status.cameras]
+            if said == "ready" and self.size in seen:
                 print(f"demo: {status.device} {status.dtype}, {status.memory_bytes / 1e6:.0f} MB of weights; "
                       f"camera {status.cameras[0].width}x{status.cameras[0].height} {status.cameras[0].encoding}")
                 return
@@ -106,9 +109,7 @@ class Demo:
         client = ActionClient(self.node, Reason, "/cooper/reason")
         self.spin_until(client.server_is_ready, "action server")
         print(f"demo: asking: {self.args.question}", flush=True)
-        # The released model decides when to draw; random weights never would, so they are made to.
-        mode = Reason.Goal.PERCEPTION if self.args.random_weights else Reason.Goal.INTERLEAVED
-        goal = Reason.Goal(question=self.args.question, camera="camera", mode=mode, seed=-1)
+        goal = Reason.Goal(question=self.args.question, camera="camera", mode=Reason.Goal.INTERLEAVED, seed=-1)
         sent = client.send_goal_async(goal, feedback_callback=self.on_feedback)
         self.spin_until(sent.done, "reply to the goal")
         if not sent.result().accepted:
@@ -154,26 +155,54 @@ def report(args, result, maps, answered):
         "evidence": evidence,
         "picture": {"file": str(args.picture), "stamp": stamp.sec + stamp.nanosec * 1e-9, "frame_id": result.header.frame_id},
         "model": args.model,
-        "random_weights": args.random_weights,
         "error": result.error_msg,
         "timings": timings,
     }
+    answer["truth"] = truth(args, maps) if args.truth else None
     (args.out / "answer.json").write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+    tell(args, answer, answered)
+
+
+def truth(args, maps):
+    """The right answer, and the drawn depth beside the true one after the best scale and shift."""
+    rows = [json.loads(line) for line in (args.truth / "qa.jsonl").read_text().splitlines()]
+    right = next((row for row in rows if row["question"] == args.question), None)
+    file = json.loads((args.truth / "depth.jsonl").read_text())["depth_image"]
+    metres = numpy.asarray(Picture.open(args.truth / file), dtype=float).ravel() / 1000
+    drawn = pixels(maps["depth_relative/image"]).astype(float).ravel()
+    design = numpy.stack([drawn, numpy.ones_like(drawn)], axis=1)
+    fitted = design @ numpy.linalg.lstsq(design, metres, rcond=None)[0]
+    error = numpy.abs(fitted - metres) / metres
+    flat = numpy.abs(numpy.median(metres) - metres) / metres
+    return {
+        "answer": right and right["answer"],
+        "depth_abs_rel": float(error.mean()),
+        "depth_abs_rel_of_a_constant": float(flat.mean()),
+    }
+
+
+def tell(args, answer, answered):
     width, height = Picture.open(args.picture).size
+    kind = "picture of a synthetic room" if args.truth else "picture"
     print(f"""
 What happened
-  A {width}x{height} photograph was published as a camera topic (/camera/image_raw).
+  A {width}x{height} {kind} was published as a camera topic (/camera/image_raw).
   cooper_node read it, drew its depth and its segmentation and was asked: {args.question}
-  Status: {answer['status']}; answer: {result.answer!r} ({len(evidence)} maps looked at, {answered:.1f} s from start to answer)
-  The maps came on /cooper/camera/{{{','.join(MAPS)}}} with the photograph's stamp and size.
+  Status: {answer['status']}; answer: {answer['answer']!r} ({len(answer['evidence'])} maps looked at, {answered:.1f} s from start to answer)""")
+    for turn in answer["turns"]:
+        print("  It wrote: " + turn.replace("\n", " "))
+    if known := answer["truth"]:
+        print(f"""  The right answer: {known['answer']!r}. Depth is off by {100 * known['depth_abs_rel']:.0f} % on average after the best scale and
+  shift (one distance for the whole picture: {100 * known['depth_abs_rel_of_a_constant']:.0f} %).""")
+    print(f"""  The maps came on /cooper/camera/{{{','.join(MAPS)}}} with the picture's stamp and size.
 Where to look
   {args.out}/: {', '.join(sorted(file.name for file in args.out.iterdir()))}""")
-    if args.random_weights:
+    if args.strange:
         print("""
 Please note
-  No trained model is here, so the weights were RANDOM: the maps are noise and the words mean nothing.
-  All the rest is real: the topics, the node, the network's arithmetic (it agrees with the reference).
-  For a trained model: COOPER_MODEL=/path/to/model_directory scripts/demo""")
+  The shipped cooper-nano is 24 MB and has seen nothing but synthetic rooms with coloured boxes, balls, cans and cones.
+  On a real photograph its maps are rough and its words mean little; models/cooper-nano/README.md has the figures.
+  For the released model: COOPER_MODEL=/path/to/model_directory scripts/demo PICTURE""")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
     ("imaging", &["error"]),
+    ("metric", &["error"]),
     ("scenes", &["error", "imaging"]),
     ("flow", &[]),
     ("model", &["error", "tensor", "imaging"]),

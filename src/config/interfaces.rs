@@ -103,7 +103,7 @@ const fn service(
 pub const IMAGE: Interface = subscribed(
     "N/image_raw",
     "sensor_msgs/msg/Image",
-    "The camera's pictures: rgb8, bgr8, rgba8, bgra8 or mono8.",
+    "The camera's pictures: rgb8, bgr8, rgba8, bgra8, mono8, mono16, yuv422, yuv422_yuy2, nv12 or bayer_*.",
 );
 /// The same, compressed.
 pub const COMPRESSED: Interface = subscribed(

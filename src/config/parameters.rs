@@ -332,8 +332,11 @@ mod tests {
 
     #[test]
     fn the_shipped_file_holds_every_parameter_with_its_default() {
-        let file: serde_yaml::Value =
-            serde_yaml::from_str(include_str!("../../config/cooper.yaml")).unwrap();
+        // Those of `flow` are told but not set: a model has its own.
+        let text = include_str!("../../config/cooper.yaml")
+            .replace("    #flow:", "    flow:")
+            .replace("    #  ", "      ");
+        let file: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
         for Parameter { name, default, .. } in parameters() {
             if name == "use_sim_time" {
                 continue;

@@ -10,8 +10,8 @@ use image::{
 
 use crate::error::{Error, Result};
 
-/// The longest side that is decoded, in pixels.
-const MAX_SIDE: u32 = 16_384;
+/// The longest side of a picture that is read, in pixels.
+pub(super) const MAX_SIDE: u32 = 16_384;
 /// The most memory that decoding may take, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -125,7 +125,7 @@ pub fn to_rgb(image: DynamicImage) -> RgbImage {
 }
 
 /// `channel·alpha + 255·(255 − alpha)`, divided by 255 and rounded as Pillow does.
-fn over_white(channel: u8, alpha: u8) -> u8 {
+pub(super) fn over_white(channel: u8, alpha: u8) -> u8 {
     let (channel, alpha) = (u32::from(channel), u32::from(alpha));
     let sum = channel * alpha + 255 * (255 - alpha) + 128;
     (((sum >> 8) + sum) >> 8) as u8
@@ -148,6 +148,12 @@ mod tests {
         assert_eq!(png(colored.into()).get_pixel(0, 0).0, [244, 224, 204]);
         let grey = GrayAlphaImage::from_pixel(2, 1, LumaA([100, 51]));
         assert_eq!(png(grey.into()).get_pixel(0, 0).0, [100; 3]);
+    }
+
+    #[test]
+    fn opacity_blends_over_white() {
+        assert_eq!(over_white(0, 128), 127);
+        assert_eq!(over_white(255, 3), 255);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-"""The node as a process: started with the random model, watched by its log, stopped by signals."""
+"""The node as a process: started with few steps and words, watched by its log, stopped by signals."""
 
 import json
 import os
@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# A small model with random weights, for tests that need a model directory of their own.
 MODEL = ROOT / "tests" / "fixtures" / "random-a" / "checkpoint"
+COMMAND_LINE = str(ROOT / "install" / "lib" / "cooper_perception" / "cooper")
 EXECUTABLE = os.environ.get("COOPER_NODE", str(ROOT / "install" / "lib" / "cooper_perception" / "cooper_node"))
 
-# The model's weights are random: what it draws is noise and what it writes is babble, so keep both short.
+# The shipped model, with few steps and words: most tests look at what goes around it.
 QUICK = {
-    "model.dir": str(MODEL),
     "flow.time_points": 4,
     "generation.max_new_tokens": 16,
     "reasoning.max_turns": 2,
@@ -29,6 +30,8 @@ class NodeProcess:
         given = {**QUICK, **(parameters or {})}
         command = [EXECUTABLE, "--ros-args", *arguments]
         for name, value in given.items():
+            if value is None:  # The node's own default.
+                continue
             # JSON is YAML, which is what rcl reads.
             command += ["-p", f"{name}:={json.dumps(value)}"]
         with open(self.log_path, "w") as log:

@@ -75,7 +75,7 @@ def test_a_queue_of_twenty_cameras(start, client):
 
 
 GARBAGE = {
-    "wrong encoding": (lambda m: setattr(m, "encoding", "bayer_rggb8"), "unsupported encoding `bayer_rggb8`"),
+    "wrong encoding": (lambda m: setattr(m, "encoding", "32FC1"), "unsupported encoding `32FC1`: it is depth"),
     "truncated data": (lambda m: setattr(m, "data", b"\1\2\3"), "truncated: expected 9216 bytes"),
     "zero size": (lambda m: (setattr(m, "width", 0), setattr(m, "height", 0)), "its size is 0x0"),
 }

@@ -47,6 +47,8 @@ pub(super) fn all(scene: &Scene, rng: &mut StdRng) -> Vec<Question> {
 
 impl Draft {
     fn finish(self, rng: &mut StdRng) -> Question {
+        // The conclusion is told in words, so that a letter only needs to be looked up.
+        let thought = format!("{} That is {}.", self.thought, self.right);
         let (text, answer, choices) = if chance(rng, CHOICE_SHARE) {
             let (letter, choices) = lettered(self.right, self.wrong, rng);
             (
@@ -65,7 +67,7 @@ impl Draft {
             value: self.value,
             unit: self.unit,
             objects: self.objects,
-            thought: self.thought,
+            thought: thought.trim_start().into(),
         }
     }
 }

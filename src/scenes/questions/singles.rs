@@ -142,7 +142,7 @@ fn count(scene: &Scene, category: Option<Category>, rng: &mut StdRng) -> Draft {
     };
     let places = objects
         .iter()
-        .map(|&i| facts::place(scene, &scene.objects[i]) + ". ");
+        .map(|&i| facts::place(scene, &scene.objects[i]) + ".");
     Draft {
         kind: QuestionKind::Count,
         stem: open.clone(),
@@ -151,7 +151,7 @@ fn count(scene: &Scene, category: Option<Category>, rng: &mut StdRng) -> Draft {
         wrong: wrong_counts(n, rng),
         value: Some(n as f64),
         unit: None,
-        thought: places.collect::<String>() + &format!("That is {n}."),
+        thought: places.collect::<Vec<_>>().join(" "),
         objects,
     }
 }

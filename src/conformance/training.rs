@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::report::Report;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::model::Grid;
 use crate::model::UnifiedModel;
 use crate::model::inventory::PositionSides;
 use crate::tensor::checkpoint::SafetensorsHeader;
@@ -80,8 +79,8 @@ fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<
     let picture = engine.vae_rule().apply(&golden.image);
     let grid = engine.latent_grid(picture.width(), picture.height());
     let latent = report.given("train.latent")?;
-    let clean = tokens(engine, &latent, grid)?;
-    let target = tokens(engine, &flipped(&latent)?, grid)?;
+    let clean = engine.patchify_latent(&latent, grid)?;
+    let target = engine.patchify_latent(&flipped(&latent)?, grid)?;
     let noise = report.given("train.noise")?;
     let mut noise = noise.narrow(0, noise.dim(0)? - grid.n_tokens(), grid.n_tokens())?;
     noise = noise.contiguous()?;
@@ -126,10 +125,6 @@ fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<
     let ce = cross_entropy(&logits, &labels)?;
     report.tensor("train.ce", &ce)?;
     Ok((mse, ce))
-}
-
-fn tokens(engine: &Engine, latent: &Tensor, grid: Grid) -> Result<Tensor> {
-    Ok(engine.patchify_latent(latent, grid)?)
 }
 
 /// A latent (z, lh, lw) mirrored along its width.

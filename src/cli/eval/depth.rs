@@ -9,7 +9,6 @@ use serde_json::json;
 use super::super::Verdict;
 use super::super::model::ModelArgs;
 use super::artist::Artist;
-use super::output::Case;
 use super::output::OutputArgs;
 use super::output::write_case;
 use super::record::record;
@@ -19,7 +18,6 @@ use super::work;
 use crate::error::Error;
 use crate::error::Result;
 use crate::evaluation::Broken;
-use crate::evaluation::cases;
 use crate::evaluation::depth::Crop;
 use crate::evaluation::depth::DepthProtocol;
 use crate::evaluation::depth::DepthRow;
@@ -127,7 +125,13 @@ impl DepthArgs {
         )?;
         let mut report = depth_report(&done.rows, &self.samples.bootstrap());
         report.notes.push(measuring.describe());
-        let shown = self.write_cases(&done, &source, &measuring, &mut artist)?;
+        let shown =
+            self.output
+                .write_cases(&done, done.interrupted, quality, |dir, name, _, i| {
+                    let sample = source.load(i)?;
+                    let map = draw(&mut artist, &sample, i)?;
+                    measuring.write_case(dir, name, &sample, &map)
+                })?;
         let mut record = record(&self.model, &artist.model.info(), &artist.settings, false)?;
         let [low, high] = measuring.protocol.range_m;
         record["data"] = match &self.data {
@@ -175,35 +179,11 @@ impl DepthArgs {
         let scenes = Box::new(self.scenes.set()?);
         Ok((DepthSource::Scenes(scenes), Vec::new()))
     }
+}
 
-    /// Draw the chosen ones again: keeping all maps until the best are known would take too much memory.
-    fn write_cases(
-        &self,
-        done: &work::Done<DepthRow>,
-        source: &DepthSource,
-        measuring: &Measuring,
-        artist: &mut Artist,
-    ) -> Result<Vec<Case>> {
-        let Some(dir) = self.output.cases_dir(done.interrupted)? else {
-            return Ok(Vec::new());
-        };
-        let quality = |row: &DepthRow| {
-            row.scores
-                .get(&Method::Model)
-                .map_or(f64::MIN, |s| -s.abs_rel)
-        };
-        let qualities: Vec<f64> = done.rows.iter().map(quality).collect();
-        let shown = cases(&qualities, self.output.cases);
-        let mut written = Vec::new();
-        for (name, at) in shown {
-            let i = done.numbers[at];
-            let sample = source.load(i)?;
-            let map = draw(artist, &sample, i)?;
-            measuring.write_case(&dir, &name, &sample, &map)?;
-            written.push((name, i));
-        }
-        Ok(written)
-    }
+fn quality(row: &DepthRow) -> f64 {
+    let model = row.scores.get(&Method::Model);
+    model.map_or(f64::MIN, |scores| -scores.abs_rel)
 }
 
 fn draw(artist: &mut Artist, sample: &DepthSample, i: usize) -> Result<DepthMap> {

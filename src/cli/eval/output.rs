@@ -14,6 +14,7 @@ use super::work::Done;
 use crate::error::Error;
 use crate::error::Result;
 use crate::evaluation::Report;
+use crate::evaluation::cases;
 
 /// Where results go.
 #[derive(Debug, Args)]
@@ -24,7 +25,7 @@ pub(super) struct OutputArgs {
     out: Option<PathBuf>,
     /// How many of the best, the middle and the worst cases are written, each
     #[arg(long, value_name = "N", default_value_t = 3)]
-    pub cases: usize,
+    cases: usize,
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
@@ -44,7 +45,7 @@ impl OutputArgs {
     }
 
     /// The folder, if anybody wants files and there was time for pictures.
-    pub(super) fn cases_dir(&self, interrupted: bool) -> Result<Option<PathBuf>> {
+    fn cases_dir(&self, interrupted: bool) -> Result<Option<PathBuf>> {
         match &self.out {
             Some(_) if interrupted && self.cases > 0 => {
                 note("no pictures of cases after an interrupt");
@@ -57,6 +58,28 @@ impl OutputArgs {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Write the best, the middle and the worst: `write` makes the files of one, given the folder, the case's name,
+    /// its row and its number. What they show is made only then: keeping it for all would take too much memory.
+    pub(super) fn write_cases<T>(
+        &self,
+        done: &Done<T>,
+        interrupted: bool,
+        quality: impl Fn(&T) -> f64,
+        mut write: impl FnMut(&Path, &str, &T, usize) -> Result<()>,
+    ) -> Result<Vec<Case>> {
+        let Some(dir) = self.cases_dir(interrupted)? else {
+            return Ok(Vec::new());
+        };
+        let qualities: Vec<f64> = done.rows.iter().map(quality).collect();
+        let mut written = Vec::new();
+        for (name, at) in cases(&qualities, self.cases) {
+            let number = done.numbers[at];
+            write(&dir, &name, &done.rows[at], number)?;
+            written.push((name, number));
+        }
+        Ok(written)
     }
 
     /// Print and write the report; bad if the work was interrupted.

@@ -12,7 +12,6 @@ use super::super::model::ModelArgs;
 use super::super::model::SamplingArgs;
 use super::super::model::at_least;
 use super::judge::JudgeArgs;
-use super::output::Case;
 use super::output::OutputArgs;
 use super::output::write_case;
 use super::output::write_words;
@@ -23,7 +22,6 @@ use super::work;
 use crate::engine::Cancel;
 use crate::error::Error;
 use crate::error::Result;
-use crate::evaluation::cases;
 use crate::evaluation::qa::Answered;
 use crate::evaluation::qa::Judge;
 use crate::evaluation::qa::LengthRule;
@@ -135,7 +133,12 @@ impl QaArgs {
             LengthRule::Within25 => "A length scores if it is off by at most 25 %.".into(),
             LengthRule::Factor2 => "A length scores within a factor of 2.".into(),
         });
-        let shown = self.write_cases(&done, &set)?;
+        // Nothing has to be asked again, so an interrupt does not matter.
+        let shown =
+            self.output
+                .write_cases(&done, false, QaRow::quality, |dir, name, row, _| {
+                    write_qa_case(dir, name, &set.picture(row.picture)?, row)
+                })?;
         let info = respondent.model.info();
         let mut record = record(&self.model, &info, &respondent.settings, true)?;
         record["data"] = match &self.data {
@@ -194,21 +197,6 @@ impl QaArgs {
             return Err(Error::invalid(path.display().to_string(), why));
         }
         Ok(set.reworded(template.trim_end()))
-    }
-
-    fn write_cases(&self, done: &work::Done<QaRow>, set: &QaSet) -> Result<Vec<Case>> {
-        // Nothing has to be asked again, so an interrupt does not matter.
-        let Some(dir) = self.output.cases_dir(false)? else {
-            return Ok(Vec::new());
-        };
-        let qualities: Vec<f64> = done.rows.iter().map(QaRow::quality).collect();
-        let mut written = Vec::new();
-        for (name, at) in cases(&qualities, self.output.cases) {
-            let row = &done.rows[at];
-            write_qa_case(&dir, &name, &set.picture(row.picture)?, row)?;
-            written.push((name, done.numbers[at]));
-        }
-        Ok(written)
     }
 }
 

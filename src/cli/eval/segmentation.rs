@@ -10,7 +10,6 @@ use serde_json::json;
 use super::super::Verdict;
 use super::super::model::ModelArgs;
 use super::artist::Artist;
-use super::output::Case;
 use super::output::OutputArgs;
 use super::output::write_case;
 use super::record::record;
@@ -20,7 +19,6 @@ use super::work;
 use crate::error::Error;
 use crate::error::Result;
 use crate::evaluation::Broken;
-use crate::evaluation::cases;
 use crate::evaluation::pictures;
 use crate::evaluation::segmentation::SegmentationRow;
 use crate::evaluation::segmentation::SegmentationSource;
@@ -76,7 +74,17 @@ impl SegmentationArgs {
             },
         )?;
         let report = segmentation_report(&done.rows, &self.samples.bootstrap());
-        let shown = self.write_cases(&done, &source, &mut artist)?;
+        let shown = self.output.write_cases(
+            &done,
+            done.interrupted,
+            SegmentationRow::quality,
+            |dir, name, _, i| {
+                let sample = source.load(i)?;
+                let drawn = draw(&mut artist, &sample.picture, i)?;
+                let row = pictures::segmentation_row(&sample.picture, &sample.truth, &drawn.color);
+                write_case(dir, name, &row)
+            },
+        )?;
         let mut record = record(&self.model, &artist.model.info(), &artist.settings, false)?;
         record["data"] = match &self.data {
             Some(path) => json!({"path": path, "first_object": self.first_object}),
@@ -93,29 +101,6 @@ impl SegmentationArgs {
         }
         let scenes = Box::new(self.scenes.set()?);
         Ok((SegmentationSource::Scenes(scenes), Vec::new()))
-    }
-
-    /// Draw the chosen ones again: keeping all pictures until the best are known would take too much memory.
-    fn write_cases(
-        &self,
-        done: &work::Done<SegmentationRow>,
-        source: &SegmentationSource,
-        artist: &mut Artist,
-    ) -> Result<Vec<Case>> {
-        let Some(dir) = self.output.cases_dir(done.interrupted)? else {
-            return Ok(Vec::new());
-        };
-        let qualities: Vec<f64> = done.rows.iter().map(SegmentationRow::quality).collect();
-        let mut written = Vec::new();
-        for (name, at) in cases(&qualities, self.output.cases) {
-            let i = done.numbers[at];
-            let sample = source.load(i)?;
-            let drawn = draw(artist, &sample.picture, i)?;
-            let row = pictures::segmentation_row(&sample.picture, &sample.truth, &drawn.color);
-            write_case(&dir, &name, &row)?;
-            written.push((name, i));
-        }
-        Ok(written)
     }
 }
 

@@ -238,12 +238,23 @@ fn shape(thought: &str) -> String {
     text
 }
 
-/// The facts of a thought; behind them it concludes, and rightly.
+/// The facts of a thought and what is reckoned from them; behind them it concludes, and rightly.
 #[track_caller]
 fn facts(question: &Question) -> &str {
     let conclusion = format!("That is {}.", in_words(question));
     let facts = question.thought.strip_suffix(&conclusion);
     facts.unwrap_or_else(|| panic!("{question:?}")).trim_end()
+}
+
+/// The sentences of a comparison's facts, the two numbers set against each other, and the word that follows.
+fn comparison(question: &Question) -> ([&str; 2], [f64; 2], &str) {
+    let facts = facts(question);
+    let (first, rest) = facts.split_once(". ").unwrap();
+    let (second, reckoned) = rest.split_once(". ").unwrap();
+    let (numbers, word) = reckoned.split_once(": ").unwrap();
+    let (a, b) = numbers.split_once(", ").unwrap();
+    let numbers = [a, b].map(|number| number.parse().unwrap());
+    ([first, second], numbers, word.strip_suffix('.').unwrap())
 }
 
 #[test]
@@ -259,18 +270,23 @@ fn thoughts_follow_the_grammar() {
             let sentences = |one: &str, n: usize| vec![one; n].join(" ");
             let n = question.objects.len();
             let expected = match question.kind {
-                QuestionKind::Nearer | QuestionKind::CameraDistance => {
-                    vec![sentences("N at ## ##, #.# m.", n)]
-                }
-                QuestionKind::LeftRight | QuestionKind::Count => {
-                    vec![sentences("N at ## ##.", n)]
-                }
-                QuestionKind::AboveBelow => vec![sentences("N at ## ##, #.# m high.", n)],
+                QuestionKind::CameraDistance => vec![sentences("N at ## ##, #.# m.", n)],
+                QuestionKind::Count => vec![sentences("N at ## ##.", n)],
+                QuestionKind::Nearer => ["nearer", "farther"]
+                    .map(|w| sentences("N at ## ##, #.# m.", n) + " #.#, #.#: " + w + ".")
+                    .into(),
+                QuestionKind::LeftRight => ["left", "right"]
+                    .map(|w| sentences("N at ## ##.", n) + " ##, ##: " + w + ".")
+                    .into(),
+                QuestionKind::AboveBelow => ["lower", "higher"]
+                    .map(|w| sentences("N at ## ##, #.# m high.", n) + " #.#, #.#: " + w + ".")
+                    .into(),
                 QuestionKind::ObjectDistance => {
                     let one = "N at ## ##, #.# m SIDE, #.# m ahead.";
                     let sides = ["left", "right"];
                     let both = sides.iter().flat_map(|a| sides.map(|b| (*a, b)));
                     both.map(|(a, b)| [a, b].map(|side| one.replace("SIDE", side)).join(" "))
+                        .map(|facts| facts + " #.# m and #.# m apart.")
                         .collect()
                 }
                 QuestionKind::Size => ["tall", "wide"]
@@ -282,39 +298,62 @@ fn thoughts_follow_the_grammar() {
     }
 }
 
-/// The number before a word or sign in each sentence of a thought.
-fn told(thought: &str, after: &str, before: &str) -> Vec<f64> {
-    let sentences = thought.split_inclusive(". ").map(|s| s.trim_end());
-    sentences
-        .map(|sentence| {
-            let start = sentence.find(after).unwrap() + after.len();
-            let rest = &sentence[start..];
-            rest[..rest.find(before).unwrap()].parse().unwrap()
-        })
-        .collect()
-}
-
 #[test]
 fn a_comparison_follows_from_its_thought() {
     for (scene, questions) in asked(150) {
         for question in questions {
-            let (numbers, words) = match question.kind {
-                QuestionKind::Nearer => {
-                    (told(facts(&question), ", ", " m."), ["nearer", "farther"])
-                }
-                QuestionKind::LeftRight => (told(facts(&question), " at ", " "), ["left", "right"]),
-                QuestionKind::AboveBelow => (
-                    told(facts(&question), ", ", " m high."),
-                    ["lower", "higher"],
-                ),
+            let (after, before, words) = match question.kind {
+                QuestionKind::Nearer => (", ", " m", ["nearer", "farther"]),
+                QuestionKind::LeftRight => (" at ", " ", ["left", "right"]),
+                QuestionKind::AboveBelow => (", ", " m high", ["lower", "higher"]),
                 _ => continue,
             };
+            let (sentences, numbers, word) = comparison(&question);
+            let told = sentences.map(|sentence| {
+                let rest = sentence.split_once(after).unwrap().1;
+                let number = rest.split_once(before).unwrap().0;
+                number.parse::<f64>().unwrap()
+            });
+            assert_eq!(told, numbers, "{question:?}");
             assert_ne!(numbers[0], numbers[1], "{question:?}");
-            let numbers = [numbers[0], numbers[1]];
+            assert_eq!(word, words[usize::from(numbers[1] < numbers[0])]);
             let expected = compared(&scene, &question, numbers, words);
             assert_eq!(in_words(&question), expected);
         }
     }
+}
+
+/// The legs follow from the two places, and hardly exceed the distance, which is longer by the difference of heights.
+#[test]
+fn a_distance_follows_from_its_thought() {
+    let mut seen = 0;
+    for (_, questions) in asked(60) {
+        for question in questions {
+            if question.kind != QuestionKind::ObjectDistance {
+                continue;
+            }
+            seen += 1;
+            let numbers: Vec<f64> = facts(&question)
+                .split_whitespace()
+                .filter(|word| word.contains('.') && word.len() == 3)
+                .map(|word| word.parse().unwrap())
+                .collect();
+            // "0.4 m left, 2.3 m ahead." twice: the word after each first number.
+            let sides: Vec<f64> = facts(&question)
+                .split_whitespace()
+                .filter_map(|word| match word {
+                    "left," => Some(-1.0),
+                    "right," => Some(1.0),
+                    _ => None,
+                })
+                .collect();
+            let [x0, z0, x1, z1, aside, ahead] = numbers[..].try_into().unwrap();
+            assert!(((sides[0] * x0 - sides[1] * x1).abs() - aside).abs() < 1e-9);
+            assert!(((z0 - z1).abs() - ahead).abs() < 1e-9, "{question:?}");
+            assert!(f64::hypot(aside, ahead) < question.value.unwrap() + 0.15);
+        }
+    }
+    assert!(seen > 50, "{seen}");
 }
 
 #[test]

@@ -36,6 +36,8 @@ struct Comparison {
     /// Completes `Is the red box`, up to the other object.
     than: &'static [&'static str],
     fact: fn(&Scene, &Object) -> String,
+    /// The number of a fact that is compared, as it is told there.
+    number: fn(&Scene, &Object) -> String,
 }
 
 const NEARER: Comparison = Comparison {
@@ -44,6 +46,7 @@ const NEARER: Comparison = Comparison {
     which: ["is nearer", "is farther away"],
     than: &["nearer or farther than", "nearer or farther away than"],
     fact: facts::range,
+    number: |_, object| format!("{:.1}", object.nearest_m),
 };
 
 const LEFT_RIGHT: Comparison = Comparison {
@@ -52,6 +55,7 @@ const LEFT_RIGHT: Comparison = Comparison {
     which: ["is on the left", "is on the right"],
     than: &["left or right of", "to the left or to the right of"],
     fact: left_right_fact,
+    number: |scene, object| format!("{:02}", facts::percent_place(scene, object)[0]),
 };
 
 const ABOVE_BELOW: Comparison = Comparison {
@@ -60,6 +64,7 @@ const ABOVE_BELOW: Comparison = Comparison {
     which: ["is lower", "is higher"],
     than: &["higher or lower than", "lower or higher than"],
     fact: facts::height,
+    number: |_, object| format!("{:.1}", object.center_in_world().z),
 };
 
 fn left_right_fact(scene: &Scene, object: &Object) -> String {
@@ -117,7 +122,10 @@ impl Comparison {
             let end = usize::from(pair[0] != smaller);
             (right, wrong) = (self.words[end].into(), self.words[1 - end].into());
         }
-        let facts = pair.map(|i| (self.fact)(scene, &scene.objects[i]));
+        let [a, b] = pair.map(|i| &scene.objects[i]);
+        let [fact_a, fact_b] = [a, b].map(|o| (self.fact)(scene, o));
+        let [number_a, number_b] = [a, b].map(|o| (self.number)(scene, o));
+        let compared = self.words[usize::from(pair[0] != smaller)];
         Draft {
             kind: self.kind,
             open,
@@ -127,7 +135,8 @@ impl Comparison {
             value: None,
             unit: None,
             objects: pair.into(),
-            thought: facts.join(" "),
+            // Both numbers side by side before the word that follows from them: a small model learns to compare so.
+            thought: format!("{fact_a} {fact_b} {number_a}, {number_b}: {compared}."),
         }
     }
 }
@@ -135,6 +144,14 @@ impl Comparison {
 fn distance(scene: &Scene, pair: [usize; 2], rng: &mut StdRng) -> Draft {
     let [a, b] = pair.map(|i| &scene.objects[i]);
     let value = (a.center_in_world() - b.center_in_world()).norm();
+    let facts = [a, b].map(|o| facts::position(scene, o)).join(" ");
+    // From the numbers as they are told, so that they follow from them.
+    let told = |m: f64| (m * 10.0).round();
+    let leg = |m: [f64; 2]| (told(m[0]) - told(m[1])).abs() / 10.0;
+    let [aside, ahead] = [
+        leg([a, b].map(|o| o.center_in_camera.x)),
+        leg([a, b].map(|o| o.center_in_camera.z)),
+    ];
     let (x, y) = (the(a), the(b));
     let open = match whole(rng, 0, 2) {
         0 => format!("How far apart are {x} and {y}?"),
@@ -150,6 +167,6 @@ fn distance(scene: &Scene, pair: [usize; 2], rng: &mut StdRng) -> Draft {
         value: Some(value),
         unit: Some("m"),
         objects: pair.into(),
-        thought: [a, b].map(|o| facts::position(scene, o)).join(" "),
+        thought: format!("{facts} {aside:.1} m and {ahead:.1} m apart."),
     }
 }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod evaluation;
 pub mod flow;
 pub mod imaging;
+pub mod measure;
 pub mod metric;
 pub mod model;
 pub mod perception;

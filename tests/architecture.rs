@@ -16,7 +16,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("engine", &["error", "tensor", "imaging", "flow", "model"]),
     ("perception", &["error", "imaging", "engine"]),
     ("reasoning", &["error", "engine", "perception"]),
-    ("pipeline", &["error", "engine", "perception", "reasoning"]),
+    (
+        "measure",
+        &["error", "engine", "metric", "perception", "reasoning"],
+    ),
+    (
+        "pipeline",
+        &["error", "engine", "measure", "perception", "reasoning"],
+    ),
     (
         "training",
         &[

@@ -13,13 +13,14 @@ use cooper_perception::evaluation::depth::{
     Crop, DepthProtocol, DepthSource, DepthTask, DepthTruth, gradient,
 };
 use cooper_perception::evaluation::qa::{
-    AnswerForm, Extracted, Judge, JudgeOptions, LengthUnit, QaItem, QaSet, Truth,
+    AnswerForm, Extracted, Judge, JudgeOptions, QaItem, QaSet, Truth,
 };
 use cooper_perception::evaluation::segmentation::{
     SegmentationRow, SegmentationSource, segmentation_report,
 };
 use cooper_perception::evaluation::{Bootstrap, Broken, SceneSet};
 use cooper_perception::perception::Segmentation;
+use cooper_perception::reasoning::LengthUnit;
 use cooper_perception::scenes::{SceneConfig, Split};
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, imageops};
 use serde_json::Value;

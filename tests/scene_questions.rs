@@ -20,15 +20,6 @@ fn asked(n: u64) -> impl Iterator<Item = (Scene, Vec<Question>)> {
     })
 }
 
-/// The answer in words, whichever letter stands for it.
-fn in_words(question: &Question) -> &str {
-    if question.choices.is_empty() {
-        return &question.answer;
-    }
-    let letter = question.answer.bytes().next().unwrap();
-    &question.choices[usize::from(letter - b'A')]
-}
-
 /// The pixels that show an object, as (column, row, metres along the optical axis).
 fn pixels(scene: &Scene, object: usize) -> Vec<(f64, f64, f64)> {
     let width = scene.image.width() as usize;
@@ -123,7 +114,7 @@ fn derived(scene: &Scene, question: &Question) -> Result<String, f64> {
 fn answers_follow_from_the_maps() {
     for (scene, questions) in asked(80) {
         for question in &questions {
-            let answer = in_words(question);
+            let answer = question.in_words();
             match derived(&scene, question) {
                 Ok(words) => assert_eq!(answer, words, "{question:?}"),
                 Err(metres) => {
@@ -212,7 +203,7 @@ fn answers_are_balanced() {
             }
             if q.kind == QuestionKind::Count {
                 counts += 1.0;
-                zeros += f64::from(u8::from(in_words(q) == "0"));
+                zeros += f64::from(u8::from(q.in_words() == "0"));
             }
         }
     }
@@ -241,7 +232,7 @@ fn shape(thought: &str) -> String {
 /// The facts of a thought and what is reckoned from them; behind them it concludes, and rightly.
 #[track_caller]
 fn facts(question: &Question) -> &str {
-    let conclusion = format!("That is {}.", in_words(question));
+    let conclusion = format!("That is {}.", question.in_words());
     let facts = question.thought.strip_suffix(&conclusion);
     facts.unwrap_or_else(|| panic!("{question:?}")).trim_end()
 }
@@ -259,7 +250,7 @@ fn comparison(question: &Question) -> ([&str; 2], [f64; 2], &str) {
 
 #[test]
 fn thoughts_follow_the_grammar() {
-    for (_, questions) in asked(100) {
+    for (scene, questions) in asked(100) {
         for question in questions {
             // Objects as small as 9 % and as large as 100 % are both there.
             let got = shape(facts(&question))
@@ -271,7 +262,15 @@ fn thoughts_follow_the_grammar() {
             let n = question.objects.len();
             let expected = match question.kind {
                 QuestionKind::CameraDistance => vec![sentences("N at ## ##, #.# m.", n)],
-                QuestionKind::Count => vec![sentences("N at ## ##.", n)],
+                QuestionKind::Count => {
+                    let all = scene.objects.len();
+                    let counted = if n == 0 {
+                        "none".into()
+                    } else {
+                        vec!["N"; n].join(", ")
+                    };
+                    vec![format!("{} {counted}: #.", sentences("N at ## ##.", all))]
+                }
                 QuestionKind::Nearer => ["nearer", "farther"]
                     .map(|w| sentences("N at ## ##, #.# m.", n) + " #.#, #.#: " + w + ".")
                     .into(),
@@ -286,7 +285,9 @@ fn thoughts_follow_the_grammar() {
                     let sides = ["left", "right"];
                     let both = sides.iter().flat_map(|a| sides.map(|b| (*a, b)));
                     both.map(|(a, b)| [a, b].map(|side| one.replace("SIDE", side)).join(" "))
-                        .map(|facts| facts + " #.# m and #.# m apart.")
+                        .flat_map(|facts| sides.map(|a| facts.clone() + " #.# " + a))
+                        .flat_map(|facts| sides.map(|b| facts.clone() + ", #.# " + b))
+                        .map(|facts| facts + ": #.#. #.#, #.#: #.#.")
                         .collect()
                 }
                 QuestionKind::Size => ["tall", "wide"]
@@ -318,7 +319,7 @@ fn a_comparison_follows_from_its_thought() {
             assert_ne!(numbers[0], numbers[1], "{question:?}");
             assert_eq!(word, words[usize::from(numbers[1] < numbers[0])]);
             let expected = compared(&scene, &question, numbers, words);
-            assert_eq!(in_words(&question), expected);
+            assert_eq!(question.in_words(), expected);
         }
     }
 }
@@ -333,23 +334,34 @@ fn a_distance_follows_from_its_thought() {
                 continue;
             }
             seen += 1;
-            let numbers: Vec<f64> = facts(&question)
-                .split_whitespace()
-                .filter(|word| word.contains('.') && word.len() == 3)
-                .map(|word| word.parse().unwrap())
+            // "… 0.4 m left, 2.3 m ahead. … 0.4 left, 0.6 right: 1.0. 2.3, 3.1: 0.8."
+            let words: Vec<&str> = facts(&question)
+                .split([' ', ',', ':'])
+                .map(|word| word.trim_end_matches('.'))
+                .filter(|word| word.contains('.') || ["left", "right"].contains(word))
                 .collect();
-            // "0.4 m left, 2.3 m ahead." twice: the word after each first number.
-            let sides: Vec<f64> = facts(&question)
-                .split_whitespace()
-                .filter_map(|word| match word {
-                    "left," => Some(-1.0),
-                    "right," => Some(1.0),
-                    _ => None,
-                })
-                .collect();
-            let [x0, z0, x1, z1, aside, ahead] = numbers[..].try_into().unwrap();
-            assert!(((sides[0] * x0 - sides[1] * x1).abs() - aside).abs() < 1e-9);
-            assert!(((z0 - z1).abs() - ahead).abs() < 1e-9, "{question:?}");
+            let [
+                x0,
+                side0,
+                z0,
+                x1,
+                side1,
+                z1,
+                y0,
+                s0,
+                y1,
+                s1,
+                aside,
+                w0,
+                w1,
+                ahead,
+            ] = words[..].try_into().unwrap();
+            assert_eq!([x0, side0, x1, side1, z0, z1], [y0, s0, y1, s1, w0, w1]);
+            let number = |word: &str| word.parse::<f64>().unwrap();
+            let x = |word, side| number(word) * if side == "left" { -1.0 } else { 1.0 };
+            let (aside, ahead) = (number(aside), number(ahead));
+            assert!(((x(x0, side0) - x(x1, side1)).abs() - aside).abs() < 1e-9);
+            assert!(((number(z0) - number(z1)).abs() - ahead).abs() < 1e-9);
             assert!(f64::hypot(aside, ahead) < question.value.unwrap() + 0.15);
         }
     }
@@ -376,7 +388,7 @@ fn the_right_answer_is_judged_right_and_no_other_choice() {
     for (_, questions) in asked(60) {
         for question in questions {
             assert!(question.judge(&question.answer), "{question:?}");
-            assert!(question.judge(in_words(&question)), "{question:?}");
+            assert!(question.judge(question.in_words()), "{question:?}");
             assert!(!question.judge("nothing"));
             let judged = question.choices.iter().filter(|c| question.judge(c));
             assert_eq!(judged.count(), usize::from(!question.choices.is_empty()));
@@ -393,7 +405,10 @@ fn turns_ask_for_a_map_where_one_helps() {
     for (_, questions) in asked(20) {
         for question in questions {
             let turns = question.interleaved("<map>draw</map>");
-            let (thought, boxed) = (&question.thought, format!("\\boxed{{{}}}", question.answer));
+            let (thought, boxed) = (
+                &question.thought,
+                format!("\\boxed{{{}}}", question.in_words()),
+            );
             let last = format!("<think>{thought}</think>\n<answer>{boxed}</answer>");
             let first = match question.tool() {
                 Some(Tool::Depth) => Some("A depth map helps here."),

@@ -127,8 +127,7 @@ fn prompts(report: &Report) -> Result<Prompts> {
         perception_system: test("perception_system")?,
         think_system: test("think_system")?,
         reflection: test("reflection")?,
-        depth_instruction: built_in.instruction(MapKind::Depth).into(),
-        segmentation_instruction: built_in.instruction(MapKind::Segmentation).into(),
+        ..built_in
     })
 }
 

@@ -68,6 +68,8 @@ pub struct Evidence {
     pub turn: usize,
     /// The picture that the model looked at afterwards (depth in Spectral colours).
     pub image: Arc<RgbImage>,
+    /// Of a depth map the values in [0, 1], 0 near, row-major, of the image's size.
+    pub depth: Option<Arc<Vec<f32>>>,
     /// The request's seed.
     pub seed: u64,
     /// Flow steps that were run.

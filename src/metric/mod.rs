@@ -10,6 +10,7 @@
 //! Depth follows REP 118: `32FC1` is metres, `16UC1` is millimetres with 0 for none. Inside, NaN is none.
 
 mod affine;
+mod boxes;
 mod cloud;
 mod filter;
 mod fit;
@@ -22,6 +23,7 @@ mod tilt;
 mod why_not;
 
 pub use affine::Affine;
+pub use boxes::{Box3d, boxes};
 pub use cloud::{Cloud, millimetres};
 pub use filter::{FilterSettings, ScaleFilter, Smoothed, Verdict};
 pub use fit::{FitSettings, ScaleFit, fit_scale};

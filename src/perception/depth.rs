@@ -46,16 +46,24 @@ pub fn estimate_depth(
         &mut noise,
         control,
     )?;
-    let (map_width, map_height) = map.picture.dimensions();
-    let (width, height) = picture.dimensions();
-    let drawn: ImageBuffer<Luma<f32>, Vec<f32>> =
-        ImageBuffer::from_raw(map_width, map_height, map.depth.unwrap_or_default())
-            .unwrap_or_default();
-    let values = imageops::resize(&drawn, width, height, imageops::FilterType::Triangle).into_raw();
-    Ok(DepthMap {
-        width,
-        height,
-        color: spectral(&values, width, height),
-        values,
-    })
+    let values = map.depth.unwrap_or_default();
+    let (drawn, source) = (map.picture.dimensions(), picture.dimensions());
+    Ok(DepthMap::at_size(values, drawn, source))
+}
+
+impl DepthMap {
+    /// Values of a map of the size `drawn` (width, height), brought to the size `source`.
+    pub fn at_size(values: Vec<f32>, drawn: (u32, u32), source: (u32, u32)) -> Self {
+        let drawn: ImageBuffer<Luma<f32>, Vec<f32>> =
+            ImageBuffer::from_raw(drawn.0, drawn.1, values).unwrap_or_default();
+        let (width, height) = source;
+        let triangle = imageops::FilterType::Triangle;
+        let values = imageops::resize(&drawn, width, height, triangle).into_raw();
+        Self {
+            width,
+            height,
+            color: spectral(&values, width, height),
+            values,
+        }
+    }
 }

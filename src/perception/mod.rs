@@ -3,7 +3,9 @@
 mod depth;
 mod map;
 mod segmentation;
+mod tracker;
 
 pub use depth::{DepthMap, estimate_depth};
 pub use map::{DrawnMap, draw_map, draw_map_of, stage_of};
 pub use segmentation::{BoundingBox, Region, Segmentation, UNLABELED, segment};
+pub use tracker::RegionTracker;

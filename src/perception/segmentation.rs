@@ -39,7 +39,7 @@ pub struct BoundingBox {
 /// A connected area of one colour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Region {
-    /// Its number in the label image; the largest region is 0.
+    /// Its number in the label image: by size, the largest is 0, unless a [`super::RegionTracker`] gave it another.
     pub id: u16,
     /// Its paint.
     pub color: [u8; 3],
@@ -85,12 +85,16 @@ pub fn segment(
         &mut noise,
         control,
     )?;
-    let (width, height) = picture.dimensions();
-    let color = imageops::resize(&map.picture, width, height, imageops::FilterType::Nearest);
-    Ok(Segmentation::from_colors(color))
+    Ok(Segmentation::at_size(&map.picture, picture.dimensions()))
 }
 
 impl Segmentation {
+    /// The regions of a drawn picture, brought to the size `source` (width, height).
+    pub fn at_size(drawn: &RgbImage, (width, height): (u32, u32)) -> Self {
+        let nearest = imageops::FilterType::Nearest;
+        Self::from_colors(imageops::resize(drawn, width, height, nearest))
+    }
+
     /// Find the regions of a picture in flat colours.
     pub fn from_colors(color: RgbImage) -> Self {
         let paints = paints_of(&color);

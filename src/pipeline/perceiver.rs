@@ -10,6 +10,9 @@ use crate::engine::Engine;
 use crate::engine::MapKind;
 use crate::engine::ModelOptions;
 use crate::error::Result;
+use crate::measure::Measurement;
+use crate::measure::Observation;
+use crate::measure::observe;
 use crate::perception::DepthMap;
 use crate::perception::Segmentation;
 use crate::perception::estimate_depth;
@@ -25,6 +28,8 @@ use crate::reasoning::answer;
 pub enum Work {
     /// Answer a question about the frame.
     Answer(Question),
+    /// Ask a typed question; of [`Question`] all but the text counts.
+    Measure(Measurement, Question),
     /// Draw the relative depth map (seed: the settings' one if none).
     Depth {
         /// Overrides the settings' seed.
@@ -42,6 +47,8 @@ pub enum Work {
 pub enum Outcome {
     /// Of [`Work::Answer`].
     Answer(Transcript),
+    /// Of [`Work::Measure`]: what was said and seen, to be compared where metres are known.
+    Measured(Box<Observation>),
     /// Of [`Work::Depth`]; the source picture's size.
     Depth(DepthMap),
     /// Of [`Work::Segment`]; the source picture's size.
@@ -134,6 +141,18 @@ impl Perceive for Perceiver {
         match work {
             Work::Answer(question) => {
                 answer(engine, prompts, image, question, settings, control).map(Outcome::Answer)
+            }
+            Work::Measure(measurement, question) => {
+                let seen = observe(
+                    engine,
+                    prompts,
+                    image,
+                    measurement,
+                    question,
+                    settings,
+                    control,
+                );
+                seen.map(|seen| Outcome::Measured(Box::new(seen)))
             }
             Work::Depth { seed } => {
                 let seed = seed.unwrap_or(settings.seed);

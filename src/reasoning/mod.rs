@@ -2,6 +2,7 @@
 
 mod answer;
 mod prompts;
+mod quantities;
 mod settings;
 mod studio;
 mod transcript;
@@ -10,7 +11,8 @@ mod turn;
 pub use answer::{
     MAX_QUESTION_CHARS, Question, Sampler, Speaker, answer, answer_opened, answer_with,
 };
-pub use prompts::Prompts;
+pub use prompts::{PlacePrompts, Prompts};
+pub use quantities::{Found, LengthUnit, last_number, numbers, parse_length_cm};
 pub use settings::Settings;
 pub use studio::Studio;
 pub use transcript::{Mode, Status, Timings, Transcript};

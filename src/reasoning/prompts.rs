@@ -30,6 +30,46 @@ pub struct Prompts {
     pub think_system: String,
     /// Follows each drawn map in the interleaved mode.
     pub reflection: String,
+    /// Questions about places; a file may leave them out.
+    #[serde(default)]
+    pub place: PlacePrompts,
+}
+
+/// How a model is asked where something is, and what is somewhere; both in the direct mode.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct PlacePrompts {
+    /// `{object}` stands for its name with an article. The answer's first two numbers are the place, in percent of the
+    /// picture's width from the left and of its height from the top.
+    pub locate: String,
+    /// `{x}` and `{y}` stand for such a place. The answer is a name.
+    pub name: String,
+}
+
+impl Default for PlacePrompts {
+    fn default() -> Self {
+        let locate = "Where in the picture is {object}? Answer with two whole numbers in \\boxed{}: the percentage of the \
+                      width, from the left, and the percentage of the height, from the top.";
+        let name = "What is at {x} percent of the picture's width, from the left, and {y} percent of its height, from \
+                    the top? Answer with its name alone in \\boxed{}.";
+        Self {
+            locate: locate.into(),
+            name: name.into(),
+        }
+    }
+}
+
+impl PlacePrompts {
+    /// The question for the place of an object.
+    pub fn locate(&self, object: &str) -> String {
+        self.locate.replace("{object}", object)
+    }
+
+    /// The question for what is at a place, in whole percent of the picture's width and height.
+    pub fn name(&self, [x, y]: [u32; 2]) -> String {
+        let name = self.name.replace("{x}", &format!("{x:02}"));
+        name.replace("{y}", &format!("{y:02}"))
+    }
 }
 
 impl Prompts {
@@ -101,6 +141,16 @@ mod tests {
             );
             assert!(prompts.interleave_system.contains(instruction));
         }
+    }
+
+    #[test]
+    fn a_file_may_leave_out_the_questions_about_places() {
+        let whole = Prompts::built_in().unwrap();
+        let at = BUILT_IN.find("# Questions about places").unwrap();
+        let without = Prompts::parse(&BUILT_IN[..at], "p.yaml".into()).unwrap();
+        assert_eq!(without, whole);
+        assert_eq!(whole.place.name([7, 61]).matches(" 07 percent").count(), 1);
+        assert!(whole.place.locate("the box").contains("is the box?"));
     }
 
     #[test]

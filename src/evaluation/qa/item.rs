@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 
 use super::jsonl;
-use super::lengths::LengthUnit;
-use super::lengths::parse_length_cm;
 use super::scenes;
 use super::tsv;
 use crate::error::Error;
@@ -14,6 +12,8 @@ use crate::error::Result;
 use crate::evaluation::files::Broken;
 use crate::evaluation::scene_set::SceneSet;
 use crate::imaging::load_rgb;
+use crate::reasoning::LengthUnit;
+use crate::reasoning::parse_length_cm;
 
 /// What an answer has to be, by which it is read and scored.
 #[derive(Clone, Debug, PartialEq)]

@@ -179,8 +179,8 @@ fn prompt(item: &QaItem, answer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lengths::LengthUnit;
     use super::*;
+    use crate::reasoning::LengthUnit;
 
     #[test]
     fn replies_are_read_by_the_same_rules() {

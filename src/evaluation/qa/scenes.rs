@@ -11,8 +11,8 @@ use super::item::QaItem;
 use super::item::QaSet;
 use super::item::Store;
 use super::item::Truth;
-use super::lengths::LengthUnit;
 use crate::evaluation::scene_set::SceneSet;
+use crate::reasoning::LengthUnit;
 use crate::scenes::Question;
 use crate::scenes::QuestionKind;
 

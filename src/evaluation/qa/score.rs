@@ -141,8 +141,8 @@ fn same_words(truth: &str, words: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::extract::extract;
-    use super::super::lengths::LengthUnit;
     use super::*;
+    use crate::reasoning::LengthUnit;
 
     fn value(form: AnswerForm, truth: &str, answer: &str, rule: LengthRule) -> f64 {
         let truth = Truth {

@@ -47,7 +47,7 @@ pub(super) fn all(scene: &Scene, rng: &mut StdRng) -> Vec<Question> {
 
 impl Draft {
     fn finish(self, rng: &mut StdRng) -> Question {
-        // The conclusion is told in words, so that a letter only needs to be looked up.
+        // The conclusion is told in words, whether there are letters or not.
         let thought = format!("{} That is {}.", self.thought, self.right);
         let (text, answer, choices) = if chance(rng, CHOICE_SHARE) {
             let (letter, choices) = lettered(self.right, self.wrong, rng);

@@ -25,13 +25,22 @@ pub(super) fn height(scene: &Scene, object: &Object) -> String {
 /// `red box at 24 61, 0.4 m left, 2.3 m ahead.`
 pub(super) fn position(scene: &Scene, object: &Object) -> String {
     let center = object.center_in_camera;
-    let side = if center.x < 0.0 { "left" } else { "right" };
+    let side = side(object);
     format!(
         "{}, {:.1} m {side}, {:.1} m ahead.",
         place(scene, object),
         center.x.abs(),
         center.z
     )
+}
+
+/// On which side of the camera's axis an object's centre is.
+pub(super) fn side(object: &Object) -> &'static str {
+    if object.center_in_camera.x < 0.0 {
+        "left"
+    } else {
+        "right"
+    }
 }
 
 /// `red box at 24 61, 2.4 m, 20 tall.`

@@ -145,13 +145,6 @@ fn distance(scene: &Scene, pair: [usize; 2], rng: &mut StdRng) -> Draft {
     let [a, b] = pair.map(|i| &scene.objects[i]);
     let value = (a.center_in_world() - b.center_in_world()).norm();
     let facts = [a, b].map(|o| facts::position(scene, o)).join(" ");
-    // From the numbers as they are told, so that they follow from them.
-    let told = |m: f64| (m * 10.0).round();
-    let leg = |m: [f64; 2]| (told(m[0]) - told(m[1])).abs() / 10.0;
-    let [aside, ahead] = [
-        leg([a, b].map(|o| o.center_in_camera.x)),
-        leg([a, b].map(|o| o.center_in_camera.z)),
-    ];
     let (x, y) = (the(a), the(b));
     let open = match whole(rng, 0, 2) {
         0 => format!("How far apart are {x} and {y}?"),
@@ -167,6 +160,25 @@ fn distance(scene: &Scene, pair: [usize; 2], rng: &mut StdRng) -> Draft {
         value: Some(value),
         unit: Some("m"),
         objects: pair.into(),
-        thought: format!("{facts} {aside:.1} m and {ahead:.1} m apart."),
+        thought: format!("{facts} {}", legs(a, b)),
     }
+}
+
+/// `0.4 left, 0.6 right: 1.0. 2.3, 3.1: 0.8.`: how far two centres are apart sideways and ahead, in metres, reckoned from
+/// numbers as they are told.
+fn legs(a: &Object, b: &Object) -> String {
+    let told = |m: f64| (m * 10.0).round() / 10.0;
+    let aside = [a, b].map(|o| told(o.center_in_camera.x));
+    let ahead = [a, b].map(|o| told(o.center_in_camera.z));
+    let leg = |[a, b]: [f64; 2]| (a - b).abs();
+    let [side_a, side_b] = [a, b].map(facts::side);
+    format!(
+        "{:.1} {side_a}, {:.1} {side_b}: {:.1}. {:.1}, {:.1}: {:.1}.",
+        aside[0].abs(),
+        aside[1].abs(),
+        leg(aside),
+        ahead[0],
+        ahead[1],
+        leg(ahead)
+    )
 }

@@ -125,14 +125,13 @@ pub(super) fn counts(scene: &Scene, rng: &mut StdRng) -> Vec<Draft> {
 }
 
 fn count(scene: &Scene, category: Option<Category>, rng: &mut StdRng) -> Draft {
-    let counts = |o: &Object| category.is_none_or(|c| o.category() == c);
-    let mut objects: Vec<usize> = (0..scene.objects.len())
-        .filter(|&i| counts(&scene.objects[i]))
-        .collect();
-    objects.sort_by(|&a, &b| {
+    let mut all: Vec<usize> = (0..scene.objects.len()).collect();
+    all.sort_by(|&a, &b| {
         let column = |i: usize| scene.objects[i].centroid.x;
         column(a).total_cmp(&column(b))
     });
+    let counts = |i: &usize| category.is_none_or(|c| scene.objects[*i].category() == c);
+    let objects: Vec<usize> = all.iter().copied().filter(counts).collect();
     let (n, things) = (objects.len(), category.map_or("objects", Category::plural));
     let open = match whole(rng, 0, 3) {
         0 => format!("How many {things} are there?"),
@@ -140,9 +139,16 @@ fn count(scene: &Scene, category: Option<Category>, rng: &mut StdRng) -> Draft {
         2 => format!("What is the number of {things}?"),
         _ => format!("Count the {things}."),
     };
-    let places = objects
+    // Everything that is there, then what counts of it: the same list whatever is counted.
+    let places: Vec<String> = all
         .iter()
-        .map(|&i| facts::place(scene, &scene.objects[i]) + ".");
+        .map(|&i| facts::place(scene, &scene.objects[i]) + ".")
+        .collect();
+    let names: Vec<String> = objects.iter().map(|&i| scene.objects[i].name()).collect();
+    let counted = match names.as_slice() {
+        [] => "none".into(),
+        names => names.join(", "),
+    };
     Draft {
         kind: QuestionKind::Count,
         stem: open.clone(),
@@ -151,7 +157,7 @@ fn count(scene: &Scene, category: Option<Category>, rng: &mut StdRng) -> Draft {
         wrong: wrong_counts(n, rng),
         value: Some(n as f64),
         unit: None,
-        thought: places.collect::<Vec<_>>().join(" "),
+        thought: format!("{} {counted}: {n}.", places.join(" ")),
         objects,
     }
 }

@@ -1,4 +1,4 @@
-//! Lengths in words: units, ranges, numbers.
+//! Numbers and lengths in an answer's words: digits, words, units, ranges.
 
 /// A unit of length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl LengthUnit {
     }
 
     /// The unit of a text that is a length and nothing else.
-    pub(super) fn ending(text: &str) -> Option<Self> {
+    pub fn ending(text: &str) -> Option<Self> {
         let text = text.trim();
         let end = text.find(|c: char| c.is_alphabetic())?;
         let is_number = text[..end]
@@ -61,7 +61,8 @@ impl LengthUnit {
 
 /// A number in a text.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Found {
+pub struct Found {
+    /// What it says.
     pub value: f64,
     /// Its first byte.
     pub start: usize,
@@ -70,7 +71,7 @@ pub(super) struct Found {
 }
 
 /// All numbers in digits: `3`, `-2.5`, `.5`, `1,200`; not those inside words.
-pub(super) fn numbers(text: &str) -> Vec<Found> {
+pub fn numbers(text: &str) -> Vec<Found> {
     let mut found = Vec::new();
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -114,6 +115,45 @@ fn number_end(bytes: &[u8], start: usize) -> usize {
         end = digits(end + 1);
     }
     end
+}
+
+/// The last number in digits, else the last one in words.
+pub fn last_number(text: &str) -> Option<f64> {
+    const WORDS: [&str; 21] = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+    ];
+    let in_words = || {
+        let lower = text.to_lowercase();
+        let mut words = lower.rsplit(|c: char| !c.is_alphanumeric());
+        words.find_map(|word| match word {
+            "none" => Some(0.0),
+            word => WORDS.iter().position(|w| *w == word).map(|i| i as f64),
+        })
+    };
+    numbers(text)
+        .last()
+        .map(|found| found.value)
+        .or_else(in_words)
 }
 
 /// The length that a text tells, in centimetres; `unit` is that of a number without one.

@@ -1,0 +1,240 @@
+//! What the model says and sees: its answer, where the objects are, the maps, and the names of what lies there.
+
+use std::sync::Arc;
+
+use image::RgbImage;
+use nalgebra::Point2;
+
+use super::measurement::{Axis, Kind, Measurement};
+use super::reading;
+use crate::engine::{Control, Engine, MapKind};
+use crate::error::{Error, Result};
+use crate::perception::{DepthMap, Segmentation, estimate_depth, segment};
+use crate::reasoning::{Mode, Prompts, Question, Settings, Status, Transcript, answer};
+
+/// Tokens of an answer about a place.
+const MAX_PLACE_TOKENS: usize = 64;
+/// Regions whose names are asked for, the largest first.
+const MAX_NAMED_REGIONS: usize = 16;
+
+/// What the model calls the thing at a pixel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named {
+    /// Pixels of the source picture, x right, y down.
+    pub at: Point2<f64>,
+    /// In the model's words.
+    pub name: String,
+}
+
+/// What was said and seen, before it is compared.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The question in words, as put to the model.
+    pub question: String,
+    /// What came of it.
+    pub transcript: Transcript,
+    /// Of the source picture: width, height.
+    pub size: (u32, u32),
+    /// Pixels of each object, where the model could tell; empty for [`Kind::Count`].
+    pub places: Vec<Option<Point2<f64>>>,
+    /// Relative depth, if the kind needs it.
+    pub depth: Option<DepthMap>,
+    /// Regions, if the kind needs them.
+    pub segmentation: Option<Segmentation>,
+    /// Names of regions ([`Kind::Count`]) or of what is at the place ([`Kind::Locate`]).
+    pub names: Vec<Named>,
+}
+
+/// Ask a measurement about `picture`; of `question` all but the text counts. A place is asked for in the direct mode.
+///
+/// Maps that the model drew for itself are used; others are drawn. If the answer was stopped, the rest is left out.
+///
+/// # Errors
+/// [`Error::Canceled`] after a stop behind the answer; otherwise if the network fails.
+pub fn observe(
+    engine: &Engine,
+    prompts: &Prompts,
+    picture: &RgbImage,
+    measurement: &Measurement,
+    question: &Question,
+    settings: &Settings,
+    control: &mut Control,
+) -> Result<Observation> {
+    let named = measurement.named();
+    let question = match measurement.kind() {
+        Kind::Locate => Question {
+            text: prompts.place.locate(&named[0]),
+            mode: Some(Mode::Direct),
+            ..question.clone()
+        },
+        _ => Question {
+            text: measurement.question(),
+            ..question.clone()
+        },
+    };
+    let transcript = answer(engine, prompts, picture, &question, settings, control)?;
+    let mut seen = Observation {
+        question: question.text.clone(),
+        transcript,
+        size: picture.dimensions(),
+        places: Vec::new(),
+        depth: None,
+        segmentation: None,
+        names: Vec::new(),
+    };
+    if seen.transcript.status == Status::Canceled {
+        return Ok(seen);
+    }
+    let observer = Observer {
+        engine,
+        prompts,
+        picture,
+        settings,
+        seed: question.seed.unwrap_or(settings.seed),
+    };
+    let needs = Needs::of(measurement);
+    match measurement.kind() {
+        Kind::Count => {}
+        Kind::Locate => seen.places = vec![reading::place(&seen.transcript.answer, seen.size)],
+        _ => {
+            for object in &named {
+                let told = observer.ask(&prompts.place.locate(object), control)?;
+                seen.places.push(reading::place(&told, seen.size));
+            }
+        }
+    }
+    if needs.depth {
+        seen.depth = Some(observer.depth(&seen.transcript, control)?);
+    }
+    if needs.regions {
+        seen.segmentation = Some(observer.regions(&seen.transcript, control)?);
+    }
+    seen.names = observer.names(measurement.kind(), &seen, control)?;
+    Ok(seen)
+}
+
+/// Which maps a measurement is checked against.
+struct Needs {
+    depth: bool,
+    regions: bool,
+}
+
+impl Needs {
+    fn of(measurement: &Measurement) -> Self {
+        let ahead = matches!(measurement.axis(), Axis::Any | Axis::Z);
+        Self {
+            depth: match measurement.kind() {
+                Kind::Distance | Kind::Size | Kind::Locate => true,
+                Kind::Relation | Kind::Order => ahead,
+                Kind::Count => false,
+            },
+            regions: matches!(measurement.kind(), Kind::Size | Kind::Count),
+        }
+    }
+}
+
+struct Observer<'a> {
+    engine: &'a Engine,
+    prompts: &'a Prompts,
+    picture: &'a RgbImage,
+    settings: &'a Settings,
+    seed: u64,
+}
+
+impl Observer<'_> {
+    /// A short answer without thoughts and without news.
+    fn ask(&self, text: &str, control: &Control) -> Result<String> {
+        let question = Question {
+            mode: Some(Mode::Direct),
+            ..Question::new(text)
+        };
+        let mut settings = self.settings.clone();
+        settings.sampling.temperature = 0.0;
+        settings.sampling.max_new_tokens = settings.sampling.max_new_tokens.min(MAX_PLACE_TOKENS);
+        let mut silent = Control::new(control.cancel().clone(), |_| {});
+        let (engine, prompts) = (self.engine, self.prompts);
+        let told = answer(
+            engine,
+            prompts,
+            self.picture,
+            &question,
+            &settings,
+            &mut silent,
+        )?;
+        match told.status {
+            Status::Canceled => Err(Error::Canceled),
+            _ => Ok(told.answer),
+        }
+    }
+
+    fn depth(&self, transcript: &Transcript, control: &mut Control) -> Result<DepthMap> {
+        let mut drawn = transcript.evidence.iter().rev();
+        if let Some((map, values)) =
+            drawn.find_map(|map| Some((map, Arc::clone(map.depth.as_ref()?))))
+        {
+            let (drawn, source) = (map.image.dimensions(), self.picture.dimensions());
+            return Ok(DepthMap::at_size(values.to_vec(), drawn, source));
+        }
+        let instruction = self.prompts.instruction(MapKind::Depth);
+        let flow = &self.settings.flow;
+        estimate_depth(
+            self.engine,
+            instruction,
+            self.picture,
+            flow,
+            self.seed,
+            control,
+        )
+    }
+
+    fn regions(&self, transcript: &Transcript, control: &mut Control) -> Result<Segmentation> {
+        let mut drawn = transcript.evidence.iter().rev();
+        if let Some(map) = drawn.find(|map| map.kind == MapKind::Segmentation) {
+            return Ok(Segmentation::at_size(&map.image, self.picture.dimensions()));
+        }
+        let instruction = self.prompts.instruction(MapKind::Segmentation);
+        let flow = &self.settings.flow;
+        segment(
+            self.engine,
+            instruction,
+            self.picture,
+            flow,
+            self.seed,
+            control,
+        )
+    }
+
+    fn names(&self, kind: Kind, seen: &Observation, control: &Control) -> Result<Vec<Named>> {
+        let places: Vec<Point2<f64>> = match (kind, &seen.segmentation) {
+            (Kind::Locate, _) => seen.places.iter().flatten().copied().collect(),
+            (Kind::Count, Some(segmentation)) => {
+                let regions = segmentation.regions.iter().take(MAX_NAMED_REGIONS);
+                regions
+                    .map(|r| inner_pixel(segmentation, r.id, seen.size))
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
+        let named = places.into_iter().map(|at| {
+            let percent = |at: f64, extent: u32| (((at + 0.5) / f64::from(extent)) * 100.0) as u32;
+            let place = [percent(at.x, seen.size.0), percent(at.y, seen.size.1)];
+            let name = self.ask(&self.prompts.place.name(place), control)?;
+            Ok(Named { at, name })
+        });
+        named.collect()
+    }
+}
+
+/// A pixel of a region near its centroid: a bent region's centroid may lie outside of it.
+fn inner_pixel(segmentation: &Segmentation, id: u16, (width, _): (u32, u32)) -> Point2<f64> {
+    let region = &segmentation.regions[usize::from(id)];
+    let centroid = region.centroid.cast::<f64>();
+    let width = width as usize;
+    let pixels = segmentation.labels.iter().enumerate();
+    let inside = pixels.filter(|(_, label)| **label == id);
+    let pixel = |i: usize| Point2::new((i % width) as f64, (i / width) as f64);
+    let nearest = inside
+        .map(|(i, _)| pixel(i))
+        .min_by(|a, b| (a - centroid).norm().total_cmp(&(b - centroid).norm()));
+    nearest.unwrap_or(centroid)
+}

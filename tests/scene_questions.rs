@@ -232,9 +232,22 @@ fn shape(thought: &str) -> String {
 /// The facts of a thought and what is reckoned from them; behind them it concludes, and rightly.
 #[track_caller]
 fn facts(question: &Question) -> &str {
-    let conclusion = format!("That is {}.", question.in_words());
-    let facts = question.thought.strip_suffix(&conclusion);
-    facts.unwrap_or_else(|| panic!("{question:?}")).trim_end()
+    let (facts, conclusion) = question.thought.rsplit_once("That is ").unwrap();
+    let concluded = conclusion.strip_suffix('.').unwrap();
+    match (question.unit, question.choices.is_empty()) {
+        // An estimate, to which the right choice is the nearest.
+        (Some("m"), false) => {
+            let number = |text: &str| text.strip_suffix(" m").unwrap().parse::<f64>().unwrap();
+            let away = |choice: &&String| (number(choice) - number(concluded)).abs();
+            let nearest = question
+                .choices
+                .iter()
+                .min_by(|a, b| away(a).total_cmp(&away(b)));
+            assert_eq!(nearest.unwrap(), question.in_words(), "{question:?}");
+        }
+        _ => assert_eq!(concluded, question.in_words(), "{question:?}"),
+    }
+    facts.trim_end()
 }
 
 /// The sentences of a comparison's facts, the two numbers set against each other, and the word that follows.

@@ -26,6 +26,8 @@ pub(super) struct Draft {
     pub right: String,
     /// Answers that are wrong.
     pub wrong: Vec<String>,
+    /// Of a length, an estimate of it: what a thought concludes before it is matched with choices.
+    pub estimate: Option<String>,
     pub value: Option<f64>,
     pub unit: Option<&'static str>,
     pub objects: Vec<usize>,
@@ -48,8 +50,10 @@ pub(super) fn all(scene: &Scene, rng: &mut StdRng) -> Vec<Question> {
 impl Draft {
     fn finish(self, rng: &mut StdRng) -> Question {
         // The conclusion is told in words, whether there are letters or not.
-        let thought = format!("{} That is {}.", self.thought, self.right);
+        let mut conclusion = self.right.clone();
         let (text, answer, choices) = if chance(rng, CHOICE_SHARE) {
+            // Whoever learns from it learns to take the nearest choice, not to hope for an equal one.
+            conclusion = self.estimate.unwrap_or(conclusion);
             let (letter, choices) = lettered(self.right, self.wrong, rng);
             (
                 super::choices::with_choices(&self.stem, &choices),
@@ -59,6 +63,7 @@ impl Draft {
         } else {
             (self.open, self.right, Vec::new())
         };
+        let thought = format!("{} That is {conclusion}.", self.thought);
         Question {
             kind: self.kind,
             text,

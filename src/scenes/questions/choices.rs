@@ -8,6 +8,8 @@ use super::super::sampling::whole;
 
 /// Choices of a question for a number.
 const N_NUMBERS: usize = 4;
+/// An estimate is off by at most this share: less than half of what lies between two choices.
+const ESTIMATE_ERROR: f64 = 0.1;
 /// Two of these numbers differ by at least this share of the larger one.
 const LEAST_DIFFERENCE: f64 = 0.25;
 
@@ -52,6 +54,12 @@ impl Grain {
     /// `2.4 m`
     pub(super) fn tell(self, value_m: f64) -> String {
         self.tell_steps(self.steps(value_m))
+    }
+
+    /// About the number.
+    pub fn estimate(self, value_m: f64, rng: &mut StdRng) -> String {
+        let share = between(rng, [1.0 - ESTIMATE_ERROR, 1.0 + ESTIMATE_ERROR]);
+        self.tell(value_m * share)
     }
 
     /// Three wrong numbers; the right one is equally likely to be the smallest, second, third or largest.

@@ -65,6 +65,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "bag",
+        &[
+            "error",
+            "imaging",
+            "perception",
+            "reasoning",
+            "pipeline",
+            "config",
+        ],
+    ),
+    (
         "cli",
         &[
             "error",
@@ -79,6 +90,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "scenes",
             "conformance",
             "config",
+            "bag",
             "training",
             "evaluation",
         ],

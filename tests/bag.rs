@@ -297,7 +297,7 @@ fn lengths_are_not_believed() {
     for (name, options) in layouts() {
         let whole = write(4, options);
         let length_at = whole.len() - 1;
-        for at in (8..length_at.min(700)).step_by(1) {
+        for at in 8..length_at.min(700) {
             let mut bytes = whole.clone();
             let end = (at + 8).min(bytes.len());
             bytes[at..end].fill(0xff);

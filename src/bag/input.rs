@@ -148,7 +148,7 @@ pub enum Messages {
     /// Of files that are opened in turn.
     Bag {
         /// The file that is being read.
-        open: Option<McapFile>,
+        open: Option<Box<McapFile>>,
         /// Those behind it.
         waiting: VecDeque<PathBuf>,
         /// What was lost in those before it.
@@ -183,7 +183,7 @@ impl Messages {
                 *open = None;
                 return Ok(None);
             };
-            *open = Some(McapFile::open(&path)?);
+            *open = Some(Box::new(McapFile::open(&path)?));
         }
     }
 

@@ -72,6 +72,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "bag",
+        &[
+            "error",
+            "imaging",
+            "perception",
+            "reasoning",
+            "pipeline",
+            "config",
+        ],
+    ),
+    (
         "cli",
         &[
             "error",
@@ -86,6 +97,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "scenes",
             "conformance",
             "config",
+            "bag",
             "training",
             "evaluation",
         ],

@@ -56,7 +56,7 @@ pub(super) struct AskArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum ModeName {
+pub(super) enum ModeName {
     /// The model decides in turns whether to draw a map, and looks at it
     Interleaved,
     /// Think in text, then answer

@@ -1,9 +1,11 @@
-//! `cooper`, the command line: ask, depth, segment, conformance, doctor, eval, scenes.
+//! `cooper`, the command line: ask, depth, segment, bag, conformance, doctor, eval, train, scenes.
 //!
 //! Results go to standard output, progress and errors to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod ask;
+mod bag;
+mod batch;
 mod conformance;
 mod doctor;
 mod eval;
@@ -37,6 +39,7 @@ enum Command {
     Ask(ask::AskArgs),
     Depth(maps::DepthArgs),
     Segment(maps::SegmentArgs),
+    Bag(Box<bag::BagArgs>),
     Conformance(conformance::ConformanceArgs),
     Doctor(doctor::DoctorArgs),
     Eval(Box<eval::EvalArgs>),
@@ -82,6 +85,7 @@ fn run(command: Command) -> Result<Verdict> {
         Command::Ask(args) => args.run().map(|()| Verdict::Good),
         Command::Depth(args) => args.run().map(|()| Verdict::Good),
         Command::Segment(args) => args.run().map(|()| Verdict::Good),
+        Command::Bag(args) => args.run(),
         Command::Conformance(args) => args.run(),
         Command::Doctor(args) => args.run(),
         Command::Eval(args) => args.run(),

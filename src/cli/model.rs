@@ -212,7 +212,8 @@ fn finite(text: &str) -> std::result::Result<f64, String> {
     number(text, "a number", |_| true)
 }
 
-fn positive(text: &str) -> std::result::Result<f64, String> {
+/// A number above 0.
+pub(super) fn positive(text: &str) -> std::result::Result<f64, String> {
     number(text, "a number above 0", |number| number > 0.0)
 }
 

@@ -2,10 +2,12 @@
 
 mod depth;
 mod map;
+mod raster;
 mod segmentation;
 mod tracker;
 
 pub use depth::{DepthMap, estimate_depth};
 pub use map::{DrawnMap, draw_map, draw_map_of, stage_of};
+pub use raster::{Raster, blend_regions};
 pub use segmentation::{BoundingBox, Region, Segmentation, UNLABELED, segment};
 pub use tracker::RegionTracker;

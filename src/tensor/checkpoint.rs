@@ -48,7 +48,15 @@ impl SafetensorsHeader {
     pub fn read(path: &Path) -> Result<Self, String> {
         let mut file = File::open(path).map_err(|e| e.to_string())?;
         let file_bytes = file.metadata().map_err(|e| e.to_string())?.len();
-        let json = read_json(&mut file, file_bytes)?;
+        Self::read_from(&mut file, file_bytes)
+    }
+
+    /// Read the header of a file of `file_bytes` bytes from its beginning.
+    ///
+    /// # Errors
+    /// As [`SafetensorsHeader::read`].
+    pub fn read_from(file: &mut impl Read, file_bytes: u64) -> Result<Self, String> {
+        let json = read_json(file, file_bytes)?;
         let stored: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&json)
             .map_err(|e| format!("the header is not a JSON object: {e}"))?;
         let mut tensors = BTreeMap::new();
@@ -85,7 +93,7 @@ impl SafetensorsHeader {
     }
 }
 
-fn read_json(file: &mut File, file_bytes: u64) -> Result<Vec<u8>, String> {
+fn read_json(file: &mut impl Read, file_bytes: u64) -> Result<Vec<u8>, String> {
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(|_| {
         format!("not a safetensors file: expected at least 8 bytes, got {file_bytes}")

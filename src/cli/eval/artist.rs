@@ -2,8 +2,8 @@
 
 use image::RgbImage;
 
+use super::super::batch;
 use super::super::model::ModelArgs;
-use super::work;
 use crate::engine::Cancel;
 use crate::error::Result;
 use crate::pipeline::Outcome;
@@ -25,7 +25,7 @@ impl Artist {
         Ok(Self {
             model: args.load()?,
             settings: args.settings(None)?,
-            cancel: work::stop_on_interrupt()?,
+            cancel: batch::stop_on_interrupt()?,
         })
     }
 
@@ -37,7 +37,7 @@ impl Artist {
         work: fn(Option<u64>) -> Work,
     ) -> Result<Outcome> {
         let seed = Some(self.settings.seed.wrapping_add(i as u64));
-        let mut control = work::control(&self.cancel);
+        let mut control = batch::control(&self.cancel);
         self.model
             .perceive(picture, &work(seed), &self.settings, &mut control)
     }

@@ -8,6 +8,7 @@ use image::RgbImage;
 use serde_json::json;
 
 use super::super::Verdict;
+use super::super::batch;
 use super::super::model::ModelArgs;
 use super::super::model::SamplingArgs;
 use super::super::model::at_least;
@@ -115,7 +116,7 @@ impl QaArgs {
         let mut respondent = Respondent {
             model: self.model.load()?,
             settings: self.model.settings(Some(text))?,
-            cancel: work::stop_on_interrupt()?,
+            cancel: batch::stop_on_interrupt()?,
             modes: modes.clone(),
             rule: self.rule(),
             judge,
@@ -302,7 +303,7 @@ impl Respondent {
             seed: Some(seed),
             ..Question::new(item.question.as_str())
         });
-        let mut control = work::control(&self.cancel);
+        let mut control = batch::control(&self.cancel);
         let outcome = self
             .model
             .perceive(picture, &work, &self.settings, &mut control)?;

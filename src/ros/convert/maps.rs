@@ -1,6 +1,5 @@
 //! Maps that go out: with the header and the size of the picture that they were made from.
 
-use image::Rgb;
 use image::RgbImage;
 use r2r::builtin_interfaces::msg::Time;
 use r2r::cooper_perception::msg::Region as RegionMsg;
@@ -9,9 +8,11 @@ use r2r::sensor_msgs::msg::RegionOfInterest;
 use r2r::std_msgs::msg::ColorRGBA;
 use r2r::std_msgs::msg::Header;
 
+pub use crate::perception::blend_regions;
+
 use crate::perception::DepthMap;
+use crate::perception::Raster;
 use crate::perception::Segmentation;
-use crate::perception::UNLABELED;
 use crate::pipeline::FrameHeader;
 
 /// The crate's header as a message's.
@@ -45,46 +46,11 @@ pub fn depth_image(depth: &DepthMap, header: &FrameHeader) -> Image {
     plain(header, (depth.width, depth.height), "32FC1", data)
 }
 
-/// Region ids as mono8 (255: no region), or as mono16 (65535: no region) when there are more than 255 regions.
+/// Region ids as mono8 or mono16, see [`Raster::labels`].
 pub fn labels_image(segmentation: &Segmentation, header: &FrameHeader) -> Image {
-    let labels = &segmentation.labels;
-    let fits_a_byte = segmentation
-        .regions
-        .iter()
-        .all(|region| region.id < u16::from(u8::MAX));
-    let (encoding, data) = if fits_a_byte {
-        let byte = |label: &u16| u8::try_from(*label).unwrap_or(u8::MAX);
-        ("mono8", labels.iter().map(byte).collect())
-    } else {
-        (
-            "mono16",
-            labels
-                .iter()
-                .flat_map(|label| label.to_le_bytes())
-                .collect(),
-        )
-    };
-    plain(header, segmentation.color.dimensions(), encoding, data)
-}
-
-/// The picture with its regions laid over it, half and half; what belongs to no region stays as it is.
-pub fn blend_regions(picture: &RgbImage, segmentation: &Segmentation) -> RgbImage {
-    let mut blended = picture.clone();
-    let regions = segmentation.color.pixels().zip(&segmentation.labels);
-    for (pixel, (color, label)) in blended.pixels_mut().zip(regions) {
-        if *label != UNLABELED {
-            let (Rgb(below), Rgb(above)) = (*pixel, *color);
-            *pixel = Rgb([0, 1, 2].map(|i: usize| mean(below.get(i), above.get(i))));
-        }
-    }
-    blended
-}
-
-fn mean(below: Option<&u8>, above: Option<&u8>) -> u8 {
-    below
-        .copied()
-        .unwrap_or(0)
-        .midpoint(above.copied().unwrap_or(0))
+    let labels = Raster::labels(segmentation);
+    let size = (labels.width, labels.height);
+    plain(header, size, labels.encoding, labels.data)
 }
 
 /// What is known of each region, in order of id.

@@ -1,0 +1,69 @@
+//! The definitions of the messages that are written, as MCAP's schema encoding `ros2msg` has them.
+//!
+//! A definition is followed by those of the messages in it, each behind a line of 80 `=` and its name.
+
+/// A message type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageType {
+    /// Package and name, as ROS's tools write them.
+    pub name: &'static str,
+    /// Its own definition.
+    definition: &'static str,
+}
+
+/// How schemas are written.
+pub const ENCODING: &str = "ros2msg";
+/// How messages are written.
+pub const MESSAGE_ENCODING: &str = "cdr";
+
+/// `sensor_msgs/msg/Image`.
+pub const IMAGE: MessageType = MessageType {
+    name: "sensor_msgs/msg/Image",
+    definition: "std_msgs/Header header\nuint32 height\nuint32 width\nstring encoding\nuint8 is_bigendian\n\
+                 uint32 step\nuint8[] data\n",
+};
+/// The name of `sensor_msgs/msg/CompressedImage`, which is only read.
+pub const COMPRESSED_IMAGE: &str = "sensor_msgs/msg/CompressedImage";
+/// `cooper_perception/msg/Answer`.
+pub const ANSWER: MessageType = MessageType {
+    name: "cooper_perception/msg/Answer",
+    definition: include_str!("../../msg/Answer.msg"),
+};
+
+/// What both contain.
+const DEPENDENCIES: [(&str, &str); 2] = [
+    (
+        "std_msgs/Header",
+        "builtin_interfaces/Time stamp\nstring frame_id\n",
+    ),
+    ("builtin_interfaces/Time", "int32 sec\nuint32 nanosec\n"),
+];
+
+impl MessageType {
+    /// The definition with all that it contains.
+    pub fn schema(&self) -> String {
+        let mut text = self.definition.to_owned();
+        for (name, definition) in DEPENDENCIES {
+            text += &format!("{}\nMSG: {name}\n{definition}", "=".repeat(80));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_holds_all_that_it_names() {
+        let separator = "=".repeat(80);
+        for message in [IMAGE, ANSWER] {
+            let schema = message.schema();
+            let parts: Vec<&str> = schema.split(&format!("{separator}\n")).collect();
+            assert_eq!(parts.len(), 3, "{schema}");
+            assert!(parts[0].contains("std_msgs/Header header"));
+            assert!(parts[1].starts_with("MSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\n"));
+            assert!(parts[2].starts_with("MSG: builtin_interfaces/Time\nint32 sec\n"));
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The work of `cooper bag`: picture by picture, from a message to the messages that come of it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::super::Verdict;
+use super::super::batch;
+use super::super::model::flow_json;
+use super::super::model::sampling_json;
+use super::super::output;
+use super::super::progress::note;
+use super::super::progress::printable;
+use super::BagArgs;
+use crate::bag::Answer;
+use crate::bag::BagMessage;
+use crate::bag::Camera;
+use crate::bag::Damage;
+use crate::bag::Input;
+use crate::bag::Output;
+use crate::bag::Pace;
+use crate::engine::Cancel;
+use crate::error::Error;
+use crate::error::Result;
+use crate::perception::DepthMap;
+use crate::perception::Segmentation;
+use crate::pipeline::Frame;
+use crate::pipeline::Outcome;
+use crate::pipeline::Perceive;
+use crate::pipeline::Perceiver;
+use crate::pipeline::Settings;
+use crate::pipeline::Work;
+use crate::reasoning::Transcript;
+
+/// A camera at work.
+pub(super) struct Watched {
+    pub camera: Camera,
+    pub pace: Pace,
+    pub n_used: usize,
+    pub n_done: usize,
+}
+
+/// What came of one picture.
+#[derive(Default)]
+struct Made {
+    depth: Option<DepthMap>,
+    segmentation: Option<Segmentation>,
+    answer: Option<Result<Transcript>>,
+}
+
+/// The whole work, without the input.
+pub(super) struct Job<'a> {
+    pub args: &'a BagArgs,
+    pub works: Vec<Work>,
+    pub model: Perceiver,
+    pub settings: Settings,
+    pub cancel: Cancel,
+    pub output: Output,
+    pub cameras: Vec<Watched>,
+    /// Topics that are written, and therefore not copied.
+    pub own: BTreeSet<String>,
+    pub progress: batch::Progress,
+    pub answers: Vec<Value>,
+    /// What could not be read.
+    pub lost: Vec<String>,
+    /// What could not be worked on.
+    pub failures: Damage,
+}
+
+impl Job<'_> {
+    /// Go through the messages.
+    pub fn work(&mut self, input: &Input) -> Result<()> {
+        let mut messages = input.messages()?;
+        let mut n_used = 0;
+        while let Some(message) = messages.next_message()? {
+            self.cancel.check()?;
+            let topic = &message.channel.topic;
+            if self.args.copy && !self.own.contains(topic) {
+                self.output.copy(&message)?;
+            }
+            let watched = self.cameras.iter().position(|w| w.camera.topic == *topic);
+            let Some(at) = watched else {
+                continue;
+            };
+            if !self.cameras[at].pace.takes(message.log_time) {
+                continue;
+            }
+            match self.picture(at, &message) {
+                Ok(()) => self.cameras[at].n_done += 1,
+                Err(error @ (Error::Canceled | Error::Io { .. })) => return Err(error),
+                Err(error) => self.fail(topic, &message, &error),
+            }
+            n_used += 1;
+            self.progress.done(n_used);
+        }
+        // Of a folder, pictures that are none are found on the way only.
+        for loss in messages.damage().lines() {
+            if !self.lost.contains(&loss) {
+                self.progress.above(|| tell_loss(&loss));
+                self.lost.push(loss);
+            }
+        }
+        Ok(())
+    }
+
+    /// Work on one picture; nothing is written of one that fails.
+    fn picture(&mut self, at: usize, message: &BagMessage) -> Result<()> {
+        let camera = self.cameras[at].camera.clone();
+        let frame = camera.frame(message)?;
+        let mut made = Made::default();
+        for work in &self.works {
+            let mut control = batch::control(&self.cancel);
+            let outcome = self
+                .model
+                .perceive(&frame.image, work, &self.settings, &mut control);
+            // A question that was stopped has a transcript all the same.
+            self.cancel.check()?;
+            match (outcome, work) {
+                (Ok(Outcome::Depth(map)), _) => made.depth = Some(map),
+                (Ok(Outcome::Segmentation(map)), _) => made.segmentation = Some(map),
+                (Ok(Outcome::Answer(transcript)), _) => made.answer = Some(Ok(transcript)),
+                (Err(error), Work::Answer(_)) => made.answer = Some(Err(error)),
+                (Err(error), _) => return Err(error),
+            }
+        }
+        self.write(&camera, &frame, message, made)
+    }
+
+    fn write(
+        &mut self,
+        camera: &Camera,
+        frame: &Frame,
+        message: &BagMessage,
+        made: Made,
+    ) -> Result<()> {
+        let times = message.into();
+        if let Some(map) = &made.depth {
+            self.output.depth(camera, frame, times, map)?;
+        }
+        if let Some(map) = &made.segmentation {
+            self.output.segmentation(camera, frame, times, map)?;
+        }
+        let (Some(answered), Some(question)) = (made.answer, &self.args.question) else {
+            return Ok(());
+        };
+        let transcript = answered.as_ref().ok();
+        let answer = Answer {
+            header: &frame.header,
+            camera: &camera.name,
+            question,
+            answer: transcript.map_or("", |transcript| transcript.answer.as_str()),
+            text: transcript.map_or("", Transcript::text),
+            mode: self.settings.mode,
+            status: transcript.map(|transcript| transcript.status),
+            seed: self.settings.seed,
+        };
+        self.output.answer(times, &answer)?;
+        if let Err(error) = &answered {
+            self.fail(&camera.topic, message, error);
+        }
+        let row = describe(&answer);
+        if !self.args.json {
+            let line = line(&row);
+            let mut printed = Ok(());
+            self.progress.above(|| printed = output::print(&line));
+            printed?;
+        }
+        self.answers.push(row);
+        Ok(())
+    }
+
+    fn fail(&mut self, topic: &str, message: &BagMessage, error: &Error) {
+        let seconds = message.log_time as f64 / 1e9;
+        let failure = format!("{topic} at {seconds:.3} s: {error}");
+        self.progress.above(|| note(&format!("failed: {failure}")));
+        self.failures.add(failure);
+    }
+
+    /// Put the file in its place and say what is in it.
+    pub fn tell(self, interrupted: bool) -> Result<Verdict> {
+        let n_done: usize = self.cameras.iter().map(|watched| watched.n_done).sum();
+        let n_used: usize = self.cameras.iter().map(|watched| watched.n_used).sum();
+        let failures = self.failures.lines();
+        if let (0, false, Some(first)) = (n_done, interrupted, failures.first()) {
+            let why = format!("no picture could be worked on, first: {first}");
+            return Err(Error::invalid(self.args.input.display().to_string(), why));
+        }
+        let counts = self.output.finish()?;
+        let path = &self.args.output;
+        let how = if interrupted {
+            "interrupted after"
+        } else {
+            "done:"
+        };
+        note(&format!(
+            "{how} {n_done} of {n_used} pictures: {}",
+            path.display()
+        ));
+        if self.args.json {
+            let cameras = self.cameras.iter().map(|watched| {
+                json!({
+                    "name": watched.camera.name, "topic": watched.camera.topic,
+                    "pictures": watched.n_used, "done": watched.n_done,
+                })
+            });
+            let info = self.model.info();
+            output::print_json(&json!({
+                "input": self.args.input,
+                "output": path,
+                "interrupted": interrupted,
+                "cameras": cameras.collect::<Vec<_>>(),
+                "messages": counts,
+                "lost": self.lost,
+                "failed": failures,
+                "question": self.args.question,
+                "answers": self.answers,
+                "mode": self.settings.mode,
+                "max_turns": self.settings.max_turns,
+                "seed": self.settings.seed,
+                "flow": flow_json(&self.settings.flow),
+                "sampling": sampling_json(&self.settings.sampling),
+                "model": {"dir": info.dir, "device": info.device, "dtype": info.dtype},
+            }))?;
+        }
+        Ok(if interrupted {
+            Verdict::Bad
+        } else {
+            Verdict::Good
+        })
+    }
+}
+
+/// Say what could not be read.
+pub(super) fn tell_loss(loss: &str) {
+    note(&format!("lost: {loss}"));
+}
+
+fn describe(answer: &Answer<'_>) -> Value {
+    let header = answer.header;
+    json!({
+        "camera": answer.camera,
+        "stamp": format!("{}.{:09}", header.stamp_secs, header.stamp_nanos),
+        "status": answer.status.map_or(json!("FAILED"), |status| json!(status)),
+        "answer": answer.answer,
+    })
+}
+
+/// An answer as a line: when, which camera, how it ended, what it is.
+fn line(row: &Value) -> String {
+    let word = |key: &str| printable(row[key].as_str().unwrap_or_default()).replace('\n', " ");
+    let words = ["stamp", "camera", "status", "answer"].map(word);
+    words.join("  ").trim_end().to_owned() + "\n"
+}

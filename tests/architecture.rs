@@ -57,6 +57,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "config",
         &[
             "error",
+            "metric",
             "flow",
             "engine",
             "perception",
@@ -88,6 +89,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "error",
             "imaging",
+            "metric",
             "engine",
             "perception",
             "reasoning",

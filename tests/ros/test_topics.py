@@ -18,6 +18,7 @@ from test_parameters import set_parameter
 MAPS = {
     "depth_relative/image": ["32FC1"],
     "depth/color": ["rgb8"],
+    "depth/confidence": ["32FC1"],
     "segmentation/color": ["rgb8"],
     "segmentation/labels": ["mono8", "mono16"],
     "overlay": ["rgb8"],
@@ -55,7 +56,7 @@ def test_a_map_has_the_header_and_size_of_its_picture(node, client, topic):
     assert (maps[0].width, maps[0].height) == (56, 40)
     assert maps[0].encoding in MAPS[topic]
     values = array_of(maps[0])
-    if topic == "depth_relative/image":
+    if topic in ("depth_relative/image", "depth/confidence"):
         assert np.nanmin(values) >= 0.0 and np.nanmax(values) <= 1.0
 
 

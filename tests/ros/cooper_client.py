@@ -12,6 +12,7 @@ from rclpy.action import ActionClient
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from cooper_perception.action import Reason
@@ -127,7 +128,7 @@ class Camera:
     def __exit__(self, *_):
         self.running = False
         self.thread.join()
-        self.client.node.destroy_publisher(self.publisher)
+        self.client.destroy(self.publisher)
 
 
 class Client:
@@ -146,6 +147,12 @@ class Client:
         self.executor.shutdown()
         self.thread.join(5)
         self.node.destroy_node()
+
+    def destroy(self, entity):
+        """Destroy a publisher or a subscription, on the executor's thread: it dies when it waits for one that is gone."""
+        is_subscription = isinstance(entity, Subscription)
+        destroy = self.node.destroy_subscription if is_subscription else self.node.destroy_publisher
+        self.wait(self.executor.create_task(destroy, entity))
 
     def until_alone(self):
         """Wait until no node of ours is in the graph any more."""

@@ -53,8 +53,8 @@ class Rig(Camera):
 
     def __exit__(self, *_):
         super().__exit__()
-        self.client.node.destroy_publisher(self.info_publisher)
-        self.client.node.destroy_publisher(self.depth_publisher)
+        self.client.destroy(self.info_publisher)
+        self.client.destroy(self.depth_publisher)
 
     def estimate(self, **fields):
         """The reply of ~/estimate_depth about this camera."""
@@ -87,7 +87,7 @@ class Topics:
 
     def __exit__(self, *_):
         for subscription in self.subscriptions:
-            self.client.node.destroy_subscription(subscription)
+            self.client.destroy(subscription)
 
     def __getitem__(self, topic):
         return self.messages[topic]

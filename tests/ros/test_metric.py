@@ -348,7 +348,7 @@ def test_a_missing_calibration_is_named_and_a_latched_one_is_heard(start, client
             latched = client.node.create_publisher(CameraInfo, "/deep/camera_info", LATCHED)
             latched.publish(calibration(WIDTH, HEIGHT))
             topics.next("points")
-            client.node.destroy_publisher(latched)
+            client.destroy(latched)
             assert rig.status().camera_info
 
 
@@ -362,7 +362,7 @@ def test_a_reference_that_nobody_publishes_is_named(start, client):
         late = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         logs, subscription = client.listen(Log, "/rosout", late)
         until(lambda: [log for log in logs if log.level == 30 and "no metric depth: nobody publishes" in log.msg])
-        client.node.destroy_subscription(subscription)
+        client.destroy(subscription)
     logged = [line for line in process.log().splitlines() if "no metric depth" in line]
     assert len(logged) == 1, logged
 
@@ -412,7 +412,7 @@ def test_confidence_on_its_topic(deep, client):
     deep.change("depth.confidence_samples", 2)
     messages, subscription = client.listen(Image, "/cooper/deep/depth/confidence")
     made = until(lambda: messages, message="no confidence")[0]
-    client.node.destroy_subscription(subscription)
+    client.destroy(subscription)
     confidence = array_of(made)
     assert confidence.shape == (HEIGHT, WIDTH) and made.encoding == "32FC1" and made.header.frame_id == "optical"
     maps = [array_of(deep.estimate(seed=seed).depth_relative).astype(float) for seed in (0, 1)]

@@ -29,12 +29,15 @@ def nodes(context):
     overrides = sim_time | {name: value for name, value in model.items() if value}
 
     # The node's default camera is named `camera`.
-    image, info = argument("image_topic"), argument("camera_info_topic")
+    image, info, depth = argument("image_topic"), argument("camera_info_topic"), argument("depth_topic")
     remappings = []
     if image:
         remappings += [("camera/image_raw", image), ("camera/image_raw/compressed", f"{image}/compressed")]
     if info:
         remappings += [("camera/camera_info", info)]
+    if depth:
+        remappings += [("camera/depth_reference", depth)]
+        overrides["cameras.camera.scale.source"] = "depth"
 
     made = [
         Node(
@@ -88,6 +91,11 @@ def generate_launch_description():
             ),
             DeclareLaunchArgument(
                 "camera_info_topic", default_value="", description="its CameraInfo topic; empty: camera/camera_info"
+            ),
+            DeclareLaunchArgument(
+                "depth_topic",
+                default_value="",
+                description="depth registered to the camera, to take metres from; empty: as in params_file",
             ),
             DeclareLaunchArgument(
                 "use_sim_time",

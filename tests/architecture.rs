@@ -64,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "config",
         &[
             "error",
+            "metric",
             "flow",
             "engine",
             "perception",
@@ -107,6 +108,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "error",
             "imaging",
+            "metric",
             "engine",
             "perception",
             "reasoning",

@@ -117,6 +117,12 @@ pub const CAMERA_INFO: Interface = subscribed(
     "sensor_msgs/msg/CameraInfo",
     "The camera's calibration; the last one is kept.",
 );
+/// Depth that a scale is taken from.
+pub const DEPTH_REFERENCE: Interface = subscribed(
+    "N/depth_reference",
+    "sensor_msgs/msg/Image",
+    "Depth registered to the camera, 16UC1 or 32FC1, dense or sparse; read where cameras.N.scale.source is depth.",
+);
 /// Relative depth.
 pub const DEPTH_RELATIVE: Interface = published(
     "~/N/depth_relative/image",
@@ -130,6 +136,34 @@ pub const DEPTH_COLOR: Interface = published(
     "sensor_msgs/msg/Image",
     Quality::Reliable(1),
     "Relative depth in colours, rgb8.",
+);
+/// How much maps of other seeds agree.
+pub const DEPTH_CONFIDENCE: Interface = published(
+    "~/N/depth/confidence",
+    "sensor_msgs/msg/Image",
+    Quality::Reliable(1),
+    "How far maps with different seeds agree, 32FC1 in [0, 1]: 1 where all are the same.",
+);
+/// Metric depth.
+pub const DEPTH: Interface = published(
+    "~/N/depth/image",
+    "sensor_msgs/msg/Image",
+    Quality::Reliable(1),
+    "Metric depth along z, 32FC1 in metres, NaN invalid (or 16UC1, see depth.encoding); only with a good scale.",
+);
+/// The camera of metric depth.
+pub const DEPTH_CAMERA_INFO: Interface = published(
+    "~/N/depth/camera_info",
+    "sensor_msgs/msg/CameraInfo",
+    Quality::Reliable(1),
+    "The calibration of metric depth, with its stamp and its size.",
+);
+/// Points.
+pub const POINTS: Interface = published(
+    "~/N/points",
+    "sensor_msgs/msg/PointCloud2",
+    Quality::Reliable(1),
+    "Metric depth as an organised cloud of x, y, z and rgb in the camera's optical frame.",
 );
 /// Segmentation in colours.
 pub const SEGMENTATION_COLOR: Interface = published(
@@ -164,7 +198,7 @@ pub const DIAGNOSTICS: Interface = published(
     "/diagnostics",
     "diagnostic_msgs/msg/DiagnosticArray",
     Quality::Reliable(10),
-    "Once per second: the model, and each camera with the reason why it is silent.",
+    "Once per second: the model, each camera and each camera's scale, with the reason why it is silent.",
 );
 /// Log messages.
 pub const ROSOUT: Interface = published(
@@ -211,8 +245,13 @@ pub const INTERFACES: &[Interface] = &[
     IMAGE,
     COMPRESSED,
     CAMERA_INFO,
+    DEPTH_REFERENCE,
     DEPTH_RELATIVE,
     DEPTH_COLOR,
+    DEPTH_CONFIDENCE,
+    DEPTH,
+    DEPTH_CAMERA_INFO,
+    POINTS,
     SEGMENTATION_COLOR,
     SEGMENTATION_LABELS,
     OVERLAY,

@@ -3,10 +3,14 @@
 mod file;
 pub mod interfaces;
 mod node;
+mod parameter_set;
 mod parameters;
+mod scale;
 mod value;
 
 pub use file::{parse_yaml, read_yaml};
 pub use node::{CameraConfig, NodeConfig, Transport, flow_of_model, settings, shipped_model};
-pub use parameters::{Changes, MAX_TURNS, Parameter, ParameterSet, camera_parameters, parameters};
+pub use parameter_set::ParameterSet;
+pub use parameters::{Changes, MAX_SAMPLES, MAX_TURNS, Parameter, camera_parameters, parameters};
+pub use scale::{DepthConfig, DepthEncoding, ScaleConfig, ScaleSource};
 pub use value::{Accepts, Value};

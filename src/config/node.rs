@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::parameters::ParameterSet;
+use super::parameter_set::ParameterSet;
+use super::scale::ScaleSource;
 use crate::engine::FlowParams;
 use crate::engine::ModelOptions;
 use crate::engine::SamplingParams;
@@ -33,6 +34,10 @@ pub struct CameraConfig {
     pub transport: Transport,
     /// Whether lost frames are to be sent again: then publishers that don't offer it are not heard.
     pub reliable: bool,
+    /// Whether its pictures are rectified.
+    pub is_rectified: bool,
+    /// Where its metres come from.
+    pub scale_source: ScaleSource,
 }
 
 /// How a camera's pictures travel.
@@ -79,6 +84,8 @@ impl CameraConfig {
     fn read(parameters: &ParameterSet, name: String) -> Result<Self> {
         let of = |leaf: &str| parameters.text(&format!("cameras.{name}.{leaf}"));
         Ok(Self {
+            is_rectified: parameters.flag(&format!("cameras.{name}.rectified"))?,
+            scale_source: ScaleSource::read(parameters, &name)?,
             transport: match of("transport")? {
                 "compressed" => Transport::Compressed,
                 _ => Transport::Raw,
@@ -177,7 +184,8 @@ fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| text.into())
 }
 
-fn count(parameters: &ParameterSet, name: &str) -> Result<usize> {
+/// A whole number as a count.
+pub(super) fn count(parameters: &ParameterSet, name: &str) -> Result<usize> {
     Ok(usize::try_from(parameters.integer(name)?).unwrap_or(usize::MAX))
 }
 

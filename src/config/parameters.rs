@@ -2,17 +2,20 @@
 //!
 //! Plain data: the README's table and `config/cooper.yaml` are held against it without a running ROS.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::value::{Accepts, Value};
 use crate::engine::DeviceChoice;
 use crate::engine::FlowParams;
 use crate::engine::SamplingParams;
-use crate::error::{Error, Result};
+use crate::metric::FilterSettings;
+use crate::metric::FitSettings;
 
 /// The most turns that a question may have.
 pub const MAX_TURNS: u16 = 100;
+
+/// The most maps that a confidence is made from.
+pub const MAX_SAMPLES: u16 = 16;
 
 /// When a parameter may be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +97,11 @@ pub fn parameters() -> Vec<Parameter> {
             description: "Names of the cameras; a name begins the camera's topics.",
         },
         float("continuous.rate", 1.0, 0.0..=100.0, Running, "At most so many frames per second and camera become maps for subscribed topics; 0: none."),
+        text("depth.encoding", "32FC1", Accepts::Choice(&["32FC1", "16UC1"]), Running, "Metric depth in metres (32FC1, NaN invalid) or in millimetres (16UC1, 0 invalid)."),
+        float("depth.min_range", 0.0, 0.0..=1000.0, Running, "Metres below which metric depth is invalid."),
+        float("depth.max_range", 0.0, 0.0..=1000.0, Running, "Metres above which metric depth is invalid; 0: no limit."),
+        integer("depth.confidence_samples", 4, 2..=i64::from(MAX_SAMPLES), Running, "Maps with different seeds that ~/N/depth/confidence compares."),
+        float("depth.confidence_deviation", 0.05, 0.001..=1.0, Running, "Their standard deviation, in relative depth, at which the confidence has fallen to 0.37."),
         integer("limits.queue", 8, 1..=1000, AtStart, "Requests that may wait; more are refused."),
         float("limits.image_age", 5.0, 0.0..=86400.0, Running, "Seconds after which a camera's newest frame is too old to be used; 0: never."),
         Parameter {
@@ -109,10 +117,34 @@ pub fn parameters() -> Vec<Parameter> {
 /// The parameters of the camera `name` (`N` in the documentation).
 #[rustfmt::skip]
 pub fn camera_parameters(name: &str) -> Vec<Parameter> {
+    use Changes::{AtStart, Running};
     let of = |leaf: &str| format!("cameras.{name}.{leaf}");
+    let flag = |leaf: &str, changes, description| Parameter {
+        name: of(leaf),
+        default: Value::Bool(false),
+        accepts: Accepts::Bool,
+        changes,
+        description,
+    };
+    let (fit, filter) = (FitSettings::default(), FilterSettings::default());
     vec![
-        text(of("transport"), "raw", Accepts::Choice(&["raw", "compressed"]), Changes::AtStart, "Which image topic is read."),
-        text(of("reliability"), "best_effort", Accepts::Choice(&["best_effort", "reliable"]), Changes::AtStart, "Which quality of service is asked for; best_effort hears every publisher."),
+        text(of("transport"), "raw", Accepts::Choice(&["raw", "compressed"]), AtStart, "Which image topic is read."),
+        text(of("reliability"), "best_effort", Accepts::Choice(&["best_effort", "reliable"]), AtStart, "Which quality of service is asked for; best_effort hears every publisher."),
+        flag("rectified", AtStart, "Whether the pictures are rectified: then p of the CameraInfo is their camera matrix where it is set, else k."),
+        text(of("scale.source"), "none", Accepts::Choice(&["none", "depth", "height"]), AtStart, "Where metres come from: a depth image on N/depth_reference, the camera's height over the floor, or nowhere."),
+        float(of("scale.tolerance"), 0.05, 0.0..=10.0, Running, "depth: the most seconds between the stamps of a frame and its reference."),
+        integer(of("scale.min_points"), fit.min_points, 2..=1_000_000, Running, "depth: the fewest points with a relative and a reference depth."),
+        float(of("scale.inlier_error"), fit.inlier_error, 0.001..=0.5, Running, "depth: a point fits when its metres are right to this share."),
+        float(of("scale.min_inlier_share"), fit.min_inlier_share, 0.0..=1.0, Running, "depth: the least share of points that fit."),
+        float(of("scale.max_median_error"), fit.max_median_error, 0.0..=0.5, Running, "depth: the largest median error of the points that fit, as a share of their depth."),
+        float(of("scale.height"), 0.0, 0.0..=1000.0, Running, "height: metres from the camera to the floor; above 0."),
+        flag("scale.tilt_known", Running, "height: whether scale.pitch and scale.roll hold; else the tilt is found with the floor."),
+        float(of("scale.pitch"), 0.0, -1.5..=1.5, Running, "height: radians that the camera looks down."),
+        float(of("scale.roll"), 0.0, -1.5..=1.5, Running, "height: radians that the camera is turned clockwise about its optical axis."),
+        float(of("scale.time_constant"), filter.time_constant_s, 0.0..=3600.0, Running, "Seconds after which 63 % of a change of scale have gone through; 0: no smoothing."),
+        float(of("scale.max_jump"), filter.max_jump, 0.0..=2.0, Running, "A fit whose metres differ by more than this share is a jump, and its frame has no metric depth; 2: never."),
+        integer(of("scale.persist"), filter.n_persist, 1..=1000, Running, "So many jumps to the same place, one after another, are believed."),
+        float(of("scale.max_age"), filter.max_age_s, 0.0..=86400.0, Running, "Seconds for which a frame that cannot be fitted is given the scale of those before."),
     ]
 }
 
@@ -134,7 +166,7 @@ fn text(
 }
 
 fn integer(
-    name: &str,
+    name: impl Into<String>,
     default: usize,
     range: RangeInclusive<i64>,
     changes: Changes,
@@ -151,7 +183,7 @@ fn integer(
 }
 
 fn float(
-    name: &str,
+    name: impl Into<String>,
     default: f64,
     range: RangeInclusive<f64>,
     changes: Changes,
@@ -164,229 +196,5 @@ fn float(
         accepts: Accepts::Float(range),
         changes,
         description,
-    }
-}
-
-/// The values of all declared parameters, each of them acceptable.
-#[derive(Clone, Debug)]
-pub struct ParameterSet {
-    declared: Vec<Parameter>,
-    values: BTreeMap<String, Value>,
-}
-
-impl ParameterSet {
-    /// The defaults, with `overrides` in their place; also the names among them that are not declared.
-    ///
-    /// # Errors
-    /// [`Error::InvalidInput`] that names every bad value and what its parameter accepts.
-    pub fn at_start(overrides: &BTreeMap<String, Value>) -> Result<(Self, Vec<String>)> {
-        let mut set = Self {
-            declared: Vec::new(),
-            values: BTreeMap::new(),
-        };
-        let mut problems = set.declare(parameters(), overrides);
-        for camera in set.texts("cameras").unwrap_or_default() {
-            problems.extend(set.declare(camera_parameters(&camera), overrides));
-        }
-        if !problems.is_empty() {
-            return Err(Error::invalid("parameters", problems.join("; ")));
-        }
-        let unknown = overrides.keys().filter(|name| set.find(name).is_none());
-        let unknown = unknown.cloned().collect();
-        Ok((set, unknown))
-    }
-
-    fn declare(
-        &mut self,
-        declared: Vec<Parameter>,
-        overrides: &BTreeMap<String, Value>,
-    ) -> Vec<String> {
-        let mut problems = Vec::new();
-        for parameter in declared {
-            let value = overrides.get(&parameter.name).unwrap_or(&parameter.default);
-            let value = parameter.accepts.check(value).unwrap_or_else(|why| {
-                problems.push(format!("{} {why}", parameter.name));
-                parameter.default.clone()
-            });
-            self.values.insert(parameter.name.clone(), value);
-            self.declared.push(parameter);
-        }
-        problems
-    }
-
-    /// All parameters, in the order of the documentation.
-    pub fn declared(&self) -> &[Parameter] {
-        &self.declared
-    }
-
-    /// The value of `name`, if it is declared.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.values.get(name)
-    }
-
-    /// Whether `name` may become `value` now, while the node runs.
-    ///
-    /// # Errors
-    /// Why not, in words that follow the parameter's name.
-    pub fn check(&self, name: &str, value: &Value) -> std::result::Result<Value, String> {
-        let parameter = self.find(name).ok_or("is not a parameter of this node")?;
-        let value = parameter.accepts.check(value)?;
-        if parameter.changes == Changes::AtStart && self.get(name) != Some(&value) {
-            return Err("can be set at start only".into());
-        }
-        Ok(value)
-    }
-
-    /// Change `name` while the node runs.
-    ///
-    /// # Errors
-    /// See [`ParameterSet::check`].
-    pub fn set(&mut self, name: &str, value: &Value) -> std::result::Result<(), String> {
-        let value = self.check(name, value)?;
-        self.values.insert(name.into(), value);
-        Ok(())
-    }
-
-    fn find(&self, name: &str) -> Option<&Parameter> {
-        self.declared
-            .iter()
-            .find(|parameter| parameter.name == name)
-    }
-
-    /// The integer `name`.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if no integer of that name is declared (as in the other readers).
-    pub fn integer(&self, name: &str) -> Result<u64> {
-        match self.get(name) {
-            Some(Value::Integer(value)) => u64::try_from(*value).map_err(|_| undeclared(name)),
-            _ => Err(undeclared(name)),
-        }
-    }
-
-    /// The float `name`.
-    ///
-    /// # Errors
-    /// See [`ParameterSet::integer`].
-    pub fn float(&self, name: &str) -> Result<f64> {
-        match self.get(name) {
-            Some(Value::Float(value)) => Ok(*value),
-            _ => Err(undeclared(name)),
-        }
-    }
-
-    /// The string `name`.
-    ///
-    /// # Errors
-    /// See [`ParameterSet::integer`].
-    pub fn text(&self, name: &str) -> Result<&str> {
-        match self.get(name) {
-            Some(Value::Text(value)) => Ok(value),
-            _ => Err(undeclared(name)),
-        }
-    }
-
-    /// The list of strings `name`.
-    ///
-    /// # Errors
-    /// See [`ParameterSet::integer`].
-    pub fn texts(&self, name: &str) -> Result<Vec<String>> {
-        match self.get(name) {
-            Some(Value::Texts(values)) => Ok(values.clone()),
-            _ => Err(undeclared(name)),
-        }
-    }
-}
-
-fn undeclared(name: &str) -> Error {
-    Error::Internal(format!(
-        "the parameter {name} is not declared with this type"
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn overrides(pairs: &[(&str, Value)]) -> BTreeMap<String, Value> {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.clone()))
-            .collect()
-    }
-
-    #[test]
-    fn every_default_is_acceptable() {
-        let (set, unknown) = ParameterSet::at_start(&BTreeMap::new()).unwrap();
-        assert!(unknown.is_empty());
-        for parameter in set.declared() {
-            assert_eq!(
-                parameter.accepts.check(&parameter.default),
-                Ok(parameter.default.clone()),
-                "{}",
-                parameter.name
-            );
-            assert!(parameter.description.ends_with('.'), "{}", parameter.name);
-        }
-    }
-
-    #[test]
-    fn the_shipped_file_holds_every_parameter_with_its_default() {
-        // Those of `flow` are told but not set: a model has its own.
-        let text = include_str!("../../config/cooper.yaml")
-            .replace("    #flow:", "    flow:")
-            .replace("    #  ", "      ");
-        let file: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
-        for Parameter { name, default, .. } in parameters() {
-            if name == "use_sim_time" {
-                continue;
-            }
-            let start = &file["/**"]["ros__parameters"];
-            let value = name.split('.').fold(start, |tree, part| &tree[part]);
-            let expected: serde_yaml::Value = serde_yaml::from_str(&default.to_string()).unwrap();
-            assert_eq!(value, &expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn all_bad_values_are_told_at_once() {
-        let bad = overrides(&[
-            ("flow.time_points", Value::Integer(1)),
-            ("model.device", Value::Text("tpu".into())),
-        ]);
-        let told = ParameterSet::at_start(&bad).unwrap_err().to_string();
-        assert!(
-            told.contains("flow.time_points accepts an integer from 2 to 1000, got 1"),
-            "{told}"
-        );
-        assert!(
-            told.contains("model.device accepts auto, cpu, cuda:N or metal:N"),
-            "{told}"
-        );
-    }
-
-    #[test]
-    fn each_camera_has_its_parameters() {
-        let given = overrides(&[
-            ("cameras", Value::Texts(vec!["left".into()])),
-            ("cameras.left.transport", Value::Text("compressed".into())),
-            ("cameras.right.transport", Value::Text("raw".into())),
-        ]);
-        let (set, unknown) = ParameterSet::at_start(&given).unwrap();
-        assert_eq!(set.text("cameras.left.transport").unwrap(), "compressed");
-        assert_eq!(unknown, ["cameras.right.transport"]);
-    }
-
-    #[test]
-    fn what_may_not_change_is_refused_by_name() {
-        let (mut set, _) = ParameterSet::at_start(&BTreeMap::new()).unwrap();
-        set.set("continuous.rate", &Value::Integer(2)).unwrap();
-        assert_eq!(set.float("continuous.rate").unwrap(), 2.0);
-        assert!(
-            set.set("model.dir", &Value::Text("x".into()))
-                .unwrap_err()
-                .contains("start")
-        );
-        assert!(set.set("modle.dir", &Value::Text("x".into())).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! The line from relative depth to metres.
 
+use std::fmt;
+
 /// `metres = scale * relative + shift`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine {
@@ -28,6 +30,14 @@ impl Affine {
             }
         };
         relative.iter().map(metres).collect()
+    }
+}
+
+impl fmt::Display for Affine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.shift < 0.0 { '-' } else { '+' };
+        let (scale, shift) = (self.scale, self.shift.abs());
+        write!(f, "{scale:.3} m * relative {sign} {shift:.3} m")
     }
 }
 

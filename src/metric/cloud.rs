@@ -45,7 +45,7 @@ impl Cloud {
         let mut data = Vec::with_capacity(n_pixels * Self::POINT_STEP as usize);
         for (z, (column, row, color)) in metres.iter().zip(picture.enumerate_pixels()) {
             let ray = intrinsics.ray(f64::from(column), f64::from(row));
-            let z = if z.is_finite() && *z > 0.0 {
+            let z = if z.is_finite() && *z > 0.0 && ray.x.is_finite() {
                 *z
             } else {
                 f32::NAN

@@ -91,6 +91,11 @@ impl ScaleFilter {
         }
     }
 
+    /// Go on with other settings.
+    pub fn set(&mut self, settings: FilterSettings) {
+        self.settings = settings;
+    }
+
     /// Take the fit of a frame with its stamp in seconds, frames in their order. Rejected fits are not told: then the
     /// scale ages. Pictures that come inside requests have stamps of their own and do not belong here.
     pub fn update(&mut self, fit: &Affine, stamp_s: f64) -> Verdict {

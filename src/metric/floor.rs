@@ -163,7 +163,10 @@ fn candidates(relative: &[f32], intrinsics: &Intrinsics, lower_share: f64) -> Ve
         relative: f64::from(*r),
         ray: intrinsics.ray((at % width) as f64, (at / width) as f64),
     };
-    known.map(candidate).collect()
+    known
+        .map(candidate)
+        .filter(|candidate| candidate.ray.x.is_finite())
+        .collect()
 }
 
 /// The line and the floor that most candidates agree with; each prior makes the equation linear in what is left.

@@ -1,10 +1,11 @@
-//! A pinhole camera's numbers, and rays through its pixels.
+//! A camera's numbers, and rays through its pixels.
 //!
-//! Distortion is not undone. On a topic of rectified pictures (`image_rect`) there is none, and the numbers are the
-//! left three columns of the message's `p`; on a raw topic they are `k`, and a wide lens bends the cloud's edges.
+//! On a topic of rectified pictures (`image_rect`) they are the left three columns of the message's `p`, without
+//! distortion; on a raw topic they are `k` and `d`.
 
-use nalgebra::{Point2, Point3, Vector3};
+use nalgebra::{Point2, Point3, Vector2, Vector3};
 
+use super::distortion::Distortion;
 use crate::error::Error;
 use crate::error::Result;
 
@@ -23,6 +24,8 @@ pub struct Intrinsics {
     pub width: u32,
     /// Rows.
     pub height: u32,
+    /// What the lens does, the same at every size.
+    pub distortion: Distortion,
 }
 
 /// The part of the sensor that a picture shows, in pixels of the full sensor. All 0 is the whole sensor.
@@ -60,8 +63,14 @@ impl Intrinsics {
             cy,
             width,
             height,
+            distortion: Distortion::None,
         };
         read.checked()
+    }
+
+    /// The same camera with a lens that distorts.
+    pub fn with(self, distortion: Distortion) -> Self {
+        Self { distortion, ..self }
     }
 
     fn checked(self) -> Result<Self> {
@@ -145,6 +154,7 @@ impl Intrinsics {
             cy: (self.cy + 0.5) * y - 0.5,
             width,
             height,
+            distortion: self.distortion,
         };
         scaled.checked()
     }
@@ -154,15 +164,23 @@ impl Intrinsics {
         [self.fx, 0.0, self.cx, 0.0, self.fy, self.cy, 0.0, 0.0, 1.0]
     }
 
-    /// The way from the camera through a pixel coordinate, in the optical frame: one metre along z.
+    /// The way from the camera through a pixel coordinate, in the optical frame: one metre along z; NaN where the
+    /// distortion has no inverse.
     pub fn ray(&self, column: f64, row: f64) -> Vector3<f64> {
-        Vector3::new((column - self.cx) / self.fx, (row - self.cy) / self.fy, 1.0)
+        let shown = Vector2::new((column - self.cx) / self.fx, (row - self.cy) / self.fy);
+        match self.distortion.undistort(&shown) {
+            Some(ideal) => ideal.push(1.0),
+            None => Vector3::from_element(f64::NAN),
+        }
     }
 
     /// The pixel coordinate (column, row) of a point in the optical frame; none unless it is in front of the camera.
     pub fn project(&self, point: &Point3<f64>) -> Option<Point2<f64>> {
         let Point3 { coords: p } = point;
-        let pixel = || Point2::new(self.cx + self.fx * p.x / p.z, self.cy + self.fy * p.y / p.z);
+        let pixel = || {
+            let shown = self.distortion.distort(&(p.xy() / p.z));
+            Point2::new(self.cx + self.fx * shown.x, self.cy + self.fy * shown.y)
+        };
         (p.z > 0.0).then(pixel)
     }
 }
@@ -191,6 +209,22 @@ mod tests {
         assert!((pixel - Point2::new(17.0, 400.0)).norm() < 1e-9);
         assert_eq!(camera.project(&-point), None);
         assert_eq!(camera.project(&Point3::new(1.0, 1.0, f64::NAN)), None);
+    }
+
+    #[test]
+    fn a_distorted_ray_meets_its_pixel_at_every_size() {
+        let lens = Distortion::read("plumb_bob", &[-0.3, 0.1, 0.001, 0.002, 0.0]).unwrap();
+        let camera = camera().with(lens);
+        let half = camera.scaled_to(320, 240).unwrap();
+        for (column, row) in [(0.0, 0.0), (639.0, 479.0), (100.0, 300.0)] {
+            let ray = camera.ray(column, row);
+            let pixel = camera.project(&Point3::from(ray * 3.0)).unwrap();
+            assert!((pixel - Point2::new(column, row)).norm() < 1e-5, "{pixel}");
+            let same = half.ray((column + 0.5) / 2.0 - 0.5, (row + 0.5) / 2.0 - 0.5);
+            assert!((same - ray).norm() < 1e-8);
+        }
+        let straight = Vector2::new(-319.5 / 500.0, -239.5 / 510.0);
+        assert!((camera.ray(0.0, 0.0).xy() - straight).norm() > 0.05);
     }
 
     #[test]

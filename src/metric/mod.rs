@@ -3,7 +3,7 @@
 //! A drawn map says 0 near to 1 far; metres are `scale * relative + shift`. The two numbers come from a reference
 //! depth image ([`fit_scale`]) or from a known camera height over the floor ([`fit_floor`]), and from nowhere else:
 //! a fit that cannot be trusted is a [`WhyNot`], and then there is no metric depth.
-//! A [`ScaleFilter`] smooths them over time.
+//! A [`ScaleFilter`] smooths them over time; a [`ScaleTracker`] says for each frame whether it has metres.
 //!
 //! Frames: the optical frame of REP 103, x right, y down, z ahead; lengths are metres, depth is z.
 //! A pixel's centre has whole coordinates: the top left one is (0, 0), the picture begins at (-0.5, -0.5).
@@ -12,6 +12,7 @@
 mod affine;
 mod boxes;
 mod cloud;
+mod distortion;
 mod filter;
 mod fit;
 mod floor;
@@ -20,11 +21,13 @@ mod reference;
 mod robust;
 mod spread;
 mod tilt;
+mod tracker;
 mod why_not;
 
 pub use affine::Affine;
 pub use boxes::{Box3d, boxes};
 pub use cloud::{Cloud, millimetres};
+pub use distortion::Distortion;
 pub use filter::{FilterSettings, ScaleFilter, Smoothed, Verdict};
 pub use fit::{FitSettings, ScaleFit, fit_scale};
 pub use floor::{FloorFit, FloorPrior, FloorSettings, fit_floor};
@@ -32,4 +35,5 @@ pub use intrinsics::{Intrinsics, Roi};
 pub use reference::{DepthBytes, ReferenceDepth};
 pub use spread::{Spread, spread};
 pub use tilt::Tilt;
+pub use tracker::{NoScale, Scale, ScaleTracker, Sighting};
 pub use why_not::WhyNot;

@@ -18,6 +18,18 @@ pub struct FrameHeader {
     pub frame_id: String,
 }
 
+impl FrameHeader {
+    /// The stamp in nanoseconds.
+    pub fn stamp_ns(&self) -> i64 {
+        i64::from(self.stamp_secs) * 1_000_000_000 + i64::from(self.stamp_nanos)
+    }
+
+    /// The stamp in seconds, to a fraction of a microsecond.
+    pub fn stamp_s(&self) -> f64 {
+        f64::from(self.stamp_secs) + f64::from(self.stamp_nanos) * 1e-9
+    }
+}
+
 /// One picture of one camera.
 #[derive(Clone, Debug)]
 pub struct Frame {

@@ -2,10 +2,12 @@
 
 mod frame;
 mod perceiver;
+mod stamps;
 mod worker;
 
 pub use frame::{Frame, FrameHeader, LatestFrame};
 pub use perceiver::{ModelInfo, Outcome, Perceive, Perceiver, Work};
+pub use stamps::StampBuffer;
 pub use worker::{Event, FrameSource, Priority, Request, State, Worker, WorkerStatus};
 
 pub use crate::reasoning::Settings;

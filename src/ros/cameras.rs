@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use r2r::builtin_interfaces::msg::Time;
-use r2r::sensor_msgs::msg::CameraInfo;
 use r2r::sensor_msgs::msg::CompressedImage;
 use r2r::sensor_msgs::msg::Image;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
 use super::convert;
+use super::scaling::Scaling;
 use super::silence::{self, Offer};
 use crate::config::CameraConfig;
 use crate::error::{Error, Result};
@@ -66,8 +66,6 @@ pub struct Snapshot {
     pub stamp_age_s: Option<f64>,
     /// What is wrong with that stamp.
     pub stamp_remark: Option<String>,
-    /// Whether a calibration has come.
-    pub has_camera_info: bool,
     /// Empty when frames come and can be used.
     pub why_silent: String,
 }
@@ -79,6 +77,8 @@ pub struct Camera {
     pub config: CameraConfig,
     /// The image topic, fully resolved.
     pub topic: String,
+    /// Its way to metres.
+    pub scaling: Scaling,
     heard: Mutex<Heard>,
     arrived: Notify,
 }
@@ -95,14 +95,14 @@ struct Heard {
     converted: Option<(u64, Converted)>,
     converted_at: Option<Instant>,
     offers: Vec<Offer>,
-    info: Option<CameraInfo>,
     max_age: Option<Duration>,
 }
 
 impl Camera {
     /// A camera that has heard nothing yet.
-    pub fn new(config: CameraConfig, topic: String) -> Self {
+    pub fn new(config: CameraConfig, topic: String, scaling: Scaling) -> Self {
         Self {
+            scaling,
             config,
             topic,
             heard: Mutex::default(),
@@ -132,11 +132,6 @@ impl Camera {
         heard.newest = Some(message);
         drop(heard);
         self.arrived.notify_one();
-    }
-
-    /// Keep the calibration.
-    pub fn put_info(&self, info: CameraInfo) {
-        self.heard().info = Some(info);
     }
 
     /// Keep who publishes on the image topic.
@@ -202,7 +197,7 @@ impl Camera {
         if self.is_unproved() {
             // A compressed picture shows only when it is decoded that it is corrupt; the tasks go on meanwhile.
             let camera = self.clone();
-            let _ = tokio::task::spawn_blocking(move || camera.latest()).await;
+            let _ = tokio::task::spawn_blocking(move || camera.newest()).await;
         }
         let heard = self.heard();
         let stamp = heard.newest.as_deref().map(Message::stamp);
@@ -224,7 +219,6 @@ impl Camera {
             n_frames: heard.n_frames,
             stamp_age_s,
             stamp_remark,
-            has_camera_info: heard.info.is_some(),
             why_silent: self.why_silent(&heard),
         }
     }
@@ -281,7 +275,9 @@ impl Heard {
 
 impl LatestFrame for Camera {
     fn latest(&self) -> Result<Arc<Frame>> {
-        self.newest().map(|(_, frame)| frame)
+        let (_, frame) = self.newest()?;
+        self.scaling.expect(&frame.header);
+        Ok(frame)
     }
 }
 
@@ -310,6 +306,7 @@ impl Numbered {
 impl LatestFrame for Numbered {
     fn latest(&self) -> Result<Arc<Frame>> {
         let (number, frame) = self.camera.newest()?;
+        self.camera.scaling.expect(&frame.header);
         self.number.store(number, Ordering::Relaxed);
         Ok(frame)
     }

@@ -10,12 +10,15 @@ use tokio::time::Instant;
 
 use super::cameras::{Camera, Numbered};
 use super::convert;
+use super::drawing::{self, Samples};
+use super::metric_maps::{self, MetricMaps};
 use super::requests::{self, Core};
-use super::topics;
+use super::topics::{self, is_wanted, publish};
+use crate::config::DepthConfig;
 use crate::config::interfaces;
 use crate::config::interfaces::Interface;
-use crate::engine::Cancel;
 use crate::error::{Error, Result};
+use crate::perception::DepthMap;
 use crate::pipeline::Frame;
 use crate::pipeline::FrameSource;
 use crate::pipeline::Outcome;
@@ -35,6 +38,8 @@ pub struct Maps {
     camera: Arc<Camera>,
     depth_relative: Publisher<Image>,
     depth_color: Publisher<Image>,
+    metric: Option<MetricMaps>,
+    confidence: Publisher<Image>,
     segmentation_color: Publisher<Image>,
     segmentation_labels: Publisher<Image>,
     overlay: Publisher<Image>,
@@ -48,13 +53,16 @@ impl Maps {
     /// # Errors
     /// [`Error::Internal`] if the middleware refuses one.
     pub fn advertise(node: &mut Node, core: &Arc<Core>, camera: &Arc<Camera>) -> Result<Self> {
+        let metric = MetricMaps::advertise(node, camera)?;
         let mut publisher =
             |interface: &Interface| topics::publisher(node, interface, &camera.config.name);
         Ok(Self {
+            metric,
             core: core.clone(),
             camera: camera.clone(),
             depth_relative: publisher(&interfaces::DEPTH_RELATIVE)?,
             depth_color: publisher(&interfaces::DEPTH_COLOR)?,
+            confidence: publisher(&interfaces::DEPTH_CONFIDENCE)?,
             segmentation_color: publisher(&interfaces::SEGMENTATION_COLOR)?,
             segmentation_labels: publisher(&interfaces::SEGMENTATION_LABELS)?,
             overlay: publisher(&interfaces::OVERLAY)?,
@@ -118,17 +126,7 @@ impl Maps {
         let newest = Arc::new(Numbered::new(self.camera.clone()));
         let mut source = FrameSource::Latest(newest.clone());
         if self.wants_depth() {
-            let (frame, outcome) = self.draw(source, Work::Depth { seed: None }).await?;
-            let Outcome::Depth(depth) = outcome else {
-                return Err(requests::wrong_outcome());
-            };
-            publish(&self.depth_relative, || {
-                convert::depth_image(&depth, &frame.header)
-            });
-            publish(&self.depth_color, || {
-                convert::rgb_image(&depth.color, &frame.header)
-            });
-            source = FrameSource::Pinned(frame);
+            source = FrameSource::Pinned(self.make_depth(source).await?);
         }
         if self.wants_segmentation() {
             let (frame, outcome) = self.draw(source, Work::Segment { seed: None }).await?;
@@ -137,29 +135,84 @@ impl Maps {
             };
             let header = &frame.header;
             publish(&self.segmentation_color, || {
-                convert::rgb_image(&segmentation.color, header)
+                Ok(convert::rgb_image(&segmentation.color, header))
             });
             publish(&self.segmentation_labels, || {
-                convert::labels_image(&segmentation, header)
+                Ok(convert::labels_image(&segmentation, header))
             });
             publish(&self.overlay, || {
-                convert::rgb_image(&convert::blend_regions(&frame.image, &segmentation), header)
+                Ok(convert::rgb_image(
+                    &convert::blend_regions(&frame.image, &segmentation),
+                    header,
+                ))
             });
         }
         Ok(newest.number())
     }
 
+    /// Publish all that is wanted of a frame's depth; the frame.
+    async fn make_depth(&mut self, source: FrameSource) -> Result<Arc<Frame>> {
+        let core = self.core.clone();
+        let (frame, depth) = drawing::draw_depth(&core, source, None, Priority::Background).await?;
+        let header = &frame.header;
+        publish(&self.depth_relative, || {
+            Ok(convert::depth_image(&depth, header))
+        });
+        publish(&self.depth_color, || {
+            Ok(convert::rgb_image(&depth.color, header))
+        });
+        self.make_metres(&frame, &depth).await;
+        if is_wanted(&self.confidence) {
+            let parameters = core.parameters.now();
+            let samples = Samples {
+                n: DepthConfig::read(&parameters)?.n_samples,
+                seed: core.parameters.settings()?.seed,
+                priority: Priority::Background,
+            };
+            let confidence = samples.confidence(&core, &frame, &depth).await?;
+            publish(&self.confidence, || {
+                Ok(convert::float_image(
+                    &confidence,
+                    frame.image.dimensions(),
+                    header,
+                ))
+            });
+        }
+        Ok(frame)
+    }
+
+    /// Publish what is wanted of a frame's metres. Where it has none, the camera's scale says why.
+    async fn make_metres(&mut self, frame: &Arc<Frame>, depth: &Arc<DepthMap>) {
+        if !self.wants_metres() {
+            return;
+        }
+        let Ok(metres) = metric_maps::metres(&self.core, &self.camera, frame, depth).await else {
+            return;
+        };
+        if let Some(metric) = &self.metric {
+            metric.publish(frame, &metres);
+        }
+        if self.metric.as_ref().is_some_and(MetricMaps::wants_points)
+            && let Some(points) = metric_maps::points(frame, metres).await
+            && let Some(metric) = &self.metric
+        {
+            metric.publish_points(points);
+        }
+    }
+
     async fn draw(&mut self, source: FrameSource, work: Work) -> Result<(Arc<Frame>, Outcome)> {
-        let events = self
-            .core
-            .submit(source, work, Priority::Background, Cancel::default())?;
-        let finished = requests::finished(events).await;
-        let outcome = finished.result?;
-        Ok((finished.frame.ok_or_else(requests::lost)?, outcome))
+        drawing::drawn(&self.core, source, work, Priority::Background).await
     }
 
     fn wants_depth(&self) -> bool {
-        is_wanted(&self.depth_relative) || is_wanted(&self.depth_color)
+        is_wanted(&self.depth_relative)
+            || is_wanted(&self.depth_color)
+            || is_wanted(&self.confidence)
+            || self.wants_metres()
+    }
+
+    fn wants_metres(&self) -> bool {
+        self.metric.as_ref().is_some_and(MetricMaps::is_wanted)
     }
 
     fn wants_segmentation(&self) -> bool {
@@ -177,20 +230,6 @@ fn wait(rate: f64, since: Option<Duration>) -> Duration {
     // A tiny rate's period is longer than any duration.
     let period = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
     period.saturating_sub(since)
-}
-
-fn is_wanted(publisher: &Publisher<Image>) -> bool {
-    publisher
-        .get_inter_process_subscription_count()
-        .is_ok_and(|count| count > 0)
-}
-
-fn publish(publisher: &Publisher<Image>, message: impl FnOnce() -> Image) {
-    if is_wanted(publisher)
-        && let Err(error) = publisher.publish(&message())
-    {
-        tracing::warn!("a map could not be published: {error}");
-    }
 }
 
 #[cfg(test)]

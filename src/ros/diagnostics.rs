@@ -12,8 +12,10 @@ use tokio::time::MissedTickBehavior;
 use super::cameras::{Camera, Snapshot};
 use super::convert::message_text;
 use super::requests::Core;
+use super::scale_status::ScaleStatus;
 use super::status::state_name;
-use crate::config::interfaces;
+use crate::config::ScaleSource;
+use crate::metric::ScaleFit;
 use crate::pipeline::State;
 use crate::pipeline::WorkerStatus;
 
@@ -31,7 +33,9 @@ pub async fn publish(core: Arc<Core>, publisher: Publisher<DiagnosticArray>, nod
         let mut status = vec![model_status(name, core.worker.status())];
         for camera in &core.cameras {
             let heard = camera.snapshot(&core.clock).await;
-            status.push(camera_status(name, camera, &heard));
+            let scale = camera.scaling.status();
+            status.push(camera_status(name, camera, &heard, scale.has_camera_info));
+            status.push(scale_status(name, &camera.config.name, &scale));
         }
         let message = DiagnosticArray {
             header: core.clock.header(),
@@ -76,13 +80,18 @@ fn model_status(node: &str, worker: WorkerStatus) -> DiagnosticStatus {
     }
 }
 
-fn camera_status(node: &str, camera: &Camera, heard: &Snapshot) -> DiagnosticStatus {
+fn camera_status(
+    node: &str,
+    camera: &Camera,
+    heard: &Snapshot,
+    has_camera_info: bool,
+) -> DiagnosticStatus {
     let (level, message) = match heard.why_silent.as_str() {
         "" => match &heard.stamp_remark {
             Some(remark) => (WARN, format!("frames arrive, but {remark}")),
-            // No level of its own: nothing needs a calibration in this version.
-            None if !heard.has_camera_info => {
-                let topic = interfaces::CAMERA_INFO.of(&camera.config.name);
+            // No level of its own: what needs a calibration says so in the status of the scale.
+            None if !has_camera_info => {
+                let topic = &camera.scaling.info_topic;
                 (OK, format!("frames arrive; no calibration on {topic}"))
             }
             None => (OK, "frames arrive".into()),
@@ -117,14 +126,54 @@ fn camera_status(node: &str, camera: &Camera, heard: &Snapshot) -> DiagnosticSta
             ("publishers", heard.n_publishers.to_string()),
             (
                 "camera_info",
-                if heard.has_camera_info {
-                    "yes"
-                } else {
-                    "missing"
-                }
-                .into(),
+                if has_camera_info { "yes" } else { "missing" }.into(),
             ),
             ("why_silent", heard.why_silent.clone()),
+        ]),
+    }
+}
+
+fn scale_status(node: &str, camera: &str, scale: &ScaleStatus) -> DiagnosticStatus {
+    let (level, message) = match (scale.affine, &scale.remark) {
+        (Some(affine), None) => (OK, format!("metric depth: {affine}")),
+        (Some(affine), Some(remark)) => (WARN, format!("metric depth: {affine}; {remark}")),
+        (None, _) => {
+            let is_wanted = scale.source != ScaleSource::None;
+            let why_not = &scale.why_not;
+            (
+                if is_wanted { WARN } else { OK },
+                format!("no metric depth: {why_not}"),
+            )
+        }
+    };
+    let number = |value: Option<f64>, digits: usize| match value {
+        Some(value) => format!("{value:.digits$}"),
+        None => "nan".into(),
+    };
+    let of_fit =
+        |field: fn(&ScaleFit) -> f64, digits| number(scale.fit.as_ref().map(field), digits);
+    DiagnosticStatus {
+        level,
+        name: format!("{node}: scale {camera}"),
+        message: message_text(&message),
+        hardware_id: String::new(),
+        values: values([
+            ("source", scale.source.word().into()),
+            (
+                "scale_m",
+                number(scale.affine.map(|affine| affine.scale), 4),
+            ),
+            (
+                "shift_m",
+                number(scale.affine.map(|affine| affine.shift), 4),
+            ),
+            ("age_s", number(scale.age.map(|age| age.as_secs_f64()), 3)),
+            ("inlier_share", of_fit(|fit| fit.inlier_share, 3)),
+            ("median_error", of_fit(|fit| fit.median_error, 4)),
+            ("rms_m", of_fit(|fit| fit.rms_m, 4)),
+            ("points", of_fit(|fit| fit.n_points as f64, 0)),
+            ("references", scale.n_references.to_string()),
+            ("why_not", scale.why_not.clone()),
         ]),
     }
 }

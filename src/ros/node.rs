@@ -20,6 +20,7 @@ use super::params::{self, Parameters};
 use super::remap::Names;
 use super::requests::Core;
 use super::rosout::RosoutEvents;
+use super::scaling::Scaling;
 use super::services;
 use super::spin::Spin;
 use super::subscriptions;
@@ -28,6 +29,7 @@ use super::topics;
 use crate::config;
 use crate::config::NodeConfig;
 use crate::config::interfaces;
+use crate::config::interfaces::Interface;
 use crate::error::{Error, Result};
 use crate::pipeline::Perceiver;
 use crate::pipeline::State;
@@ -115,7 +117,13 @@ fn open(
     );
     let camera = |config: &config::CameraConfig| {
         let topic = names.resolve(&subscriptions::image_topic(config.transport, &config.name));
-        Arc::new(Camera::new(config.clone(), topic))
+        let of = |interface: &Interface| names.resolve(&interface.of(&config.name));
+        let (info, reference) = (
+            of(&interfaces::CAMERA_INFO),
+            of(&interfaces::DEPTH_REFERENCE),
+        );
+        let scaling = Scaling::new(config.clone(), info, reference);
+        Arc::new(Camera::new(config.clone(), topic, scaling))
     };
     let core = Arc::new(Core {
         worker,

@@ -79,6 +79,15 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// A request that did not get so far as to be handed to the model.
+    pub fn refused(error: Error) -> Self {
+        Self {
+            frame: None,
+            waited: Duration::ZERO,
+            result: Err(error),
+        }
+    }
+
     /// The header of the frame; zero if there was none.
     pub fn header(&self) -> FrameHeader {
         self.frame

@@ -10,14 +10,19 @@ use r2r::cooper_perception::srv::Ask;
 use r2r::cooper_perception::srv::EstimateDepth;
 use r2r::cooper_perception::srv::GetStatus;
 use r2r::cooper_perception::srv::Segment;
+use r2r::sensor_msgs::msg::Image;
 use r2r::std_msgs::msg::Header;
 
 use super::codes;
 use super::convert;
+use super::drawing::{Samples, samples_of};
+use super::metric_maps::metres;
 use super::requests::{self, Core, Finished, Inquiry};
 use super::status;
 use super::tasks::Tasks;
 use super::topics;
+use crate::config::DepthEncoding;
+use crate::config::MAX_SAMPLES;
 use crate::config::interfaces;
 use crate::config::interfaces::Interface;
 use crate::engine::Cancel;
@@ -153,40 +158,95 @@ async fn estimate_depth(
     core: Arc<Core>,
     request: EstimateDepth::Request,
 ) -> EstimateDepth::Response {
-    let finished = map(
-        &core,
-        &request.camera,
-        &request.image,
-        request.seed,
-        |seed| Work::Depth { seed },
-    )
-    .await;
-    let header = finished.header();
-    let no_scale = EstimateDepth::Response {
-        header: convert::std_header(&header),
+    let finished = match samples_of(request.confidence_samples, MAX_SAMPLES) {
+        Err(error) => Finished::refused(error),
+        Ok(_) => {
+            let (camera, image, seed) = (&request.camera, &request.image, request.seed);
+            map(&core, camera, image, seed, |seed| Work::Depth { seed }).await
+        }
+    };
+    let header = convert::std_header(&finished.header());
+    estimated(&core, &request, finished)
+        .await
+        .unwrap_or_else(|error| {
+            let (error_code, message) = told("estimate_depth", &error);
+            EstimateDepth::Response {
+                header,
+                error_code,
+                message,
+                ..without_scale()
+            }
+        })
+}
+
+/// A reply that says nothing of metres.
+fn without_scale() -> EstimateDepth::Response {
+    EstimateDepth::Response {
         scale: f64::NAN,
         shift: f64::NAN,
+        scale_age_s: f64::NAN,
+        inlier_share: f64::NAN,
+        median_error: f64::NAN,
         ..EstimateDepth::Response::default()
-    };
-    let error = match finished.result {
-        Ok(Outcome::Depth(depth)) => {
-            return EstimateDepth::Response {
-                success: true,
-                error_code: codes::NONE,
-                depth_relative: convert::depth_image(&depth, &header),
-                color: convert::rgb_image(&depth.color, &header),
-                ..no_scale
-            };
-        }
-        Ok(_) => requests::wrong_outcome(),
-        Err(error) => error,
-    };
-    let (error_code, message) = told("estimate_depth", &error);
-    EstimateDepth::Response {
-        error_code,
-        message,
-        ..no_scale
     }
+}
+
+/// The reply to a request whose first map is drawn.
+async fn estimated(
+    core: &Arc<Core>,
+    request: &EstimateDepth::Request,
+    finished: Finished,
+) -> Result<EstimateDepth::Response> {
+    let header = finished.header();
+    let depth = match finished.result? {
+        Outcome::Depth(depth) => Arc::new(depth),
+        _ => return Err(requests::wrong_outcome()),
+    };
+    let frame = finished.frame.ok_or_else(requests::lost)?;
+    let size = frame.image.dimensions();
+    // Before more maps are drawn: what this one is compared with is kept for a while only.
+    let metres = match core.camera(&frame.camera) {
+        Ok(camera) if !frame.camera.is_empty() => metres(core, camera, &frame, &depth).await,
+        _ => Err("a picture that comes inside a request has no camera to take a scale from".into()),
+    };
+    let confidence = match samples_of(request.confidence_samples, MAX_SAMPLES)? {
+        None => Image::default(),
+        Some(n) => {
+            let seed = requests::seed_of(request.seed)?;
+            let samples = Samples {
+                n,
+                seed: seed.unwrap_or(core.parameters.settings()?.seed),
+                priority: Priority::Query,
+            };
+            let confidence = samples.confidence(core, &frame, &depth).await?;
+            convert::float_image(&confidence, size, &header)
+        }
+    };
+    let relative = EstimateDepth::Response {
+        success: true,
+        error_code: codes::NONE,
+        header: convert::std_header(&header),
+        depth_relative: convert::depth_image(&depth, &header),
+        color: convert::rgb_image(&depth.color, &header),
+        confidence,
+        ..without_scale()
+    };
+    Ok(match metres {
+        Ok(metres) => EstimateDepth::Response {
+            depth: convert::metres_image(&metres.values, size, DepthEncoding::Metres, &header),
+            scale: metres.scale.affine.scale,
+            shift: metres.scale.affine.shift,
+            scale_valid: true,
+            scale_age_s: metres.scale.age_s,
+            inlier_share: metres.scale.fit.inlier_share,
+            median_error: metres.scale.fit.median_error,
+            ..relative
+        },
+        Err(why) => EstimateDepth::Response {
+            message: convert::message_text(&format!("no metric depth: {why}")),
+            ..relative
+        },
+    })
 }
 
 async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Response {
@@ -227,7 +287,7 @@ async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Respons
 async fn map(
     core: &Core,
     camera: &str,
-    image: &r2r::sensor_msgs::msg::Image,
+    image: &Image,
     seed: i64,
     work: fn(Option<u64>) -> Work,
 ) -> Finished {
@@ -237,11 +297,7 @@ async fn map(
     });
     match submitted {
         Ok(events) => requests::finished(events).await,
-        Err(error) => Finished {
-            frame: None,
-            waited: std::time::Duration::ZERO,
-            result: Err(error),
-        },
+        Err(error) => Finished::refused(error),
     }
 }
 

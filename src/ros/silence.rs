@@ -17,6 +17,8 @@ pub struct Offer {
     pub type_name: String,
     /// Whether it sends lost messages again.
     pub reliable: bool,
+    /// Whether it keeps messages for those who come later.
+    pub latched: bool,
 }
 
 impl Offer {
@@ -52,25 +54,13 @@ pub fn explain(
         ),
         None => String::new(),
     };
-    let expected = expected_type(config.transport);
     let wanted = if config.reliable {
         "reliable"
     } else {
         "best effort"
     };
-    let now = if offers.is_empty() {
-        format!("nobody publishes on {topic}")
-    } else if let Some(wrong) = offers.iter().find(|offer| offer.type_name != expected) {
-        format!(
-            "{} publishes {} on {topic}; expected {expected}",
-            wrong.node, wrong.type_name
-        )
-    } else if config.reliable && offers.iter().all(|offer| !offer.reliable) {
-        format!(
-            "quality of service mismatch on {topic}: this node asks for reliable, {} offers best effort; set cameras.{}.reliability to best_effort",
-            list(offers),
-            config.name
-        )
+    let now = if let Some(why) = in_graph(config, topic, expected_type(config.transport), offers) {
+        why
     } else if stale.is_some() {
         format!(
             "{} is still there on {topic} but sends nothing",
@@ -83,6 +73,31 @@ pub fn explain(
         )
     };
     format!("{before}{now}")
+}
+
+/// Explain why nothing can come on one of a camera's topics, if its publishers show why.
+pub fn in_graph(
+    config: &CameraConfig,
+    topic: &str,
+    expected: &str,
+    offers: &[Offer],
+) -> Option<String> {
+    if offers.is_empty() {
+        return Some(format!("nobody publishes on {topic}"));
+    }
+    if let Some(wrong) = offers.iter().find(|offer| offer.type_name != expected) {
+        let (node, found) = (&wrong.node, &wrong.type_name);
+        return Some(format!(
+            "{node} publishes {found} on {topic}; expected {expected}"
+        ));
+    }
+    (config.reliable && offers.iter().all(|offer| !offer.reliable)).then(|| {
+        format!(
+            "quality of service mismatch on {topic}: this node asks for reliable, {} offers best effort; set cameras.{}.reliability to best_effort",
+            list(offers),
+            config.name
+        )
+    })
 }
 
 /// Say what is wrong with a stamp that is zero, or further from now than a frame may be old; such frames are used.
@@ -113,12 +128,15 @@ fn list(offers: &[Offer]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ScaleSource;
 
     fn camera(reliable: bool) -> CameraConfig {
         CameraConfig {
             name: "left".into(),
             transport: Transport::Raw,
             reliable,
+            is_rectified: false,
+            scale_source: ScaleSource::None,
         }
     }
 
@@ -127,6 +145,7 @@ mod tests {
             node: "/usb".into(),
             type_name: type_name.into(),
             reliable,
+            latched: false,
         }
     }
 

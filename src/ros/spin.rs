@@ -5,12 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::Stream;
+use futures::StreamExt;
 use r2r::Node;
+use r2r::qos::DurabilityPolicy;
 use r2r::qos::ReliabilityPolicy;
+use r2r::sensor_msgs::msg::CameraInfo;
 use tokio::sync::oneshot;
 
 use super::cameras::Camera;
 use super::silence::Offer;
+use super::subscriptions;
 use crate::error::{Error, Result};
 
 /// The longest wait for events; also how late a cancel's reply can be.
@@ -68,31 +74,83 @@ fn spin(
     _alive: oneshot::Sender<()>,
 ) {
     let mut looked = None;
+    let mut latched: Vec<LatchedInfos> = Vec::new();
     while running.load(Ordering::Relaxed) {
         let turn = Instant::now();
         if looked.is_none_or(|looked| turn.duration_since(looked) > LOOK_AROUND) {
             looked = Some(turn);
-            look_around(&node, cameras);
+            for camera in cameras {
+                let has_latched = look_around(&node, camera);
+                if has_latched && !latched.iter().any(|infos| infos.is_of(camera)) {
+                    latched.extend(LatchedInfos::of(&mut node, camera));
+                }
+            }
         }
         node.spin_once(WAIT);
+        for infos in &mut latched {
+            infos.keep();
+        }
         std::thread::sleep(SHORTEST_TURN.saturating_sub(turn.elapsed()));
     }
 }
 
-fn look_around(node: &Node, cameras: &[Arc<Camera>]) {
-    for camera in cameras {
-        let Ok(publishers) = node.get_publishers_info_by_topic(&camera.topic, false) else {
-            continue;
-        };
-        let offers = publishers.into_iter().map(|publisher| Offer {
-            node: format!(
-                "{}/{}",
-                publisher.node_namespace.trim_end_matches('/'),
-                publisher.node_name
-            ),
-            type_name: publisher.topic_type,
-            reliable: publisher.qos_profile.reliability == ReliabilityPolicy::Reliable,
-        });
-        camera.put_offers(offers.collect());
+/// Tell a camera who publishes on its topics; whether a calibration is kept for those who come later.
+fn look_around(node: &Node, camera: &Camera) -> bool {
+    if let Some(offers) = offers(node, &camera.topic) {
+        camera.put_offers(offers);
     }
+    let scaling = &camera.scaling;
+    let infos = offers(node, &scaling.info_topic);
+    let references = offers(node, &scaling.reference_topic);
+    let has_latched = infos.iter().flatten().any(|offer| offer.latched);
+    if let (Some(infos), Some(references)) = (infos, references) {
+        scaling.put_offers(infos, references);
+    }
+    has_latched
+}
+
+/// A calibration that its publisher keeps for those who come later. Only a subscription that asks for it gets it, and
+/// that one is made only where somebody offers it: other publishers would log a mismatch that is none.
+struct LatchedInfos {
+    camera: Arc<Camera>,
+    messages: Box<dyn Stream<Item = CameraInfo> + Unpin>,
+}
+
+impl LatchedInfos {
+    fn of(node: &mut Node, camera: &Arc<Camera>) -> Option<Self> {
+        let messages = subscriptions::latched_infos(node, camera).inspect_err(|error| {
+            tracing::warn!("no latched calibration: {error}");
+        });
+        Some(Self {
+            camera: camera.clone(),
+            messages: Box::new(messages.ok()?),
+        })
+    }
+
+    fn is_of(&self, camera: &Arc<Camera>) -> bool {
+        Arc::ptr_eq(&self.camera, camera)
+    }
+
+    /// Keep what has come.
+    fn keep(&mut self) {
+        while let Some(Some(info)) = self.messages.next().now_or_never() {
+            self.camera.scaling.put_info(info);
+        }
+    }
+}
+
+/// Who publishes on a topic; none if the graph cannot be asked.
+fn offers(node: &Node, topic: &str) -> Option<Vec<Offer>> {
+    let publishers = node.get_publishers_info_by_topic(topic, false).ok()?;
+    let offers = publishers.into_iter().map(|publisher| Offer {
+        node: format!(
+            "{}/{}",
+            publisher.node_namespace.trim_end_matches('/'),
+            publisher.node_name
+        ),
+        type_name: publisher.topic_type,
+        reliable: publisher.qos_profile.reliability == ReliabilityPolicy::Reliable,
+        latched: publisher.qos_profile.durability == DurabilityPolicy::TransientLocal,
+    });
+    Some(offers.collect())
 }

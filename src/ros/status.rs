@@ -50,6 +50,7 @@ pub fn state_name(state: &State) -> &'static str {
 
 fn camera_status(camera: &Camera, heard: Snapshot) -> CameraStatus {
     let (width, height) = heard.size;
+    let scale = camera.scaling.status();
     CameraStatus {
         name: camera.config.name.clone(),
         topic: camera.topic.clone(),
@@ -60,7 +61,15 @@ fn camera_status(camera: &Camera, heard: Snapshot) -> CameraStatus {
         width,
         height,
         publishers: u32::try_from(heard.n_publishers).unwrap_or(u32::MAX),
-        camera_info: heard.has_camera_info,
+        camera_info: scale.has_camera_info,
         why_silent: message_text(&heard.why_silent),
+        scale_source: scale.source.word().into(),
+        scale_valid: scale.affine.is_some(),
+        scale: scale.affine.map_or(f64::NAN, |affine| affine.scale),
+        shift: scale.affine.map_or(f64::NAN, |affine| affine.shift),
+        scale_age_s: scale.age.map_or(-1.0, |age| age.as_secs_f64()),
+        inlier_share: scale.fit.map_or(f64::NAN, |fit| fit.inlier_share),
+        median_error: scale.fit.map_or(f64::NAN, |fit| fit.median_error),
+        why_no_scale: message_text(&scale.why_not),
     }
 }

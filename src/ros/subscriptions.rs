@@ -6,13 +6,16 @@ use futures::Stream;
 use futures::StreamExt;
 use r2r::Node;
 use r2r::WrappedTypesupport;
+use r2r::sensor_msgs::msg::CameraInfo;
 
 use super::cameras::{Camera, Message};
 use super::tasks::Tasks;
 use super::topics;
+use crate::config::ScaleSource;
 use crate::config::Transport;
 use crate::config::interfaces;
 use crate::config::interfaces::Interface;
+use crate::config::interfaces::Quality;
 use crate::error::Result;
 
 /// Subscribe to a camera's topics and keep what comes; the tasks end with the node.
@@ -36,8 +39,30 @@ pub fn listen(node: &mut Node, camera: &Arc<Camera>, tasks: &mut Tasks) -> Resul
     }
     let infos = subscribe(node, &interfaces::CAMERA_INFO, camera)?;
     let info_topic = interfaces::CAMERA_INFO.of(&camera.config.name);
-    keep(infos, camera, &info_topic, tasks, Camera::put_info);
+    keep(infos, camera, &info_topic, tasks, |camera, info| {
+        camera.scaling.put_info(info)
+    });
+    if camera.config.scale_source == ScaleSource::Depth {
+        let references = subscribe(node, &interfaces::DEPTH_REFERENCE, camera)?;
+        let topic = interfaces::DEPTH_REFERENCE.of(&camera.config.name);
+        keep(references, camera, &topic, tasks, |camera, reference| {
+            camera.scaling.put_reference(reference)
+        });
+    }
     Ok(())
+}
+
+/// Subscribe to the calibrations that a camera's driver keeps for those who come later.
+///
+/// # Errors
+/// [`crate::Error::Internal`] if the middleware refuses the topic.
+pub fn latched_infos(
+    node: &mut Node,
+    camera: &Camera,
+) -> Result<impl Stream<Item = CameraInfo> + Unpin + use<>> {
+    let name = interfaces::CAMERA_INFO.of(&camera.config.name);
+    node.subscribe(&name, topics::qos(Quality::Latched(1), false))
+        .map_err(|error| topics::failed(&name, &error))
 }
 
 /// The image topic's relative name.

@@ -37,6 +37,28 @@ pub fn publisher<T: WrappedTypesupport>(
         .map_err(|error| failed(&name, &error))
 }
 
+/// Whether somebody listens.
+pub fn is_wanted<T: WrappedTypesupport + 'static>(publisher: &Publisher<T>) -> bool {
+    publisher
+        .get_inter_process_subscription_count()
+        .is_ok_and(|count| count > 0)
+}
+
+/// Make and publish a message, if somebody listens.
+pub fn publish<T: WrappedTypesupport + 'static>(
+    publisher: &Publisher<T>,
+    message: impl FnOnce() -> Result<T>,
+) {
+    if !is_wanted(publisher) {
+        return;
+    }
+    let refused = |error: r2r::Error| Error::Internal(error.to_string());
+    let published = message().and_then(|message| publisher.publish(&message).map_err(refused));
+    if let Err(error) = published {
+        tracing::warn!("a map could not be published: {error}");
+    }
+}
+
 /// An endpoint that the middleware refuses.
 pub fn failed(name: &str, error: &r2r::Error) -> Error {
     Error::Internal(format!("ROS refuses `{name}`: {error}"))

@@ -33,17 +33,23 @@ def client():
 
 
 class SharedNode:
-    """The node for tests that need no parameters of their own: it runs while no other one does."""
+    """The node for tests that share their parameters: it runs while no other one does."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, client):
         self.folder = folder
+        self.client = client
         self.process = None
+        self.parameters = None
         self.n_started = 0
 
-    def run(self):
+    def run(self, parameters):
+        if self.process is not None and self.parameters != parameters:
+            self.stop()
+            self.client.until_alone()
         if self.process is None:
             self.n_started += 1
-            self.process = NodeProcess(self.folder / f"node{self.n_started}.log", CAMERAS)
+            self.parameters = parameters
+            self.process = NodeProcess(self.folder / f"node{self.n_started}.log", parameters)
             self.process.wait_for("ready")
         return self.process
 
@@ -54,9 +60,9 @@ class SharedNode:
 
 
 @pytest.fixture(scope="session")
-def shared_node(tmp_path_factory):
+def shared_node(tmp_path_factory, client):
     """See SharedNode."""
-    shared = SharedNode(tmp_path_factory.mktemp("shared"))
+    shared = SharedNode(tmp_path_factory.mktemp("shared"), client)
     yield shared
     shared.stop()
 
@@ -64,7 +70,7 @@ def shared_node(tmp_path_factory):
 @pytest.fixture
 def node(shared_node):
     """The shared node, which must be alive before and after each test."""
-    process = shared_node.run()
+    process = shared_node.run(CAMERAS)
     yield process
     assert process.is_alive(), process.log()
 

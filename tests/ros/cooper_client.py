@@ -12,6 +12,7 @@ from rclpy.action import ActionClient
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from cooper_perception.action import Reason
@@ -74,7 +75,7 @@ def stamp_of(message):
 
 def array_of(message):
     """A map's pixels."""
-    kind = {"32FC1": np.float32, "rgb8": np.uint8, "mono8": np.uint8, "mono16": np.uint16}[message.encoding]
+    kind = {"32FC1": np.float32, "16UC1": np.uint16, "rgb8": np.uint8, "mono8": np.uint8, "mono16": np.uint16}[message.encoding]
     shape = (message.height, message.width) + ((3,) if message.encoding == "rgb8" else ())
     assert message.step * message.height == len(message.data)
     return np.frombuffer(bytes(message.data), kind).reshape(shape)
@@ -84,17 +85,19 @@ class Camera:
     """Publishes frames at a rate until it is closed; the stamp's seconds count them, from a base of its own.
 
     With `offset` the stamps are of now, so many seconds later; `number_of` does not know such frames.
+    `beside` is called with each stamp, before its frame is published.
     """
 
     n_made = 0
 
-    def __init__(self, client, name, messages, rate=10.0, message_type=Image, suffix="image_raw", offset=None):
+    def __init__(self, client, name, messages, rate=10.0, message_type=Image, suffix="image_raw", offset=None, beside=lambda stamp: None):
         self.client = client
         self.publisher = client.node.create_publisher(message_type, f"/{name}/{suffix}", SENSOR)
         Camera.n_made += 1
         self.base = 100_000 * Camera.n_made
         self.sent = 0
         self.offset = offset
+        self.beside = beside
         self.running = True
         self.thread = threading.Thread(target=self.run, args=(messages, rate), daemon=True)
         self.thread.start()
@@ -108,6 +111,7 @@ class Camera:
             else:
                 now = self.client.node.get_clock().now()
                 message.header.stamp = (now + Duration(seconds=self.offset)).to_msg()
+            self.beside(message.header.stamp)
             self.publisher.publish(message)
             self.sent += 1
             due += 1.0 / rate
@@ -124,7 +128,7 @@ class Camera:
     def __exit__(self, *_):
         self.running = False
         self.thread.join()
-        self.client.node.destroy_publisher(self.publisher)
+        self.client.destroy(self.publisher)
 
 
 class Client:
@@ -143,6 +147,12 @@ class Client:
         self.executor.shutdown()
         self.thread.join(5)
         self.node.destroy_node()
+
+    def destroy(self, entity):
+        """Destroy a publisher or a subscription, on the executor's thread: it dies when it waits for one that is gone."""
+        is_subscription = isinstance(entity, Subscription)
+        destroy = self.node.destroy_subscription if is_subscription else self.node.destroy_publisher
+        self.wait(self.executor.create_task(destroy, entity))
 
     def until_alone(self):
         """Wait until no node of ours is in the graph any more."""

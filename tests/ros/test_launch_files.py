@@ -16,7 +16,7 @@ DEMO = ROOT / "launch" / "demo.launch.py"
 RVIZ = ROOT / "rviz" / "cooper.rviz"
 
 COOPER_ARGUMENTS = {
-    "namespace", "params_file", "model_dir", "device", "image_topic", "camera_info_topic", "use_sim_time", "rviz",
+    "namespace", "params_file", "model_dir", "device", "image_topic", "camera_info_topic", "depth_topic", "use_sim_time", "rviz",
     "log_level",
 }  # fmt: skip
 DEMO_ARGUMENTS = {"picture", "rate", "rviz"}
@@ -27,6 +27,7 @@ TOPIC_TYPES = {
     "/cooper/camera/depth_relative/image": "Image",
     "/cooper/camera/depth/image": "Image",
     "/cooper/camera/depth/color": "Image",
+    "/cooper/camera/depth/confidence": "Image",
     "/cooper/camera/segmentation/color": "Image",
     "/cooper/camera/segmentation/labels": "Image",
     "/cooper/camera/overlay": "Image",
@@ -67,7 +68,7 @@ def test_an_argument_that_is_not_given_leaves_the_parameter_file_alone():
         for keyword in call.keywords
         if keyword.arg == "default_value" and isinstance(keyword.value, ast.Constant)
     }
-    assert [defaults[name] for name in ("model_dir", "device", "use_sim_time")] == ["", "", ""]
+    assert [defaults[name] for name in ("model_dir", "device", "depth_topic", "use_sim_time")] == [""] * 4
 
 
 def test_nodes_name_programs_that_the_package_installs():

@@ -1,6 +1,7 @@
 """Every parameter: declared with its default and description, refused with its name when bad, in effect when set."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -28,6 +29,27 @@ TOLD = TEXT.replace("    #flow:", "    flow:").replace("    #  ", "      ")
 FLOW = json.loads((ROOT / "models" / "cooper-nano" / "flow_config.json").read_text())
 CONFIG = dict(flat(yaml.safe_load(TOLD)["/**"]["ros__parameters"])) | dict(flat({"flow": FLOW}))
 
+# Those of each camera.
+CAMERA = {
+    "transport": "raw",
+    "reliability": "best_effort",
+    "rectified": False,
+    "scale.source": "none",
+    "scale.tolerance": 0.05,
+    "scale.min_points": 50,
+    "scale.inlier_error": 0.15,
+    "scale.min_inlier_share": 0.5,
+    "scale.max_median_error": 0.06,
+    "scale.height": 0.0,
+    "scale.tilt_known": False,
+    "scale.pitch": 0.0,
+    "scale.roll": 0.0,
+    "scale.time_constant": 3.0,
+    "scale.max_jump": 0.2,
+    "scale.persist": 3,
+    "scale.max_age": 10.0,
+}
+
 
 def set_parameter(client, name, value):
     parameter = RclpyParameter(name, value=value).to_parameter_msg()
@@ -42,7 +64,7 @@ def get_parameter(client, name):
 
 def test_all_are_listed_and_described(node, client):
     names = list(client.call(ListParameters, "/cooper/list_parameters", ListParameters.Request()).result.names)
-    cameras = {f"cameras.{n}.{leaf}" for n in ("camera", "packed", "idle") for leaf in ("transport", "reliability")}
+    cameras = {f"cameras.{n}.{leaf}" for n in ("camera", "packed", "idle") for leaf in CAMERA}
     assert set(names) == set(CONFIG) | cameras | {"use_sim_time"}
     reply = client.call(DescribeParameters, "/cooper/describe_parameters", DescribeParameters.Request(names=names))
     told = {descriptor.name: descriptor.description for descriptor in reply.descriptors}
@@ -55,6 +77,12 @@ def test_all_are_listed_and_described(node, client):
 def test_defaults_are_those_of_the_shipped_file(node, client, name):
     value = get_parameter(client, name)
     assert (list(value) if isinstance(CONFIG[name], list) else value) == CONFIG[name]
+
+
+@pytest.mark.parametrize("leaf", CAMERA)
+def test_defaults_of_a_camera(node, client, leaf):
+    assert get_parameter(client, f"cameras.idle.{leaf}") == CAMERA[leaf]
+    assert re.search(rf"# cameras\.N\.{leaf}: {re.escape(json.dumps(CAMERA[leaf]))} ", TEXT), "told in the shipped file"
 
 
 def test_the_shipped_file_can_be_loaded(start):
@@ -81,6 +109,27 @@ BAD_VALUES = [
     ("seed", -1, "an integer from 0"),
     ("continuous.rate", -1.0, "a number from 0 to 100"),
     ("limits.image_age", -1.0, "a number from 0"),
+    ("depth.encoding", "64FC1", "32FC1, 16UC1"),
+    ("depth.min_range", -1.0, "a number from 0 to 1000"),
+    ("depth.max_range", 1e9, "a number from 0 to 1000"),
+    ("depth.confidence_samples", 1, "an integer from 2 to 16, got 1"),
+    ("depth.confidence_deviation", 0.0, "a number from 0.001 to 1"),
+    ("cameras.idle.scale.source", "guess", "none, depth, height"),
+    ("cameras.idle.scale.source", "depth", "at start only"),
+    ("cameras.idle.rectified", True, "at start only"),
+    ("cameras.idle.scale.tolerance", -0.1, "a number from 0 to 10"),
+    ("cameras.idle.scale.min_points", 1, "an integer from 2 to 1000000"),
+    ("cameras.idle.scale.inlier_error", 0.6, "a number from 0.001 to 0.5"),
+    ("cameras.idle.scale.min_inlier_share", 1.1, "a number from 0 to 1"),
+    ("cameras.idle.scale.max_median_error", -0.1, "a number from 0 to 0.5"),
+    ("cameras.idle.scale.height", -1.0, "a number from 0 to 1000"),
+    ("cameras.idle.scale.tilt_known", 1, "true or false"),
+    ("cameras.idle.scale.pitch", 2.0, "a number from -1.5 to 1.5"),
+    ("cameras.idle.scale.roll", float("nan"), "a number from -1.5 to 1.5"),
+    ("cameras.idle.scale.time_constant", -1.0, "a number from 0 to 3600"),
+    ("cameras.idle.scale.max_jump", 2.1, "a number from 0 to 2"),
+    ("cameras.idle.scale.persist", 0, "an integer from 1 to 1000"),
+    ("cameras.idle.scale.max_age", -1.0, "a number from 0 to 86400"),
     ("model.device", "tpu", "auto, cpu, cuda:N or metal:N"),
     ("model.dir", "/elsewhere", "at start only"),
     ("cameras", ["left"], "at start only"),
@@ -113,6 +162,24 @@ GOOD_VALUES = {
     "seed": 99,
     "continuous.rate": 2.0,
     "limits.image_age": 4.0,
+    "depth.encoding": "16UC1",
+    "depth.min_range": 0.3,
+    "depth.max_range": 8.0,
+    "depth.confidence_samples": 3,
+    "depth.confidence_deviation": 0.1,
+    "cameras.idle.scale.tolerance": 0.1,
+    "cameras.idle.scale.min_points": 20,
+    "cameras.idle.scale.inlier_error": 0.2,
+    "cameras.idle.scale.min_inlier_share": 0.4,
+    "cameras.idle.scale.max_median_error": 0.1,
+    "cameras.idle.scale.height": 1.2,
+    "cameras.idle.scale.tilt_known": True,
+    "cameras.idle.scale.pitch": 0.3,
+    "cameras.idle.scale.roll": -0.1,
+    "cameras.idle.scale.time_constant": 0.0,
+    "cameras.idle.scale.max_jump": 0.5,
+    "cameras.idle.scale.persist": 5,
+    "cameras.idle.scale.max_age": 3.0,
 }
 
 

@@ -69,7 +69,7 @@ def test_a_queue_of_twenty_cameras(start, client):
     status = client.call(GetStatus, "/cooper/get_status", GetStatus.Request())
     grown = process.memory() - before
     for publisher in publishers:
-        client.node.destroy_publisher(publisher)
+        client.destroy(publisher)
     assert all(camera.rate_hz > 10.0 for camera in status.cameras), [camera.rate_hz for camera in status.cameras]
     assert grown < 8 * MIB
 
@@ -115,13 +115,13 @@ def test_publishers_that_cannot_be_heard_are_named(start, client):
     status, _ = diagnostic(client, "camera camera", lambda status: "mismatch" in status.message)
     assert "/cooper_test_client (best effort)" in status.message or "offers best effort" in status.message
     assert "set cameras.camera.reliability to best_effort" in status.message
-    client.node.destroy_publisher(publisher)
+    client.destroy(publisher)
     reliable = client.node.create_publisher(Image, "/camera/image_raw", QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE))
     until(lambda: reliable.get_subscription_count() > 0)
     reliable.publish(image(pixels()))
     request = EstimateDepth.Request(seed=-1)
     until(lambda: client.call(EstimateDepth, "/cooper/estimate_depth", request).success)
-    client.node.destroy_publisher(reliable)
+    client.destroy(reliable)
 
 
 def model_copy(tmp_path):

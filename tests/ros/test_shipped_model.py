@@ -1,6 +1,7 @@
 """The node as it is installed, with the model that it ships, on rooms that no training has seen."""
 
 import json
+import os
 import subprocess
 
 import numpy as np
@@ -12,7 +13,7 @@ from cooper_perception.msg import Evidence
 from cooper_perception.srv import Ask, EstimateDepth, GetStatus, Segment
 from cooper_process import COMMAND_LINE
 
-N_SCENES = 6
+N_SCENES = int(os.environ.get("COOPER_SCENES", "6"))
 # Model, flow and text settings as a user gets them.
 DEFAULTS = {"flow.time_points": None, "generation.max_new_tokens": None, "reasoning.max_turns": None}
 

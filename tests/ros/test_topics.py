@@ -18,6 +18,7 @@ from test_parameters import set_parameter
 MAPS = {
     "depth_relative/image": ["32FC1"],
     "depth/color": ["rgb8"],
+    "depth/confidence": ["32FC1"],
     "segmentation/color": ["rgb8"],
     "segmentation/labels": ["mono8", "mono16"],
     "overlay": ["rgb8"],
@@ -36,7 +37,7 @@ def diagnostic(client, name, good=lambda status: True):
         return None
 
     status = until(found, 10.0, f"no such diagnostic of {name}")
-    client.node.destroy_subscription(subscription)
+    client.destroy(subscription)
     return status, {pair.key: pair.value for pair in status.values}
 
 
@@ -47,7 +48,7 @@ def test_a_map_has_the_header_and_size_of_its_picture(node, client, topic):
         # The first map may be of a frame that an earlier test has left.
         maps_of = lambda: [made for made in maps if camera.number_of(made)]
         until(lambda: len(maps_of()) >= 2, message=f"no {topic}")
-        client.node.destroy_subscription(subscription)
+        client.destroy(subscription)
         maps = maps_of()
     stamps = [stamp_of(made) for made in maps]
     assert len(set(stamps)) == len(stamps), "each frame becomes a map once"
@@ -55,7 +56,7 @@ def test_a_map_has_the_header_and_size_of_its_picture(node, client, topic):
     assert (maps[0].width, maps[0].height) == (56, 40)
     assert maps[0].encoding in MAPS[topic]
     values = array_of(maps[0])
-    if topic == "depth_relative/image":
+    if topic in ("depth_relative/image", "depth/confidence"):
         assert np.nanmin(values) >= 0.0 and np.nanmax(values) <= 1.0
 
 
@@ -64,7 +65,7 @@ def test_compressed_pictures(node, client, kind):
     with client.packed_camera(kind=kind, width=72, height=40) as camera:
         maps, subscription = client.listen(Image, "/cooper/packed/depth/color")
         made = until(lambda: [made for made in maps if camera.number_of(made)], message="no map")[0]
-        client.node.destroy_subscription(subscription)
+        client.destroy(subscription)
     assert (made.width, made.height, made.header.frame_id) == (72, 40, "optical")
 
 
@@ -84,7 +85,7 @@ def test_the_rate_of_maps_is_held(start, client):
         maps, subscription = client.listen(Image, "/cooper/camera/depth/color")
         until(lambda: maps)
         time.sleep(3.0)
-        client.node.destroy_subscription(subscription)
+        client.destroy(subscription)
     assert 4 <= len(maps) <= 8
 
 
@@ -102,7 +103,7 @@ def test_answers_are_published(node, client):
         client.result(handle)
     by_action = until(lambda: [a for a in answers if a.question == "And right?"])[0]
     assert by_action.camera == "camera" and camera.number_of(by_action)
-    client.node.destroy_subscription(subscription)
+    client.destroy(subscription)
 
 
 def camera_status(client, name):
@@ -127,7 +128,7 @@ def test_diagnostics_tell_of_the_model_and_each_camera(node, client):
     assert values["encoding"] == "rgb8" and values["publishers"] == "1"
     assert 5.0 < float(values["rate_hz"]) < 40.0
     _, values = diagnostic(client, "cooper: camera camera", lambda s: any(v.key == "camera_info" and v.value == "yes" for v in s.values))
-    client.node.destroy_publisher(info)
+    client.destroy(info)
 
 
 def stamped_camera(client, offset):
@@ -160,7 +161,7 @@ def test_zero_stamps_and_a_missing_calibration_are_explained(start, client):
         return diagnostic(client, "camera camera", good)[0].level
 
     assert told(image(pixels(), stamp=(0, 0)), "frames arrive, but the newest one's stamp is zero") == b"\1"
-    client.node.destroy_publisher(publisher)
+    client.destroy(publisher)
     with stamped_camera(client, 0.0):
         status, values = diagnostic(client, "camera camera", lambda s: s.message.startswith("frames arrive; no calibration"))
     assert status.level == b"\0" and values["camera_info"] == "missing"
@@ -175,7 +176,7 @@ def test_a_tiny_rate_can_be_left_at_once(start, client):
         assert len(maps) == 1
         assert set_parameter(client, "continuous.rate", 20.0).successful
         until(lambda: len(maps) > 3, 3.0, "the new rate did not hold")
-        client.node.destroy_subscription(subscription)
+        client.destroy(subscription)
     assert process.is_alive()
 
 
@@ -184,7 +185,7 @@ def test_the_log_is_on_rosout(node, client):
     logs, subscription = client.listen(Log, "/rosout", late)
     ready = until(lambda: [log for log in logs if log.msg.startswith("ready")])[0]
     assert (ready.name, ready.level) == ("cooper", 20)
-    client.node.destroy_subscription(subscription)
+    client.destroy(subscription)
 
 
 def test_nothing_is_advertised_that_never_comes(node, client):
@@ -203,7 +204,7 @@ def test_simulated_time(start, client):
         return stamp_of(reply) == (123, 4)
 
     until(is_simulated)
-    client.node.destroy_publisher(clock)
+    client.destroy(clock)
 
 
 def test_namespace_and_remapping(start, client):
@@ -219,4 +220,4 @@ def test_namespace_and_remapping(start, client):
         return camera.encoding == "rgb8" and camera.publishers == 1
 
     until(heard)
-    client.node.destroy_publisher(publisher)
+    client.destroy(publisher)

@@ -38,12 +38,13 @@ pub fn rgb_image(picture: &RgbImage, header: &FrameHeader) -> Image {
 
 /// Relative depth as 32FC1.
 pub fn depth_image(depth: &DepthMap, header: &FrameHeader) -> Image {
-    let data = depth
-        .values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
-    plain(header, (depth.width, depth.height), "32FC1", data)
+    float_image(&depth.values, (depth.width, depth.height), header)
+}
+
+/// A map of numbers as 32FC1.
+pub fn float_image(values: &[f32], size: (u32, u32), header: &FrameHeader) -> Image {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    plain(header, size, "32FC1", bytes.collect())
 }
 
 /// Region ids as mono8 or mono16, see [`Raster::labels`].
@@ -78,7 +79,8 @@ pub fn regions(segmentation: &Segmentation) -> Vec<RegionMsg> {
     regions
 }
 
-fn plain(
+/// An image of these bytes, without padding.
+pub(super) fn plain(
     header: &FrameHeader,
     (width, height): (u32, u32),
     encoding: &str,

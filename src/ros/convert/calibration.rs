@@ -1,0 +1,208 @@
+//! CameraInfo: what its fields say of a picture, and the one that goes beside a map.
+
+use r2r::sensor_msgs::msg::CameraInfo;
+use r2r::sensor_msgs::msg::RegionOfInterest;
+
+use super::maps::std_header;
+use crate::error::{Error, Result};
+use crate::metric::Distortion;
+use crate::metric::Intrinsics;
+use crate::metric::Roi;
+use crate::pipeline::FrameHeader;
+
+/// How far the shapes (width over height) of a picture and of its calibration may differ, as a share.
+const SAME_SHAPE: f64 = 0.02;
+
+/// A picture's calibration.
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    /// The pinhole camera that maps are unprojected with.
+    pub intrinsics: Intrinsics,
+    info: CameraInfo,
+    is_rectified: bool,
+}
+
+impl Calibration {
+    /// What `info` says of a picture of `size` (width, height): `k` and `p` are those of the full sensor (REP 104), so
+    /// region of interest and binning come off, and what then is of another size was resized.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] that says what is wrong with it, or that it is not the picture's.
+    pub fn of(info: &CameraInfo, is_rectified: bool, size: (u32, u32)) -> Result<Self> {
+        let k: [f64; 9] = info.k.as_slice().try_into().unwrap_or_default();
+        let rectified = left_of_p(info).filter(|_| is_rectified);
+        let distortion = if is_rectified {
+            Distortion::None
+        } else {
+            Distortion::read(&info.distortion_model, &info.d)?
+        };
+        Ok(Self {
+            intrinsics: seen(info, &rectified.unwrap_or(k), size)?.with(distortion),
+            info: info.clone(),
+            is_rectified,
+        })
+    }
+
+    /// The CameraInfo of a map with this header: of the map's own size, without binning and region of interest.
+    pub fn message(&self, header: &FrameHeader) -> CameraInfo {
+        let Self {
+            intrinsics, info, ..
+        } = self;
+        let straight = CameraInfo {
+            header: std_header(header),
+            width: intrinsics.width,
+            height: intrinsics.height,
+            distortion_model: info.distortion_model.clone(),
+            d: vec![0.0; info.d.len()],
+            k: intrinsics.k().to_vec(),
+            r: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            p: projection(intrinsics, [0.0; 2]),
+            binning_x: 0,
+            binning_y: 0,
+            roi: RegionOfInterest::default(),
+        };
+        let size = (intrinsics.width, intrinsics.height);
+        // A rectified picture has no distortion any more; of a raw one, p is what it would have if it were rectified.
+        match left_of_p(info).map(|p| seen(info, &p, size)) {
+            Some(Ok(rectified)) if !self.is_rectified => CameraInfo {
+                d: info.d.clone(),
+                r: info.r.clone(),
+                p: projection(
+                    &rectified,
+                    [3, 7]
+                        .map(|i| info.p[i])
+                        .map(|t| t * rectified.fx / info.p[0]),
+                ),
+                ..straight
+            },
+            _ if self.is_rectified => straight,
+            _ => CameraInfo {
+                d: info.d.clone(),
+                ..straight
+            },
+        }
+    }
+}
+
+/// The left three columns of `p`, unless it is not set.
+fn left_of_p(info: &CameraInfo) -> Option<[f64; 9]> {
+    let p: [f64; 12] = info.p.as_slice().try_into().ok()?;
+    (p[0] != 0.0).then(|| [0, 1, 2, 4, 5, 6, 8, 9, 10].map(|i: usize| p[i]))
+}
+
+fn projection(intrinsics: &Intrinsics, [tx, ty]: [f64; 2]) -> Vec<f64> {
+    let [fx, _, cx, _, fy, cy, ..] = intrinsics.k();
+    vec![fx, 0.0, cx, tx, 0.0, fy, cy, ty, 0.0, 0.0, 1.0, 0.0]
+}
+
+/// The camera of a picture of `size`, from the full sensor's matrix.
+fn seen(info: &CameraInfo, matrix: &[f64; 9], (width, height): (u32, u32)) -> Result<Intrinsics> {
+    let roi = &info.roi;
+    let roi = Roi {
+        x_offset: roi.x_offset,
+        y_offset: roi.y_offset,
+        width: roi.width,
+        height: roi.height,
+    };
+    let full = Intrinsics::from_k(matrix, info.width, info.height)?;
+    let part = full.seen_through(roi, [info.binning_x, info.binning_y])?;
+    let shape = |width: u32, height: u32| f64::from(width) / f64::from(height);
+    if (shape(width, height) / shape(part.width, part.height) - 1.0).abs() > SAME_SHAPE {
+        let why = format!(
+            "expected one for the shape of the picture's {width} x {height}, got {} x {}",
+            part.width, part.height
+        );
+        return Err(Error::invalid("camera_info", why));
+    }
+    part.scaled_to(width, height)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(width: u32, height: u32) -> CameraInfo {
+        CameraInfo {
+            width,
+            height,
+            distortion_model: "plumb_bob".into(),
+            d: vec![0.1, 0.0, 0.0, 0.0, 0.0],
+            k: vec![500.0, 0.0, 319.5, 0.0, 510.0, 239.5, 0.0, 0.0, 1.0],
+            r: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            p: vec![
+                400.0, 0.0, 309.5, -40.0, 0.0, 410.0, 229.5, 0.0, 0.0, 0.0, 1.0, 0.0,
+            ],
+            ..CameraInfo::default()
+        }
+    }
+
+    #[test]
+    fn a_raw_picture_has_k_and_a_rectified_one_p() {
+        let raw = Calibration::of(&info(640, 480), false, (640, 480)).unwrap();
+        assert_eq!((raw.intrinsics.fx, raw.intrinsics.cy), (500.0, 239.5));
+        let message = raw.message(&FrameHeader::default());
+        assert_eq!(
+            (message.k, message.p, message.d),
+            (info(0, 0).k, info(0, 0).p, info(0, 0).d)
+        );
+        let rectified = Calibration::of(&info(640, 480), true, (640, 480)).unwrap();
+        assert_eq!(
+            (rectified.intrinsics.fx, rectified.intrinsics.cy),
+            (400.0, 229.5)
+        );
+        let message = rectified.message(&FrameHeader::default());
+        assert_eq!(
+            (message.k[0], message.p[0], message.p[3]),
+            (400.0, 400.0, 0.0)
+        );
+        assert_eq!(message.d, [0.0; 5]);
+        let unset = CameraInfo {
+            p: vec![0.0; 12],
+            ..info(640, 480)
+        };
+        for is_rectified in [false, true] {
+            let calibration = Calibration::of(&unset, is_rectified, (640, 480)).unwrap();
+            let message = calibration.message(&FrameHeader::default());
+            assert_eq!((calibration.intrinsics.fx, message.p[0]), (500.0, 500.0));
+        }
+    }
+
+    #[test]
+    fn another_size_is_scaled_with_everything_in_it() {
+        let half = Calibration::of(&info(640, 480), false, (320, 240)).unwrap();
+        let message = half.message(&FrameHeader::default());
+        assert_eq!((message.width, message.height), (320, 240));
+        assert_eq!((message.k[0], message.k[2]), (250.0, 159.5));
+        assert_eq!(
+            (message.p[0], message.p[2], message.p[3]),
+            (200.0, 154.5, -20.0)
+        );
+        let binned = CameraInfo {
+            binning_x: 2,
+            binning_y: 2,
+            roi: RegionOfInterest {
+                x_offset: 320,
+                y_offset: 240,
+                width: 320,
+                height: 240,
+                do_rectify: false,
+            },
+            ..info(640, 480)
+        };
+        let part = Calibration::of(&binned, false, (160, 120)).unwrap();
+        assert_eq!((part.intrinsics.fx, part.intrinsics.cx), (250.0, -0.5));
+        assert_eq!(part.message(&FrameHeader::default()).binning_x, 0);
+    }
+
+    #[test]
+    fn what_is_not_the_pictures_is_refused_by_name() {
+        let told = |info: &CameraInfo| {
+            Calibration::of(info, false, (64, 48))
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(told(&info(480, 480)).ends_with("shape of the picture's 64 x 48, got 480 x 480"));
+        assert!(told(&CameraInfo::default()).contains("the camera is not calibrated"));
+        assert!(told(&info(0, 0)).contains("expected a size"));
+    }
+}

@@ -1,0 +1,121 @@
+//! The metric topics of one camera: depth, its CameraInfo and the cloud, which come only when there is a scale.
+
+use std::sync::Arc;
+
+use r2r::Node;
+use r2r::Publisher;
+use r2r::sensor_msgs::msg::CameraInfo;
+use r2r::sensor_msgs::msg::Image;
+use r2r::sensor_msgs::msg::PointCloud2;
+
+use super::cameras::Camera;
+use super::convert;
+use super::requests::Core;
+use super::scaling::{Metres, OrWhy};
+use super::topics::{self, is_wanted, publish};
+use crate::config::ScaleSource;
+use crate::config::interfaces;
+use crate::error::{Error, Result};
+use crate::metric::Cloud;
+use crate::perception::DepthMap;
+use crate::pipeline::Frame;
+
+/// The metric topics of one camera.
+pub struct MetricMaps {
+    depth: Publisher<Image>,
+    camera_info: Publisher<CameraInfo>,
+    points: Publisher<PointCloud2>,
+}
+
+impl MetricMaps {
+    /// Advertise them, if the camera's metres come from somewhere.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the middleware refuses one.
+    pub fn advertise(node: &mut Node, camera: &Camera) -> Result<Option<Self>> {
+        if camera.config.scale_source == ScaleSource::None {
+            return Ok(None);
+        }
+        let name = &camera.config.name;
+        Ok(Some(Self {
+            depth: topics::publisher(node, &interfaces::DEPTH, name)?,
+            camera_info: topics::publisher(node, &interfaces::DEPTH_CAMERA_INFO, name)?,
+            points: topics::publisher(node, &interfaces::POINTS, name)?,
+        }))
+    }
+
+    /// Whether somebody listens to any of them.
+    pub fn is_wanted(&self) -> bool {
+        is_wanted(&self.depth) || is_wanted(&self.camera_info) || is_wanted(&self.points)
+    }
+
+    /// Whether somebody listens to the cloud, which takes a while to make.
+    pub fn wants_points(&self) -> bool {
+        is_wanted(&self.points)
+    }
+
+    /// Publish a frame's metres; without a calibration, only the depth.
+    pub fn publish(&self, frame: &Frame, metres: &Metres) {
+        let (header, size) = (&frame.header, frame.image.dimensions());
+        publish(&self.depth, || {
+            let encoding = metres.config.encoding;
+            Ok(convert::metres_image(
+                &metres.values,
+                size,
+                encoding,
+                header,
+            ))
+        });
+        if let Ok(calibration) = &metres.calibration {
+            publish(&self.camera_info, || Ok(calibration.message(header)));
+        }
+    }
+
+    /// Publish a frame's cloud.
+    pub fn publish_points(&self, points: PointCloud2) {
+        publish(&self.points, || Ok(points));
+    }
+}
+
+/// Give a map its metres on a thread that may take its time.
+///
+/// # Errors
+/// Why it has none.
+pub async fn metres(
+    core: &Arc<Core>,
+    camera: &Arc<Camera>,
+    frame: &Frame,
+    depth: &Arc<DepthMap>,
+) -> OrWhy<Metres> {
+    let parameters = core.parameters.now();
+    let (camera, depth, header) = (camera.clone(), depth.clone(), frame.header.clone());
+    let fitted =
+        tokio::task::spawn_blocking(move || camera.scaling.metres(&depth, &header, &parameters));
+    fitted.await.unwrap_or_else(|error| {
+        let error = Error::Internal(format!("the fit of a scale: {error}"));
+        tracing::error!("{error}");
+        Err(error.to_string())
+    })
+}
+
+/// A frame's cloud, if its camera is known.
+pub async fn points(frame: &Arc<Frame>, metres: Metres) -> Option<PointCloud2> {
+    let frame = frame.clone();
+    let made = move || -> Option<Result<PointCloud2>> {
+        let intrinsics = &metres.calibration.as_ref().ok()?.intrinsics;
+        let cloud = Cloud::new(&metres.values, &frame.image, intrinsics);
+        Some(cloud.map(|cloud| convert::point_cloud(cloud, &frame.header)))
+    };
+    match tokio::task::spawn_blocking(made).await {
+        Ok(Some(Ok(points))) => Some(points),
+        Ok(None) => None,
+        Ok(Some(Err(error))) => {
+            tracing::warn!("no cloud: {error}");
+            None
+        }
+        Err(error) => {
+            tracing::error!("no cloud: {error}");
+            None
+        }
+    }
+}

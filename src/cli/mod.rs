@@ -1,9 +1,10 @@
-//! `cooper`, the command line: ask, depth, segment, conformance, doctor, eval, scenes.
+//! `cooper`, the command line: ask, depth, segment, bench, conformance, doctor, eval, train, scenes.
 //!
 //! Results go to standard output, progress and errors to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod ask;
+mod bench;
 mod conformance;
 mod doctor;
 mod eval;
@@ -37,6 +38,7 @@ enum Command {
     Ask(ask::AskArgs),
     Depth(maps::DepthArgs),
     Segment(maps::SegmentArgs),
+    Bench(bench::BenchArgs),
     Conformance(conformance::ConformanceArgs),
     Doctor(doctor::DoctorArgs),
     Eval(Box<eval::EvalArgs>),
@@ -82,6 +84,7 @@ fn run(command: Command) -> Result<Verdict> {
         Command::Ask(args) => args.run().map(|()| Verdict::Good),
         Command::Depth(args) => args.run().map(|()| Verdict::Good),
         Command::Segment(args) => args.run().map(|()| Verdict::Good),
+        Command::Bench(args) => args.run().map(|()| Verdict::Good),
         Command::Conformance(args) => args.run(),
         Command::Doctor(args) => args.run(),
         Command::Eval(args) => args.run(),

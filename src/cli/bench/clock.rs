@@ -21,6 +21,8 @@ pub(super) struct Timing {
     pub(super) median: f64,
     pub(super) fastest: f64,
     pub(super) slowest: f64,
+    /// On the processor, the median of all threads' sum: other programs hardly change it. Known on Linux only.
+    pub(super) cpu: Option<f64>,
     pub(super) runs: usize,
 }
 
@@ -31,37 +33,33 @@ impl Clock {
         mut prepare: impl FnMut() -> Result<P>,
         mut work: impl FnMut(P) -> Result<T>,
     ) -> Result<Timing> {
-        let mut runs = Vec::with_capacity(self.repeats);
+        let (mut walls, mut cpus) = (Vec::new(), Vec::new());
         for i in 0..self.warm_up + self.repeats {
             let prepared = prepare()?;
-            let started = Instant::now();
+            let (started, on_cpu) = (Instant::now(), cpu_time());
             let done = work(prepared)?;
-            let taken = started.elapsed();
+            let (taken, on_cpu_now) = (started.elapsed(), cpu_time());
             drop(done);
             if i >= self.warm_up {
-                runs.push(taken);
+                walls.push(taken);
+                cpus.extend(on_cpu.zip(on_cpu_now).map(|(a, b)| b.saturating_sub(a)));
             }
         }
-        Ok(Timing::of(runs))
+        Ok(Timing::of(walls, cpus))
     }
 }
 
 impl Timing {
     /// Of at least one run.
-    fn of(mut runs: Vec<Duration>) -> Self {
-        runs.sort();
-        let seconds = |i: usize| runs.get(i).map_or(f64::NAN, Duration::as_secs_f64);
-        let middle = runs.len() / 2;
-        let median = if runs.len() % 2 == 1 {
-            seconds(middle)
-        } else {
-            (seconds(middle.saturating_sub(1)) + seconds(middle)) / 2.0
-        };
+    fn of(mut walls: Vec<Duration>, cpus: Vec<Duration>) -> Self {
+        walls.sort();
+        let seconds = |i: usize| walls.get(i).map_or(f64::NAN, Duration::as_secs_f64);
         Self {
-            median,
             fastest: seconds(0),
-            slowest: seconds(runs.len().saturating_sub(1)),
-            runs: runs.len(),
+            slowest: seconds(walls.len().saturating_sub(1)),
+            runs: walls.len(),
+            median: median(walls).unwrap_or(f64::NAN),
+            cpu: median(cpus),
         }
     }
 
@@ -72,9 +70,31 @@ impl Timing {
             median: self.median / n,
             fastest: self.fastest / n,
             slowest: self.slowest / n,
+            cpu: self.cpu.map(|cpu| cpu / n),
             runs: self.runs,
         }
     }
+}
+
+/// The middle one in seconds, or the mean of both in the middle.
+fn median(mut times: Vec<Duration>) -> Option<f64> {
+    times.sort();
+    let (above, below) = (
+        times.get(times.len() / 2)?,
+        times.get((times.len() - 1) / 2)?,
+    );
+    Some((above.as_secs_f64() + below.as_secs_f64()) / 2.0)
+}
+
+/// What this process's threads have had of the processor; those that have ended do not count.
+fn cpu_time() -> Option<Duration> {
+    let threads = std::fs::read_dir("/proc/self/task").ok()?;
+    let mut nanos = 0;
+    for thread in threads {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        nanos += text.split_whitespace().next()?.parse::<u64>().ok()?;
+    }
+    Some(Duration::from_nanos(nanos))
 }
 
 #[cfg(test)]
@@ -85,11 +105,12 @@ mod tests {
     fn medians_by_hand() {
         let of = |millis: &[u64]| {
             let runs = millis.iter().map(|ms| Duration::from_millis(*ms));
-            Timing::of(runs.collect())
+            Timing::of(runs.collect(), Vec::new())
         };
         let odd = of(&[30, 10, 20]);
         assert_eq!((odd.median, odd.fastest, odd.slowest), (0.02, 0.01, 0.03));
         assert_eq!(of(&[40, 10, 20, 30]).median, 0.025);
+        assert_eq!(of(&[8]).cpu, None);
         assert_eq!(of(&[8]).per(4).slowest, 0.002);
     }
 

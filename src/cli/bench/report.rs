@@ -101,18 +101,19 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{:<16} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8}",
-            "item", "median ms", "fastest", "slowest", "GFLOP/s", "ceiling", "GB/s"
+            "{:<16} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8}",
+            "item", "median ms", "fastest", "slowest", "cpu ms", "GFLOP/s", "ceiling", "GB/s"
         )?;
         for row in &self.items {
             let seconds = &row.seconds;
             write!(
                 f,
-                "{:<16} {:>10.2} {:>10.2} {:>10.2} {:>10.1} {:>7.0}%",
+                "{:<16} {:>10.2} {:>10.2} {:>10.2} {:>10.2} {:>10.1} {:>7.0}%",
                 row.item.to_string(),
                 seconds.median * 1e3,
                 seconds.fastest * 1e3,
                 seconds.slowest * 1e3,
+                seconds.cpu.unwrap_or(f64::NAN) * 1e3,
                 row.gflop_per_s,
                 100.0 * row.gflop_per_s / self.ceilings.gflop_per_s
             )?;

@@ -18,6 +18,7 @@ use super::qwen2_mot::Block;
 use super::qwen2_mot::Expert;
 use super::qwen2_mot::Qwen2Mot;
 use super::qwen2_mot::Route;
+use super::qwen2_mot::Sight;
 use super::siglip_navit::SiglipNavit;
 use super::tokenizer::ControlTokens;
 use crate::tensor::Seen;
@@ -228,17 +229,16 @@ impl UnifiedModel {
         let n = ids.len();
         let start = context.next_position();
         let positions: Vec<u32> = (start..start + n as u32).collect();
-        let mask = causal_mask(n, context.len() + n, &self.device)?;
+        let grown = self.language_model.grown(context, n, n as u32)?;
+        let mask = causal_mask(n, grown.len(), &self.device)?;
         let block = Block {
-            context,
             route: &[(Expert::Und, n)],
-            positions: &positions,
-            seen: mask.as_ref().map_or(Seen::All, Seen::Mask),
+            angles: &self.language_model.angles(&positions)?,
+            sight: Sight::Context(&grown, mask.as_ref()),
         };
-        let (hidden, layers) = self
-            .language_model
-            .forward(self.language_model.embed(ids)?, &block)?;
-        *context = KvContext::extended(layers, context.len() + n, start + n as u32);
+        let embeds = self.language_model.embed(ids)?;
+        let hidden = self.language_model.forward(embeds, &block)?;
+        *context = grown;
         Ok(hidden)
     }
 
@@ -264,9 +264,11 @@ impl UnifiedModel {
         tokens: Tensor,
         expert: Expert,
     ) -> Result<()> {
-        let (_, layers) = self.forward_picture(context, tokens, expert)?;
-        let n = layers.first().map_or(Ok(0), |(k, _)| k.dim(1))?;
-        *context = KvContext::extended(layers, n, context.next_position() + 1);
+        let n = tokens.dim(0)? + 2;
+        let grown = self.language_model.grown(context, n, 1)?;
+        let position = context.next_position();
+        self.forward_picture(Sight::Context(&grown, None), position, &tokens, expert)?;
+        *context = grown;
         Ok(())
     }
 
@@ -282,7 +284,8 @@ impl UnifiedModel {
         grid: Grid,
     ) -> Result<Tensor> {
         let tokens = self.embed_latent(x_t, t, grid)?;
-        let (hidden, _) = self.forward_picture(context, tokens, Expert::Gen)?;
+        let (sight, position) = (Sight::Aside(context), context.next_position());
+        let hidden = self.forward_picture(sight, position, &tokens, Expert::Gen)?;
         self.velocity_head(&hidden.narrow(0, 1, grid.n_tokens())?)
     }
 
@@ -325,9 +328,15 @@ impl UnifiedModel {
     /// # Errors
     /// If shapes do not fit.
     pub fn forward_embeds(&self, embeds: Tensor, block: &Block) -> Result<Tensor> {
-        self.language_model
-            .forward(embeds, block)
-            .map(|(hidden, _)| hidden)
+        self.language_model.forward(embeds, block)
+    }
+
+    /// What [`Block`] wants of rope positions.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn angles(&self, positions: &[u32]) -> Result<(Tensor, Tensor)> {
+        self.language_model.angles(positions)
     }
 
     /// Logits (vocab), f32, of the token that follows the last of `hidden` (n, c).
@@ -339,21 +348,21 @@ impl UnifiedModel {
         self.logits(&last)?.squeeze(0)
     }
 
-    #[allow(clippy::type_complexity)]
+    /// Hidden states (n + 2, c) of a picture's tokens (n, c) between its markers, all at one position.
     fn forward_picture(
         &self,
-        context: &KvContext,
-        tokens: Tensor,
+        sight: Sight,
+        position: u32,
+        tokens: &Tensor,
         expert: Expert,
-    ) -> Result<(Tensor, Vec<(Tensor, Tensor)>)> {
+    ) -> Result<Tensor> {
         let n = tokens.dim(0)?;
-        let embeds = self.between_markers(&tokens)?;
+        let embeds = self.between_markers(tokens)?;
         let route: &Route = &[(Expert::Und, 1), (expert, n), (Expert::Und, 1)];
         let block = Block {
-            context,
             route,
-            positions: &vec![context.next_position(); n + 2],
-            seen: Seen::All,
+            angles: &self.language_model.angles(&vec![position; n + 2])?,
+            sight,
         };
         self.language_model.forward(embeds, &block)
     }

@@ -6,14 +6,12 @@ use candle_core::{D, DType, Device, Result, Tensor, bail};
 
 use super::packed_attention::{Units, packed_attention};
 
-/// Which tokens a token sees.
+/// Which tokens a token of a row without context sees.
 #[derive(Clone, Copy, Debug)]
 pub enum Seen<'a> {
-    /// All of the context and of the block.
+    /// All.
     All,
-    /// (n, context + n), added to the scores.
-    Mask(&'a Tensor),
-    /// Within units. For training: f32 on the CPU.
+    /// Those of its units. For training: f32 on the CPU.
     Units(&'a Arc<Units>),
 }
 
@@ -25,7 +23,6 @@ impl Seen<'_> {
     pub fn attend(self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         match self {
             Self::All => attention(q, k, v, None),
-            Self::Mask(mask) => attention(q, k, v, Some(mask)),
             Self::Units(units) => packed_attention(q, k, v, units),
         }
     }
@@ -58,7 +55,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> R
     };
     softmax(&scores)?
         .to_dtype(v.dtype())?
-        .matmul(&v.contiguous()?)?
+        .matmul(v)?
         .reshape((h, n, d))
 }
 

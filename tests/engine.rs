@@ -166,6 +166,33 @@ fn guidance_of_one_is_no_guidance() {
 }
 
 #[test]
+fn branches_together_are_branches_alone() {
+    let contexts = contexts();
+    let grid = ENGINE.latent_grid(SIZE.0, SIZE.1);
+    let shape = (grid.n_tokens(), ENGINE.config().patch_latent_dim());
+    let x_t = Noise::seeded(5).normal(shape, &Device::Cpu).unwrap();
+    let (branches, times) = (contexts.branches(), [1.0, 0.6, 0.1]);
+    let together = ENGINE.model().drawing(&branches, grid, &times).unwrap();
+    for n_branches in 1..=3 {
+        for step in 0..times.len() {
+            let all = together.velocities(&x_t, step, n_branches).unwrap();
+            assert_eq!(all.dims(), [n_branches, shape.0, shape.1]);
+            for (i, context) in branches[..n_branches].iter().enumerate() {
+                let alone = [*context];
+                let alone = ENGINE
+                    .model()
+                    .drawing(&alone, grid, &times[step..])
+                    .unwrap();
+                let alone = alone.velocities(&x_t, 0, 1).unwrap();
+                assert!(difference(&all.narrow(0, i, 1).unwrap(), &alone) < 1e-5);
+            }
+        }
+    }
+    let all = together.velocities(&x_t, 0, 3).unwrap();
+    assert!(difference(&all.get(0).unwrap(), &all.get(2).unwrap()) > 1e-3);
+}
+
+#[test]
 fn one_seed_gives_one_picture_and_one_text() {
     let flow = few_steps();
     assert_eq!(

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Module, Result, Tensor};
+use candle_core::{DType, Error, Module, Result, Tensor};
 use candle_nn::{Linear, VarBuilder, linear, linear_no_bias};
 
 use super::config::LlmConfig;
@@ -207,10 +207,7 @@ impl DecoderLayer {
                 let (k, v) = context.write(layer_idx, &k, &v)?;
                 attention(&q, &k, &v, mask)?
             }
-            Sight::Aside(context) => {
-                let (k, v) = behind(context, layer_idx, k, v)?;
-                attention(&q, &k, &v, None)?
-            }
+            Sight::Branches(contexts) => branches(contexts, layer_idx, &q, &k, &v)?,
             Sight::Units(units) => packed_attention(&q, &k, &v, units)?,
         };
         let (n, c) = xs.dims2()?;
@@ -249,15 +246,38 @@ impl DecoderLayer {
     }
 }
 
-/// A layer's keys and values of a context with `k` and `v` (kv, n, d) behind them.
-fn behind(context: &KvContext, layer_idx: usize, k: Tensor, v: Tensor) -> Result<(Tensor, Tensor)> {
-    match context.layer(layer_idx)? {
-        Some((past_k, past_v)) => {
-            Ok((Tensor::cat(&[past_k, k], 1)?, Tensor::cat(&[past_v, v], 1)?))
+/// Attend branches side by side ([`Sight::Branches`]): queries (h, n, d), keys and values (kv, n, d).
+fn branches(
+    contexts: &[&KvContext],
+    layer_idx: usize,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+) -> Result<Tensor> {
+    let n_markers = N_MARKERS * contexts.len();
+    let n_latents = (q.dim(1)? - n_markers) / contexts.len();
+    let (mut of_markers, mut of_latents) = (Vec::new(), Vec::new());
+    for (i, context) in contexts.iter().enumerate() {
+        let own = |xs: &Tensor| {
+            let latents = xs.narrow(1, n_markers + i * n_latents, n_latents)?;
+            Ok::<_, Error>([xs.narrow(1, i * N_MARKERS, N_MARKERS)?, latents])
+        };
+        let (mut ks, mut vs) = (own(k)?.to_vec(), own(v)?.to_vec());
+        if let Some((k, v)) = context.layer(layer_idx)? {
+            ks.insert(0, k);
+            vs.insert(0, v);
         }
-        None => Ok((k, v)),
+        let q = Tensor::cat(&own(q)?, 1)?;
+        let seen = attention(&q, &Tensor::cat(&ks, 1)?, &Tensor::cat(&vs, 1)?, None)?;
+        of_markers.push(seen.narrow(1, 0, N_MARKERS)?);
+        of_latents.push(seen.narrow(1, N_MARKERS, n_latents)?);
     }
+    of_markers.extend(of_latents);
+    Tensor::cat(&of_markers, 1)
 }
+
+/// Tokens around a picture's own: one before, one behind.
+pub const N_MARKERS: usize = 2;
 
 /// What the tokens of a block see.
 #[derive(Clone, Copy, Debug)]
@@ -265,8 +285,9 @@ pub enum Sight<'a> {
     /// They are the last of this context, and their keys and values are written there. They see all of it, or what
     /// a mask (n, len) lets them.
     Context(&'a KvContext, Option<&'a Tensor>),
-    /// They see this context and each other, and leave nothing behind.
-    Aside(&'a KvContext),
+    /// A drawing's branches side by side: the markers of all, then the latents of all, as many in each. A branch sees
+    /// its context and itself, and leaves nothing behind.
+    Branches(&'a [&'a KvContext]),
     /// Within units. For training: f32 on the CPU.
     Units(&'a Arc<Units>),
 }

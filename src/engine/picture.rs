@@ -148,6 +148,7 @@ impl Engine {
             // The image branch is never needed alone.
             let n_branches = 1 + usize::from(text) + usize::from(image);
             let branches = drawing.velocities(x_t, step, n_branches)?;
+            self.note(|work| work.flow_branches += n_branches as u64);
             let velocities = Velocities {
                 full: branches.get(0)?,
                 without_text: text.then(|| branches.get(1)).transpose()?,

@@ -93,6 +93,7 @@ impl Engine {
                 break;
             }
             let hidden = self.model.read_ids(&mut context, &[next])?;
+            self.note(|work| work.text_tokens += 1);
             let logits = self.model.next_logits(&hidden)?;
             next = processor.sample(&logits.narrow(0, 0, self.tokenizer.len())?)?;
             if next == end {

@@ -100,6 +100,13 @@ impl KvContext {
         buffers.map(|(k, v)| Ok((seen(k)?, seen(v)?))).transpose()
     }
 
+    /// Bytes of the buffers that it holds, alone or with others.
+    pub fn n_bytes(&self) -> usize {
+        let layers = self.rows.iter().flat_map(|rows| &rows.layers);
+        let n_bytes = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
+        layers.map(|(k, v)| n_bytes(k) + n_bytes(v)).sum()
+    }
+
     /// The context with `n` more tokens, which take `n_positions` and must be written with [`Self::write`].
     pub(super) fn grown(&self, n: usize, n_positions: u32, sizes: &KvSizes) -> Result<Self> {
         let len = self.len + n;

@@ -104,14 +104,10 @@ impl<'e> Studio<'e> {
         control.tell(Progress::Stage(Stage::Prefill, 0));
         control.check()?;
         let (system, views) = self.prompts.opening(mode);
-        if let Some(system) = system {
-            self.everywhere(|engine, context| engine.add_text(context, system))?;
-        }
-        for view in views.blocks() {
-            control.check()?;
-            let full = &mut self.contexts.full;
-            self.engine
-                .add_picture(full, &picture, *view, &mut self.noise)?;
+        let (engine, noise) = (self.engine, &mut self.noise);
+        self.contexts.full = engine.read_frame(system, &picture, views, noise, control)?;
+        if self.flow.is_guided() {
+            self.contexts.without_image = engine.read_opening(system)?;
         }
         control.check()?;
         self.everywhere(|engine, context| engine.add_user_text(context, question))?;

@@ -6,7 +6,7 @@ mod common;
 use common::{difference, model_options, picture};
 use cooper_perception::engine::{
     Control, Engine, FlowParams, GuidanceContexts, KvContext, MapKind, Noise, SamplingParams,
-    Views, WorkDone,
+    Speech, Views, WorkDone,
 };
 use cooper_perception::perception::{draw_map_of, estimate_depth, segment};
 use cooper_perception::reasoning::{Mode, Prompts, Question, Settings, Transcript, answer};
@@ -222,4 +222,70 @@ fn a_map_of_a_kept_frame_is_the_map_of_a_new_one() {
     };
     let (first, again) = (draw(), draw());
     assert_eq!(difference(&first, &again), 0.0);
+}
+
+#[test]
+fn a_turn_that_was_written_is_not_read_again() {
+    let engine = engine();
+    let mut context = KvContext::default();
+    engine.add_text(&mut context, "Which is nearer?").unwrap();
+    let read = |text: &str, speech: &Speech| {
+        let (mut anew, mut known) = (context.clone(), context.clone());
+        engine.add_text(&mut anew, text).unwrap();
+        let work = counted(&engine, || {
+            engine.add_turn(&mut known, text, speech).unwrap();
+        });
+        assert_same(&engine, &anew, &known, 1e-5);
+        work.text_tokens
+    };
+    let text = "the blue ball is near";
+    let mut ids = vec![engine.tokenizer().control.im_start];
+    ids.extend(engine.tokenizer().encode(text).unwrap());
+    let mut heard = context.clone();
+    for id in &ids {
+        engine.model().read_ids(&mut heard, &[*id]).unwrap();
+    }
+    let speech = Speech {
+        ids: ids.clone(),
+        text: text.into(),
+        ended: true,
+        heard: Some(heard.clone()),
+        ..Speech::default()
+    };
+    // The end token alone.
+    assert_eq!(read(text, &speech), 1);
+    // What was said behind the part that agrees is forgotten.
+    let other = "the blue ball is far, far away";
+    let n = engine.tokenizer().encode(other).unwrap().len() as u64 + 2;
+    let n_read = read(other, &speech);
+    assert!((2..n - 3).contains(&n_read), "{n_read} of {n}");
+    // A speaker that heard nothing, or said other ids.
+    let deaf = Speech {
+        heard: None,
+        ..speech.clone()
+    };
+    assert_eq!(read(text, &deaf), ids.len() as u64 + 1);
+    let odd = Speech {
+        ids: ids.iter().rev().copied().collect(),
+        ..speech
+    };
+    assert_eq!(read(text, &odd), ids.len() as u64 + 1);
+}
+
+#[test]
+fn what_the_model_writes_is_heard() {
+    let engine = engine();
+    let mut context = KvContext::default();
+    engine.add_text(&mut context, "Which is nearer?").unwrap();
+    let params = settings(Mode::Direct).sampling;
+    let speech = engine.write_text(&context, &params, 0, &mut Control::unattended());
+    let speech = speech.unwrap();
+    let heard = speech.heard.clone().unwrap();
+    // The last one was not read before the limit ended the text.
+    assert_eq!(heard.len() - context.len(), params.max_new_tokens);
+    assert_eq!(speech.ids.len(), params.max_new_tokens + 1);
+    let (mut anew, mut known) = (context.clone(), context.clone());
+    engine.add_text(&mut anew, &speech.text).unwrap();
+    engine.add_turn(&mut known, &speech.text, &speech).unwrap();
+    assert_same(&engine, &anew, &known, 1e-5);
 }

@@ -100,6 +100,16 @@ impl KvContext {
         buffers.map(|(k, v)| Ok((seen(k)?, seen(v)?))).transpose()
     }
 
+    /// The first `len` tokens, where those behind them are text: each takes a position.
+    pub fn cut(&self, len: usize) -> Self {
+        let n_cut = self.len.saturating_sub(len);
+        Self {
+            rows: self.rows.clone(),
+            len: self.len - n_cut,
+            next_position: self.next_position - n_cut as u32,
+        }
+    }
+
     /// Bytes of the buffers that it holds, alone or with others.
     pub fn n_bytes(&self) -> usize {
         let layers = self.rows.iter().flat_map(|rows| &rows.layers);

@@ -348,3 +348,58 @@ fn without_a_model_it_says_how_to_name_one() {
         stderr(&output)
     );
 }
+
+#[test]
+fn bench_measures_every_part_of_the_work() {
+    let items = [
+        "image_prefill",
+        "text_prefill",
+        "decode",
+        "flow_step_1",
+        "flow_step_3",
+        "vae_encode",
+        "vae_decode",
+        "depth_map",
+        "first_question",
+        "second_question",
+    ];
+    let few = ["--repeats", "2", "--tokens", "3", "--time-points", "3"];
+    let output = cooper(&[&["bench", MODEL, "--json"][..], &few].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |value: &Value| value.as_f64().filter(|n| *n > 0.0).unwrap();
+    number(&report["ceilings"]["gflop_per_s"]);
+    number(&report["ceilings"]["gb_per_s"]);
+    number(&report["peak_memory_bytes"]);
+    let rows = report["items"].as_array().unwrap();
+    for (row, item) in rows.iter().zip(items) {
+        assert_eq!(row["item"], item);
+        let seconds = &row["seconds"];
+        assert_eq!(seconds["runs"], 2);
+        assert!(number(&seconds["fastest"]) <= number(&seconds["median"]));
+        assert!(number(&seconds["median"]) <= number(&seconds["slowest"]));
+        let rate = number(&row["gflop"]) / number(&seconds["median"]);
+        assert!((rate / number(&row["gflop_per_s"]) - 1.0).abs() < 1e-9);
+    }
+    assert_eq!(rows.len(), items.len());
+    // The same as a table, of what was named only.
+    let output = cooper(&[
+        "bench",
+        MODEL,
+        "--only",
+        "decode,vae_encode",
+        "--repeats",
+        "1",
+    ]);
+    let table = stdout(&output);
+    assert!(
+        table.contains("\ndecode ") && table.contains("\nvae_encode "),
+        "{table}"
+    );
+    assert!(
+        !table.contains("depth_map") && table.contains("peak memory"),
+        "{table}"
+    );
+    check_refused(&["bench", "nowhere"], 1, &["nowhere", "model directory"]);
+    check_refused(&["bench", MODEL, "--only", "all"], 2, &["image_prefill"]);
+}

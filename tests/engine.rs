@@ -11,8 +11,7 @@ use cooper_perception::engine::{
     Cancel, Control, Engine, FlowParams, GuidanceContexts, KvContext, Noise, Progress,
     SamplingParams, Views,
 };
-use cooper_perception::model::qwen2_mot::{Block, Expert, Qwen2Mot};
-use cooper_perception::tensor::Seen;
+use cooper_perception::model::qwen2_mot::{Block, Expert, Qwen2Mot, Sight};
 
 const QUESTION: &str = "How far is the red box from the blue ball?";
 const SIZE: (u32, u32) = (64, 48);
@@ -55,7 +54,7 @@ fn draw(engine: &Engine, flow: &FlowParams, seed: u64) -> Tensor {
 fn assert_same(a: &KvContext, b: &KvContext, tolerance: f32) {
     assert_eq!((a.len(), a.next_position()), (b.len(), b.next_position()));
     for layer_idx in 0..ENGINE.config().llm.num_hidden_layers {
-        let (a, b) = (a.layer(layer_idx).unwrap(), b.layer(layer_idx).unwrap());
+        let [a, b] = [a, b].map(|context| context.layer(layer_idx).unwrap().unwrap());
         let most = difference(&a.0, &b.0).max(difference(&a.1, &b.1));
         assert!(most <= tolerance, "layer {layer_idx}: {most}");
     }
@@ -81,13 +80,14 @@ fn two_texts_packed_are_two_texts_alone() {
     let llm = Qwen2Mot::new(&ENGINE.config().llm, vb.pp("language_model")).unwrap();
     let texts = [vec![5u32, 9, 300, 12], vec![44, 3, 7]];
     let hidden = |ids: &[u32], positions: &[u32], mask: &Tensor| {
+        let n = ids.len();
+        let context = llm.grown(&KvContext::default(), n, n as u32).unwrap();
         let block = Block {
-            context: &KvContext::default(),
-            route: &[(Expert::Und, ids.len())],
-            positions,
-            seen: Seen::Mask(mask),
+            route: &[(Expert::Und, n)],
+            angles: &llm.angles(positions).unwrap(),
+            sight: Sight::Context(&context, Some(mask)),
         };
-        llm.forward(llm.embed(ids).unwrap(), &block).unwrap().0
+        llm.forward(llm.embed(ids).unwrap(), &block).unwrap()
     };
     let mask = |n: usize, sees: &dyn Fn(usize, usize) -> bool| {
         let cells: Vec<f32> = (0..n * n)
@@ -140,7 +140,7 @@ fn a_fork_never_changes_its_parent() {
 fn cache_values(context: &KvContext) -> Vec<Vec<f32>> {
     (0..ENGINE.config().llm.num_hidden_layers)
         .flat_map(|i| {
-            let (k, v) = context.layer(i).unwrap();
+            let (k, v) = context.layer(i).unwrap().unwrap();
             [k, v].map(|t| t.flatten_all().unwrap().to_vec1().unwrap())
         })
         .collect()
@@ -163,6 +163,33 @@ fn guidance_of_one_is_no_guidance() {
     off.guidance_interval = [1.0, 1.0];
     assert_eq!(difference(&guided, &draw(&ENGINE, &off, 3)), 0.0);
     assert!(difference(&guided, &draw(&ENGINE, &few_steps(), 3)) > 1e-3);
+}
+
+#[test]
+fn branches_together_are_branches_alone() {
+    let contexts = contexts();
+    let grid = ENGINE.latent_grid(SIZE.0, SIZE.1);
+    let shape = (grid.n_tokens(), ENGINE.config().patch_latent_dim());
+    let x_t = Noise::seeded(5).normal(shape, &Device::Cpu).unwrap();
+    let (branches, times) = (contexts.branches(), [1.0, 0.6, 0.1]);
+    let together = ENGINE.model().drawing(&branches, grid, &times).unwrap();
+    for n_branches in 1..=3 {
+        for step in 0..times.len() {
+            let all = together.velocities(&x_t, step, n_branches).unwrap();
+            assert_eq!(all.dims(), [n_branches, shape.0, shape.1]);
+            for (i, context) in branches[..n_branches].iter().enumerate() {
+                let alone = [*context];
+                let alone = ENGINE
+                    .model()
+                    .drawing(&alone, grid, &times[step..])
+                    .unwrap();
+                let alone = alone.velocities(&x_t, 0, 1).unwrap();
+                assert!(difference(&all.narrow(0, i, 1).unwrap(), &alone) < 1e-5);
+            }
+        }
+    }
+    let all = together.velocities(&x_t, 0, 3).unwrap();
+    assert!(difference(&all.get(0).unwrap(), &all.get(2).unwrap()) > 1e-3);
 }
 
 #[test]

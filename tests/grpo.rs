@@ -150,7 +150,7 @@ fn said(engine: &Engine, text: &str, ended: bool, token_by_token: bool) -> Speec
         ids,
         text: text.into(),
         ended,
-        canceled: false,
+        ..Speech::default()
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cooper`, the command line: ask, depth, segment, bag, conformance, doctor, eval, train, scenes.
+//! `cooper`, the command line: ask, depth, segment, bag, bench, conformance, doctor, eval, train, scenes.
 //!
 //! Results go to standard output, progress and errors to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
@@ -6,6 +6,7 @@
 mod ask;
 mod bag;
 mod batch;
+mod bench;
 mod conformance;
 mod doctor;
 mod eval;
@@ -40,6 +41,7 @@ enum Command {
     Depth(maps::DepthArgs),
     Segment(maps::SegmentArgs),
     Bag(Box<bag::BagArgs>),
+    Bench(bench::BenchArgs),
     Conformance(conformance::ConformanceArgs),
     Doctor(doctor::DoctorArgs),
     Eval(Box<eval::EvalArgs>),
@@ -86,6 +88,7 @@ fn run(command: Command) -> Result<Verdict> {
         Command::Depth(args) => args.run().map(|()| Verdict::Good),
         Command::Segment(args) => args.run().map(|()| Verdict::Good),
         Command::Bag(args) => args.run(),
+        Command::Bench(args) => args.run().map(|()| Verdict::Good),
         Command::Conformance(args) => args.run(),
         Command::Doctor(args) => args.run(),
         Command::Eval(args) => args.run(),

@@ -43,7 +43,7 @@ fn context(engine: &Engine, report: &mut Report, name: &str, context: &KvContext
         report.equal(&format!("{name}.{what}"), &expected, &got);
     }
     for layer_idx in 0..engine.config().llm.num_hidden_layers {
-        let Some((k, v)) = context.layer(layer_idx) else {
+        let Some((k, v)) = context.layer(layer_idx)? else {
             continue;
         };
         for (letter, tensor) in [("k", k), ("v", v)] {

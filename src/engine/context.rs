@@ -4,6 +4,7 @@ use candle_core::{IndexOp, Result as CandleResult, Tensor};
 use image::RgbImage;
 
 use super::Engine;
+use super::kept::KeyOf;
 use crate::error::{Error, Result};
 use crate::model::Grid;
 use crate::model::KvContext;
@@ -56,7 +57,9 @@ impl Engine {
         if needed > limit {
             return Err(Error::ContextFull { limit, needed });
         }
-        Ok(self.model.read_text(context, ids)?)
+        self.model.read_text(context, ids)?;
+        self.note(|work| work.text_tokens += ids.len() as u64 + 2);
+        Ok(())
     }
 
     /// The most tokens of a context.
@@ -76,18 +79,59 @@ impl Engine {
         noise: &mut Noise,
     ) -> Result<()> {
         let picture = self.vae_rule().apply(picture);
+        let posterior = self.posterior(&picture, views, noise)?;
+        self.add_blocks(context, &picture, views, posterior.as_ref())
+    }
+
+    /// As [`Self::add_picture`], of a picture of the autoencoder's size with [`Self::posterior`].
+    pub(super) fn add_blocks(
+        &self,
+        context: &mut KvContext,
+        picture: &RgbImage,
+        views: Views,
+        posterior: Option<&Tensor>,
+    ) -> Result<()> {
         if views != Views::Vit {
-            let (latent, grid) = self.latent_tokens(&picture, noise)?;
+            let (latent, grid) = self.latent_tokens(picture, posterior)?;
             let tokens = self.model.embed_latent(&latent, 0.0, grid)?;
-            self.model.read_picture(context, tokens, Expert::Gen)?;
+            self.read_picture(context, tokens, Expert::Gen)?;
         }
         if views != Views::Vae {
-            let (patches, grid) = self.vit_patches(&picture)?;
-            let features = self.model.vit_features(&patches, grid)?;
-            let tokens = self.model.embed_vit(&features, &[grid])?;
-            self.model.read_picture(context, tokens, Expert::Und)?;
+            let key = KeyOf::new("vit").picture(picture);
+            let tokens = self.encoded(key, || {
+                self.note(|work| work.vit_encoded += 1);
+                let (patches, grid) = self.vit_patches(picture)?;
+                let features = self.model.vit_features(&patches, grid)?;
+                self.model.embed_vit(&features, &[grid])
+            })?;
+            self.read_picture(context, tokens, Expert::Und)?;
         }
         Ok(())
+    }
+
+    fn read_picture(&self, context: &mut KvContext, tokens: Tensor, expert: Expert) -> Result<()> {
+        let before = context.len();
+        self.model.read_picture(context, tokens, expert)?;
+        self.note(|work| work.picture_tokens += (context.len() - before) as u64);
+        Ok(())
+    }
+
+    /// The noise (1, z, lh, lw) that the latents of a picture of the autoencoder's size are sampled with; none where
+    /// they are not read.
+    pub(super) fn posterior(
+        &self,
+        picture: &RgbImage,
+        views: Views,
+        noise: &mut Noise,
+    ) -> CandleResult<Option<Tensor>> {
+        if views == Views::Vit {
+            return Ok(None);
+        }
+        let side = self.config.vae.downsample();
+        let cells = |pixels: u32| pixels as usize / side;
+        let (lw, lh) = (cells(picture.width()), cells(picture.height()));
+        let shape = (1, self.config.vae.z_channels, lh, lw);
+        noise.normal(shape, self.model.device()).map(Some)
     }
 
     /// ViT patches (n, p·p·3) of a picture that has the autoencoder's size already, and their grid.
@@ -99,13 +143,18 @@ impl Engine {
     }
 
     /// Sampled latent tokens (n, p·p·z) of a picture of the autoencoder's size, and their grid.
-    fn latent_tokens(&self, picture: &RgbImage, noise: &mut Noise) -> CandleResult<(Tensor, Grid)> {
-        let device = self.model.device();
-        let pixels = self.normalization().pixels(picture, device)?.unsqueeze(0)?;
-        let moments = self.vae.moments(&pixels.to_dtype(self.vae_dtype())?)?;
-        let (_, _, lh, lw) = moments.dims4()?;
-        let posterior = noise.normal((1, self.config.vae.z_channels, lh, lw), device)?;
-        let latent = self.vae.latent(&moments, Some(&posterior))?;
+    fn latent_tokens(
+        &self,
+        picture: &RgbImage,
+        posterior: Option<&Tensor>,
+    ) -> CandleResult<(Tensor, Grid)> {
+        let moments = self.encoded(KeyOf::new("vae").picture(picture), || {
+            self.note(|work| work.vae_encoded += 1);
+            let device = self.model.device();
+            let pixels = self.normalization().pixels(picture, device)?.unsqueeze(0)?;
+            self.vae.moments(&pixels.to_dtype(self.vae_dtype())?)
+        })?;
+        let latent = self.vae.latent(&moments, posterior)?;
         let grid = self.latent_grid(picture.width(), picture.height());
         Ok((self.patchify_latent(&latent.i(0)?, grid)?, grid))
     }

@@ -1,10 +1,13 @@
 //! A model directory becomes an engine: everything checked first, every problem told at once.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
+use super::frame::{WorkDone, kept_bytes};
+use super::kept::Kept;
 use crate::error::{Error, Result};
 use crate::imaging::Normalization;
 use crate::imaging::ResizeRule;
@@ -64,6 +67,9 @@ pub struct Engine {
     pub(super) config: ModelConfig,
     dir: PathBuf,
     memory_bytes: u64,
+    /// Openings and pictures. The model has no state; this is beside it, and changes no result.
+    pub(super) kept: Mutex<Kept>,
+    pub(super) work: Mutex<WorkDone>,
 }
 
 impl Engine {
@@ -118,11 +124,13 @@ impl Engine {
             config,
             dir: dir.clone(),
             memory_bytes,
+            kept: Mutex::new(Kept::new(kept_bytes(memory_bytes))),
+            work: Mutex::default(),
         })
     }
 
     /// An engine of parts that exist already, such as a model on weights that are being trained.
-    /// The memory is theirs, so [`Self::memory_bytes`] is 0.
+    /// The memory is theirs, so [`Self::memory_bytes`] is 0. Nothing that it reads is kept: the weights may change.
     ///
     /// # Errors
     /// [`Error::Weights`] if the tokenizer has more tokens than the model.
@@ -141,6 +149,8 @@ impl Engine {
             config,
             dir: dir.into(),
             memory_bytes: 0,
+            kept: Mutex::new(Kept::new(0)),
+            work: Mutex::default(),
         })
     }
 

@@ -2,12 +2,15 @@
 
 mod context;
 mod control;
+mod frame;
+mod kept;
 mod load;
 mod picture;
 mod text;
 
 pub use context::Views;
 pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage};
+pub use frame::WorkDone;
 pub use load::{Engine, ModelOptions, VAE_NAME, WEIGHTS_NAMES};
 pub use picture::{FlowParams, GuidanceContexts};
 pub use text::{SamplingParams, Speech};

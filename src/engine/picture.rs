@@ -106,6 +106,13 @@ pub struct GuidanceContexts {
     pub without_image: KvContext,
 }
 
+impl GuidanceContexts {
+    /// In the order in which guidance needs them: none without those before it.
+    pub fn branches(&self) -> [&KvContext; 3] {
+        [&self.full, &self.without_text, &self.without_image]
+    }
+}
+
 impl Engine {
     /// Draw a picture of `width` by `height` pixels (multiples of a latent token's side): latent tokens (n, p·p·z).
     ///
@@ -128,23 +135,27 @@ impl Engine {
         let shape = (grid.n_tokens(), self.config.patch_latent_dim());
         let start = noise.normal(shape, self.model.device())?;
         let (schedule, guidance) = (flow.schedule(), flow.guidance());
-        let mut n_done = 0;
+        let times: Vec<f32> = schedule.steps().map(|(t, _)| t).collect();
+        let contexts = contexts.branches();
+        let drawing = self.model.drawing(&contexts, grid, &times)?;
+        let mut step = 0;
         sample(start, &schedule, |x_t, t| {
             control.check()?;
-            let velocity = |context| self.model.velocity(context, x_t, t, grid);
+            let (text, image) = (
+                guidance.needs_text_branch(t),
+                guidance.needs_image_branch(t),
+            );
+            // The image branch is never needed alone.
+            let n_branches = 1 + usize::from(text) + usize::from(image);
+            let branches = drawing.velocities(x_t, step, n_branches)?;
+            self.note(|work| work.flow_branches += n_branches as u64);
             let velocities = Velocities {
-                full: velocity(&contexts.full)?,
-                without_text: (guidance.needs_text_branch(t))
-                    .then(|| velocity(&contexts.without_text))
-                    .transpose()?,
-                without_image: (guidance.needs_image_branch(t))
-                    .then(|| velocity(&contexts.without_image))
-                    .transpose()?,
+                full: branches.get(0)?,
+                without_text: text.then(|| branches.get(1)).transpose()?,
+                without_image: image.then(|| branches.get(2)).transpose()?,
             };
-            n_done += 1;
-            control.tell(Progress::Fraction(
-                n_done as f32 / schedule.n_steps() as f32,
-            ));
+            step += 1;
+            control.tell(Progress::Fraction(step as f32 / schedule.n_steps() as f32));
             Ok::<_, Error>(guidance.combine(&velocities)?)
         })
     }

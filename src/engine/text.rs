@@ -6,7 +6,7 @@ use candle_transformers::generation::{LogitsProcessor, Sampling};
 
 use super::Engine;
 use super::control::{Control, Progress};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::KvContext;
 
 /// How text is written.
@@ -46,7 +46,7 @@ impl SamplingParams {
 }
 
 /// A text that the model wrote.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Speech {
     /// The ids, the start token first, the end token not among them.
     pub ids: Vec<u32>,
@@ -56,7 +56,19 @@ pub struct Speech {
     pub ended: bool,
     /// Whether somebody stopped it.
     pub canceled: bool,
+    /// The context that it was written behind, with all of `ids` that were read in writing; see [`Engine::add_turn`].
+    pub heard: Option<KvContext>,
 }
+
+/// Of what was said: what was heard follows from it.
+impl PartialEq for Speech {
+    fn eq(&self, other: &Self) -> bool {
+        let said = |s: &Self| (s.ended, s.canceled);
+        self.ids == other.ids && self.text == other.text && said(self) == said(other)
+    }
+}
+
+impl Eq for Speech {}
 
 impl Engine {
     /// Write a text after `context`, which stays as it is; a stop returns what there is.
@@ -93,6 +105,7 @@ impl Engine {
                 break;
             }
             let hidden = self.model.read_ids(&mut context, &[next])?;
+            self.note(|work| work.text_tokens += 1);
             let logits = self.model.next_logits(&hidden)?;
             next = processor.sample(&logits.narrow(0, 0, self.tokenizer.len())?)?;
             if next == end {
@@ -104,7 +117,35 @@ impl Engine {
             control.tell(Progress::Text(delta));
         }
         speech.text = spoken(&self.tokenizer.decode(&speech.ids)?);
+        speech.heard = Some(context);
         Ok(speech)
+    }
+
+    /// Read `text`, which is `speech` or begins like it, into the context that `speech` was written behind. What was
+    /// read in writing is not read again, as far as the ids of both agree.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`] if it does not fit; otherwise if the network fails.
+    pub fn add_turn(&self, context: &mut KvContext, text: &str, speech: &Speech) -> Result<()> {
+        let control = self.tokenizer.control;
+        let mut ids = vec![control.im_start];
+        ids.extend(self.tokenizer.encode(text)?);
+        ids.push(control.im_end);
+        let (needed, limit) = (context.len() + ids.len(), self.max_tokens());
+        if needed > limit {
+            return Err(Error::ContextFull { limit, needed });
+        }
+        let mut n_known = 0;
+        if let Some(heard) = &speech.heard {
+            let n_heard = heard.len().saturating_sub(context.len());
+            let pairs = ids.iter().zip(&speech.ids).take(n_heard);
+            n_known = pairs.take_while(|(id, spoken)| id == spoken).count();
+            *context = heard.cut(context.len() + n_known);
+        }
+        let rest = ids.get(n_known..).unwrap_or_default();
+        self.model.read_ids(context, rest)?;
+        self.note(|work| work.text_tokens += rest.len() as u64);
+        Ok(())
     }
 }
 

@@ -1,17 +1,77 @@
 //! What the model has read so far, as a value.
 //!
-//! Appending makes new tensors and never writes into old ones, so a clone is a fork that copies no data
-//! and no forward can change a fork's parent. (Candle's own `KvCache` writes in place and cannot do this.)
+//! Keys and values lie in buffers with room behind them, which forks share: each sees the rows up to its own length.
+//! Rows are claimed before they are written, once each, so what a context sees is never written again. Who appends
+//! first takes the room behind the shared rows and copies nothing; who comes later moves to a buffer of its own.
+//! (Candle's own `KvCache` writes in place and cannot be forked.)
 
-use candle_core::{Result, Tensor};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use candle_core::{DType, Device, Result, Tensor, bail};
+
+/// A new buffer has room for this part of its rows again, between [`LEAST_ROOM`] and [`MOST_ROOM`].
+const ROOM_PART: usize = 4;
+/// Tokens.
+const LEAST_ROOM: usize = 64;
+/// Tokens.
+const MOST_ROOM: usize = 1024;
 
 /// Keys and values of every layer, and where the next token stands.
 #[derive(Clone, Debug, Default)]
 pub struct KvContext {
-    /// Per layer: keys after rope and values, each (kv, len, d). Empty before the first token.
-    layers: Vec<(Tensor, Tensor)>,
+    /// None before the first token.
+    rows: Option<Arc<Rows>>,
     len: usize,
     next_position: u32,
+}
+
+/// Buffers that forks share.
+#[derive(Debug)]
+struct Rows {
+    /// Per layer: keys after rope and values, each (kv, capacity, d).
+    layers: Vec<(Tensor, Tensor)>,
+    capacity: usize,
+    /// Rows that belong to somebody.
+    claimed: AtomicUsize,
+}
+
+/// The sizes of a model's keys and values.
+#[derive(Clone, Debug)]
+pub struct KvSizes {
+    /// Decoder layers.
+    pub n_layers: usize,
+    /// Key and value heads.
+    pub n_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Their number format.
+    pub dtype: DType,
+    /// Where they are.
+    pub device: Device,
+}
+
+impl Rows {
+    fn empty(capacity: usize, n_claimed: usize, sizes: &KvSizes) -> Result<Self> {
+        let shape = (sizes.n_heads, capacity, sizes.head_dim);
+        let buffer = || Tensor::zeros(shape, sizes.dtype, &sizes.device);
+        let layers = (0..sizes.n_layers).map(|_| Ok((buffer()?, buffer()?)));
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
+            capacity,
+            claimed: AtomicUsize::new(n_claimed),
+        })
+    }
+
+    /// Take the rows from `start` to `end`, if there is room and nobody has them.
+    fn claim(&self, start: usize, end: usize) -> bool {
+        let order = (Ordering::AcqRel, Ordering::Relaxed);
+        let claimed = &self.claimed;
+        end <= self.capacity
+            && claimed
+                .compare_exchange(start, end, order.0, order.1)
+                .is_ok()
+    }
 }
 
 impl KvContext {
@@ -31,34 +91,134 @@ impl KvContext {
     }
 
     /// Keys and values of a layer, each (kv, len, d), if anything was read.
-    pub fn layer(&self, layer_idx: usize) -> Option<&(Tensor, Tensor)> {
-        self.layers.get(layer_idx)
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn layer(&self, layer_idx: usize) -> Result<Option<(Tensor, Tensor)>> {
+        let buffers = self.rows.as_ref().and_then(|r| r.layers.get(layer_idx));
+        let seen = |buffer: &Tensor| buffer.narrow(1, 0, self.len);
+        buffers.map(|(k, v)| Ok((seen(k)?, seen(v)?))).transpose()
     }
 
-    /// The context after `n` more tokens that took `n_positions`; `layers` holds old and new tokens.
-    pub(super) fn extended(layers: Vec<(Tensor, Tensor)>, len: usize, next_position: u32) -> Self {
-        // A cache must not keep an autograd graph alive.
-        let layers = layers.into_iter().map(|(k, v)| (k.detach(), v.detach()));
+    /// The first `len` tokens, where those behind them are text: each takes a position.
+    pub fn cut(&self, len: usize) -> Self {
+        let n_cut = self.len.saturating_sub(len);
         Self {
-            layers: layers.collect(),
-            len,
-            next_position,
+            rows: self.rows.clone(),
+            len: self.len - n_cut,
+            next_position: self.next_position - n_cut as u32,
         }
     }
 
-    /// Keys and values of a layer with `k` and `v` (kv, n, d) behind them.
-    pub(super) fn joined(
+    /// Bytes of the buffers that it holds, alone or with others.
+    pub fn n_bytes(&self) -> usize {
+        let layers = self.rows.iter().flat_map(|rows| &rows.layers);
+        let n_bytes = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
+        layers.map(|(k, v)| n_bytes(k) + n_bytes(v)).sum()
+    }
+
+    /// The context with `n` more tokens, which take `n_positions` and must be written with [`Self::write`].
+    pub(super) fn grown(&self, n: usize, n_positions: u32, sizes: &KvSizes) -> Result<Self> {
+        let len = self.len + n;
+        let rows = match &self.rows {
+            Some(rows) if rows.claim(self.len, len) => rows.clone(),
+            _ => Arc::new(self.moved(len, sizes)?),
+        };
+        Ok(Self {
+            rows: Some(rows),
+            len,
+            next_position: self.next_position + n_positions,
+        })
+    }
+
+    /// A copy of the rows in buffers with room, `len` of them claimed.
+    fn moved(&self, len: usize, sizes: &KvSizes) -> Result<Rows> {
+        let room = (len / ROOM_PART).clamp(LEAST_ROOM, MOST_ROOM);
+        let rows = Rows::empty(len + room, len, sizes)?;
+        for (layer_idx, (to_k, to_v)) in rows.layers.iter().enumerate() {
+            if let Some((k, v)) = self.layer(layer_idx)? {
+                to_k.slice_set(&k.contiguous()?, 1, 0)?;
+                to_v.slice_set(&v.contiguous()?, 1, 0)?;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Write a layer's keys and values (kv, n, d) of the last `n` tokens; all of them, each (kv, len, d).
+    pub(super) fn write(
         &self,
         layer_idx: usize,
-        k: Tensor,
-        v: Tensor,
+        k: &Tensor,
+        v: &Tensor,
     ) -> Result<(Tensor, Tensor)> {
-        match self.layer(layer_idx) {
-            Some((past_k, past_v)) => Ok((
-                Tensor::cat(&[past_k, &k], 1)?,
-                Tensor::cat(&[past_v, &v], 1)?,
-            )),
-            None => Ok((k, v)),
+        let buffers = self.rows.as_ref().and_then(|r| r.layers.get(layer_idx));
+        let (Some((to_k, to_v)), Some(start)) = (buffers, self.len.checked_sub(k.dim(1)?)) else {
+            bail!("context: no room for {} tokens was made", k.dim(1)?);
+        };
+        // Plain values: a context must not keep an autograd graph alive.
+        to_k.slice_set(&k.contiguous()?, 1, start)?;
+        to_v.slice_set(&v.contiguous()?, 1, start)?;
+        Ok((to_k.narrow(1, 0, self.len)?, to_v.narrow(1, 0, self.len)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes() -> KvSizes {
+        KvSizes {
+            n_layers: 1,
+            n_heads: 2,
+            head_dim: 3,
+            dtype: DType::F32,
+            device: Device::Cpu,
         }
+    }
+
+    /// `n` tokens of this value behind `context`.
+    fn with(context: &KvContext, n: usize, value: f32) -> KvContext {
+        let grown = context.grown(n, n as u32, &sizes()).unwrap();
+        let rows = Tensor::full(value, (2, n, 3), &Device::Cpu).unwrap();
+        grown.write(0, &rows, &rows).unwrap();
+        grown
+    }
+
+    /// The first number of each token.
+    fn seen(context: &KvContext) -> Vec<f32> {
+        let (k, _) = context.layer(0).unwrap().unwrap();
+        let head = k.get(1).unwrap().to_vec2::<f32>().unwrap();
+        head.iter().map(|token| token[0]).collect()
+    }
+
+    fn is_shared(a: &KvContext, b: &KvContext) -> bool {
+        Arc::ptr_eq(a.rows.as_ref().unwrap(), b.rows.as_ref().unwrap())
+    }
+
+    #[test]
+    fn the_first_fork_takes_the_room_and_the_second_moves() {
+        let parent = with(&KvContext::default(), 2, 1.0);
+        let (first, second) = (with(&parent, 1, 2.0), with(&parent, 2, 3.0));
+        let longer = with(&first, 1, 4.0);
+        assert_eq!(seen(&parent), [1.0, 1.0]);
+        assert_eq!(seen(&first), [1.0, 1.0, 2.0]);
+        assert_eq!(seen(&second), [1.0, 1.0, 3.0, 3.0]);
+        assert_eq!(seen(&longer), [1.0, 1.0, 2.0, 4.0]);
+        assert!(is_shared(&parent, &first) && is_shared(&first, &longer));
+        assert!(!is_shared(&parent, &second));
+        assert_eq!((longer.len(), longer.next_position()), (4, 4));
+    }
+
+    #[test]
+    fn a_full_buffer_is_left_for_a_larger_one() {
+        let mut context = with(&KvContext::default(), 1, 0.0);
+        let parent = context.clone();
+        for i in 1..LEAST_ROOM + 2 {
+            assert_eq!(is_shared(&context, &parent), i < LEAST_ROOM + 2);
+            context = with(&context, 1, i as f32);
+        }
+        assert!(!is_shared(&context, &parent));
+        let expected: Vec<f32> = (0..LEAST_ROOM + 2).map(|i| i as f32).collect();
+        assert_eq!(seen(&context), expected);
     }
 }

@@ -3,6 +3,7 @@
 //! Weights and forward passes only; contexts are values that are passed in (see [`KvContext`]).
 
 pub mod config;
+pub mod drawing;
 pub mod flux_vae;
 pub mod inventory;
 pub mod kv_context;

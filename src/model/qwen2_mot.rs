@@ -3,14 +3,19 @@
 //! Source: BAGEL `modeling/bagel/qwen2_navit.py`, `Qwen2MoTDecoderLayer` and `PackedAttentionMoT`.
 //! Queries and keys are normed and rotated in f32 here, which upstream does only for drawn pictures.
 
-use candle_core::{DType, Module, Result, Tensor};
+use std::sync::Arc;
+
+use candle_core::{DType, Error, Module, Result, Tensor};
 use candle_nn::{Linear, VarBuilder, linear, linear_no_bias};
 
 use super::config::LlmConfig;
 use super::kv_context::KvContext;
+use super::kv_context::KvSizes;
 use crate::tensor::RmsNorm;
 use crate::tensor::RotaryEmbedding;
-use crate::tensor::Seen;
+use crate::tensor::Units;
+use crate::tensor::attention;
+use crate::tensor::packed_attention;
 use crate::tensor::rope::rotate;
 use crate::tensor::swiglu;
 
@@ -194,22 +199,19 @@ impl DecoderLayer {
         })
     }
 
-    /// (n, c) → (n, c), and the layer's keys and values with the new tokens.
-    fn forward(
-        &self,
-        xs: &Tensor,
-        layer_idx: usize,
-        block: &Block,
-        angles: &(Tensor, Tensor),
-    ) -> Result<(Tensor, (Tensor, Tensor))> {
-        let (q, k, v) = self.qkv(xs, block.route, angles)?;
-        let (k, v) = block.context.joined(layer_idx, k, v)?;
+    /// (n, c) → (n, c)
+    fn forward(&self, xs: &Tensor, layer_idx: usize, block: &Block) -> Result<Tensor> {
+        let (q, k, v) = self.qkv(xs, block.route, block.angles)?;
+        let seen = match block.sight {
+            Sight::Context(context, mask) => {
+                let (k, v) = context.write(layer_idx, &k, &v)?;
+                attention(&q, &k, &v, mask)?
+            }
+            Sight::Branches(contexts) => branches(contexts, layer_idx, &q, &k, &v)?,
+            Sight::Units(units) => packed_attention(&q, &k, &v, units)?,
+        };
         let (n, c) = xs.dims2()?;
-        let seen = block
-            .seen
-            .attend(&q, &k, &v)? // (h, n, d)
-            .transpose(0, 1)?
-            .reshape((n, c))?;
+        let seen = seen.transpose(0, 1)?.reshape((n, c))?; // from (h, n, d)
         let seen = self
             .o_proj
             .route(&seen, block.route, |o, xs| o.forward(xs))?;
@@ -217,7 +219,7 @@ impl DecoderLayer {
         let thought = self
             .feed_forward
             .route(&xs, block.route, FeedForward::forward)?;
-        Ok(((xs + thought)?, (k, v)))
+        xs + thought
     }
 
     /// Rotated queries (h, n, d), rotated keys and values (kv, n, d), in the dtype of `xs`.
@@ -244,17 +246,61 @@ impl DecoderLayer {
     }
 }
 
+/// Attend branches side by side ([`Sight::Branches`]): queries (h, n, d), keys and values (kv, n, d).
+fn branches(
+    contexts: &[&KvContext],
+    layer_idx: usize,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+) -> Result<Tensor> {
+    let n_markers = N_MARKERS * contexts.len();
+    let n_latents = (q.dim(1)? - n_markers) / contexts.len();
+    let (mut of_markers, mut of_latents) = (Vec::new(), Vec::new());
+    for (i, context) in contexts.iter().enumerate() {
+        let own = |xs: &Tensor| {
+            let latents = xs.narrow(1, n_markers + i * n_latents, n_latents)?;
+            Ok::<_, Error>([xs.narrow(1, i * N_MARKERS, N_MARKERS)?, latents])
+        };
+        let (mut ks, mut vs) = (own(k)?.to_vec(), own(v)?.to_vec());
+        if let Some((k, v)) = context.layer(layer_idx)? {
+            ks.insert(0, k);
+            vs.insert(0, v);
+        }
+        let q = Tensor::cat(&own(q)?, 1)?;
+        let seen = attention(&q, &Tensor::cat(&ks, 1)?, &Tensor::cat(&vs, 1)?, None)?;
+        of_markers.push(seen.narrow(1, 0, N_MARKERS)?);
+        of_latents.push(seen.narrow(1, N_MARKERS, n_latents)?);
+    }
+    of_markers.extend(of_latents);
+    Tensor::cat(&of_markers, 1)
+}
+
+/// Tokens around a picture's own: one before, one behind.
+pub const N_MARKERS: usize = 2;
+
+/// What the tokens of a block see.
+#[derive(Clone, Copy, Debug)]
+pub enum Sight<'a> {
+    /// They are the last of this context, and their keys and values are written there. They see all of it, or what
+    /// a mask (n, len) lets them.
+    Context(&'a KvContext, Option<&'a Tensor>),
+    /// A drawing's branches side by side: the markers of all, then the latents of all, as many in each. A branch sees
+    /// its context and itself, and leaves nothing behind.
+    Branches(&'a [&'a KvContext]),
+    /// Within units. For training: f32 on the CPU.
+    Units(&'a Arc<Units>),
+}
+
 /// A block of tokens on its way through the layers.
 #[derive(Debug)]
 pub struct Block<'a> {
-    /// What it attends to besides itself.
-    pub context: &'a KvContext,
     /// The expert of each token.
     pub route: &'a Route,
-    /// The rope position of each token.
-    pub positions: &'a [u32],
-    /// Who sees whom; units of a packed batch have no context.
-    pub seen: Seen<'a>,
+    /// Cosines and sines (n, d/2) of each token's rope position, see [`Qwen2Mot::angles`].
+    pub angles: &'a (Tensor, Tensor),
+    /// Who sees whom.
+    pub sight: Sight<'a>,
 }
 
 /// The decoder with its embedding and head.
@@ -265,6 +311,7 @@ pub struct Qwen2Mot {
     norm: PerExpert<RmsNorm>,
     lm_head: Linear,
     rotary: RotaryEmbedding,
+    kv_sizes: KvSizes,
 }
 
 impl Qwen2Mot {
@@ -285,6 +332,13 @@ impl Qwen2Mot {
             norm: PerExpert::new(norm)?,
             lm_head: linear_no_bias(c, vocab, vb.pp("lm_head"))?,
             rotary: RotaryEmbedding::new(config.rope_theta, config.head_dim(), vb.device())?,
+            kv_sizes: KvSizes {
+                n_layers: config.num_hidden_layers,
+                n_heads: config.num_key_value_heads,
+                head_dim: config.head_dim(),
+                dtype: vb.dtype(),
+                device: vb.device().clone(),
+            },
         })
     }
 
@@ -297,25 +351,32 @@ impl Qwen2Mot {
         self.embed_tokens.index_select(&ids, 0)
     }
 
-    /// (n, c) → normed hidden states (n, c), and each layer's keys and values with the new tokens.
+    /// Cosines and sines (n, d/2) of rope positions (n).
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn angles(&self, positions: &[u32]) -> Result<(Tensor, Tensor)> {
+        self.rotary.angles(positions)
+    }
+
+    /// `context` with `n` more tokens, which take `n_positions`, for a block that [`Sight::Context`] writes there.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn grown(&self, context: &KvContext, n: usize, n_positions: u32) -> Result<KvContext> {
+        context.grown(n, n_positions, &self.kv_sizes)
+    }
+
+    /// (n, c) → normed hidden states (n, c).
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn forward(
-        &self,
-        embeds: Tensor,
-        block: &Block,
-    ) -> Result<(Tensor, Vec<(Tensor, Tensor)>)> {
-        let angles = self.rotary.angles(block.positions)?;
+    pub fn forward(&self, embeds: Tensor, block: &Block) -> Result<Tensor> {
         let mut xs = embeds;
-        let mut cache = Vec::with_capacity(self.layers.len());
         for (layer_idx, layer) in self.layers.iter().enumerate() {
-            let (next, kv) = layer.forward(&xs, layer_idx, block, &angles)?;
-            xs = next;
-            cache.push(kv);
+            xs = layer.forward(&xs, layer_idx, block)?;
         }
-        let xs = self.norm.route(&xs, block.route, RmsNorm::forward)?;
-        Ok((xs, cache))
+        self.norm.route(&xs, block.route, RmsNorm::forward)
     }
 
     /// Hidden states (n, c) → logits (n, vocab), f32.

@@ -1,6 +1,6 @@
-//! The unified model: reads text and pictures into contexts, scores the next token, and tells velocities.
+//! The unified model: reads text and pictures into contexts, and scores the next token ([`super::drawing`] draws).
 //!
-//! Source: BAGEL `modeling/bagel/bagel.py`, `forward_cache_update_{text,vit,vae}`, `_forward_flow`.
+//! Source: BAGEL `modeling/bagel/bagel.py`, `forward_cache_update_{text,vit,vae}`.
 //! A drawn or read picture is a block `<|vision_start|>` · tokens · `<|vision_end|>` that shares one rope position.
 
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use super::parts::TimeEmbedder;
 use super::parts::sincos_table;
 use super::qwen2_mot::Block;
 use super::qwen2_mot::Expert;
+use super::qwen2_mot::N_MARKERS;
 use super::qwen2_mot::Qwen2Mot;
-use super::qwen2_mot::Route;
+use super::qwen2_mot::Sight;
 use super::siglip_navit::SiglipNavit;
 use super::tokenizer::ControlTokens;
 use crate::tensor::Seen;
@@ -61,7 +62,7 @@ impl Grid {
 
 /// A fixed position table, its side asked from the checkpoint's rows.
 #[derive(Clone, Debug)]
-struct PositionTable {
+pub(super) struct PositionTable {
     table: Tensor,
     side: usize,
 }
@@ -78,7 +79,7 @@ impl PositionTable {
     }
 
     /// The rows of pictures one behind the other (n, c).
-    fn of(&self, grids: &[Grid]) -> Result<Tensor> {
+    pub(super) fn of(&self, grids: &[Grid]) -> Result<Tensor> {
         let device = self.table.device();
         let ids = grids
             .iter()
@@ -91,17 +92,17 @@ impl PositionTable {
 /// The network without the autoencoder.
 #[derive(Clone, Debug)]
 pub struct UnifiedModel {
-    language_model: Qwen2Mot,
+    pub(super) language_model: Qwen2Mot,
     vit_model: SiglipNavit,
     connector: Connector,
     vit_pos_embed: PositionTable,
-    vae2llm: Linear,
+    pub(super) vae2llm: Linear,
     llm2vae: Linear,
-    time_embedder: TimeEmbedder,
-    latent_pos_embed: PositionTable,
+    pub(super) time_embedder: TimeEmbedder,
+    pub(super) latent_pos_embed: PositionTable,
     control: ControlTokens,
-    dtype: DType,
-    device: Device,
+    pub(super) dtype: DType,
+    pub(super) device: Device,
 }
 
 impl UnifiedModel {
@@ -228,17 +229,16 @@ impl UnifiedModel {
         let n = ids.len();
         let start = context.next_position();
         let positions: Vec<u32> = (start..start + n as u32).collect();
-        let mask = causal_mask(n, context.len() + n, &self.device)?;
+        let grown = self.language_model.grown(context, n, n as u32)?;
+        let mask = causal_mask(n, grown.len(), &self.device)?;
         let block = Block {
-            context,
             route: &[(Expert::Und, n)],
-            positions: &positions,
-            seen: mask.as_ref().map_or(Seen::All, Seen::Mask),
+            angles: &self.language_model.angles(&positions)?,
+            sight: Sight::Context(&grown, mask.as_ref()),
         };
-        let (hidden, layers) = self
-            .language_model
-            .forward(self.language_model.embed(ids)?, &block)?;
-        *context = KvContext::extended(layers, context.len() + n, start + n as u32);
+        let embeds = self.language_model.embed(ids)?;
+        let hidden = self.language_model.forward(embeds, &block)?;
+        *context = grown;
         Ok(hidden)
     }
 
@@ -264,26 +264,20 @@ impl UnifiedModel {
         tokens: Tensor,
         expert: Expert,
     ) -> Result<()> {
-        let (_, layers) = self.forward_picture(context, tokens, expert)?;
-        let n = layers.first().map_or(Ok(0), |(k, _)| k.dim(1))?;
-        *context = KvContext::extended(layers, n, context.next_position() + 1);
+        let n = tokens.dim(0)? + N_MARKERS;
+        let grown = self.language_model.grown(context, n, 1)?;
+        let position = context.next_position();
+        let markers = self.markers()?;
+        let (start, end) = (markers.narrow(0, 0, 1)?, markers.narrow(0, 1, 1)?);
+        let block = Block {
+            route: &[(Expert::Und, 1), (expert, n - N_MARKERS), (Expert::Und, 1)],
+            angles: &self.language_model.angles(&vec![position; n])?,
+            sight: Sight::Context(&grown, None),
+        };
+        let embeds = Tensor::cat(&[start, tokens, end], 0)?;
+        self.language_model.forward(embeds, &block)?;
+        *context = grown;
         Ok(())
-    }
-
-    /// The velocity (n, p·p·z) of noisy latent tokens `x_t` (n, p·p·z) at flow time `t`, in this context.
-    ///
-    /// # Errors
-    /// If shapes do not fit.
-    pub fn velocity(
-        &self,
-        context: &KvContext,
-        x_t: &Tensor,
-        t: f32,
-        grid: Grid,
-    ) -> Result<Tensor> {
-        let tokens = self.embed_latent(x_t, t, grid)?;
-        let (hidden, _) = self.forward_picture(context, tokens, Expert::Gen)?;
-        self.velocity_head(&hidden.narrow(0, 1, grid.n_tokens())?)
     }
 
     /// The flow velocity (n, p·p·z) that hidden states (n, c) of latent tokens tell.
@@ -310,24 +304,20 @@ impl UnifiedModel {
         self.language_model.embed(ids)
     }
 
-    /// A picture's tokens (n, c) between its start and end marker (n + 2, c).
-    ///
-    /// # Errors
-    /// If shapes do not fit.
-    pub fn between_markers(&self, tokens: &Tensor) -> Result<Tensor> {
-        let start = self.language_model.embed(&[self.control.vision_start])?;
-        let end = self.language_model.embed(&[self.control.vision_end])?;
-        Tensor::cat(&[&start, tokens, &end], 0)
-    }
-
     /// Hidden states (n, c) of a whole packed sequence of embeddings (n, c).
     ///
     /// # Errors
     /// If shapes do not fit.
     pub fn forward_embeds(&self, embeds: Tensor, block: &Block) -> Result<Tensor> {
-        self.language_model
-            .forward(embeds, block)
-            .map(|(hidden, _)| hidden)
+        self.language_model.forward(embeds, block)
+    }
+
+    /// What [`Block`] wants of rope positions.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn angles(&self, positions: &[u32]) -> Result<(Tensor, Tensor)> {
+        self.language_model.angles(positions)
     }
 
     /// Logits (vocab), f32, of the token that follows the last of `hidden` (n, c).
@@ -339,22 +329,9 @@ impl UnifiedModel {
         self.logits(&last)?.squeeze(0)
     }
 
-    #[allow(clippy::type_complexity)]
-    fn forward_picture(
-        &self,
-        context: &KvContext,
-        tokens: Tensor,
-        expert: Expert,
-    ) -> Result<(Tensor, Vec<(Tensor, Tensor)>)> {
-        let n = tokens.dim(0)?;
-        let embeds = self.between_markers(&tokens)?;
-        let route: &Route = &[(Expert::Und, 1), (expert, n), (Expert::Und, 1)];
-        let block = Block {
-            context,
-            route,
-            positions: &vec![context.next_position(); n + 2],
-            seen: Seen::All,
-        };
-        self.language_model.forward(embeds, &block)
+    /// The embeddings (2, c) of what stands before and behind a picture's tokens.
+    pub(super) fn markers(&self) -> Result<Tensor> {
+        let ids = [self.control.vision_start, self.control.vision_end];
+        self.language_model.embed(&ids)
     }
 }

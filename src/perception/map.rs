@@ -73,14 +73,15 @@ pub fn draw_map_of(
     control.check()?;
     control.tell(Progress::Stage(Stage::Prefill, 0));
     let picture = engine.vae_rule().apply(picture);
-    let mut contexts = GuidanceContexts::default();
-    for view in Views::VaeAndVit.blocks() {
-        engine.add_picture(&mut contexts.full, &picture, *view, noise)?;
-        control.check()?;
-    }
-    contexts.without_text = contexts.full.clone();
-    engine.add_text(&mut contexts.full, instruction)?;
-    engine.add_text(&mut contexts.without_image, instruction)?;
+    let without_text = engine.read_frame(None, &picture, Views::VaeAndVit, noise, control)?;
+    control.check()?;
+    let mut full = without_text.clone();
+    engine.add_text(&mut full, instruction)?;
+    let contexts = GuidanceContexts {
+        full,
+        without_text,
+        without_image: engine.read_opening(Some(instruction))?,
+    };
     control.tell(Progress::Stage(stage_of(kind), 0));
     draw_map(
         engine,

@@ -237,7 +237,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
                 // A tool call in the last turn is never carried out.
                 _ if turn == max_turns => return Ok((unanswered(&speech), String::new())),
                 Step::Draw(kind, tag) => {
-                    self.studio.remember_turn(&speech.text, &tag)?;
+                    self.studio.remember_turn(&speech, &tag)?;
                     self.studio.draw(kind, size, turn, self.control)?;
                     self.studio.remember_reflection()?;
                 }

@@ -17,6 +17,7 @@ use crate::engine::KvContext;
 use crate::engine::MapKind;
 use crate::engine::Noise;
 use crate::engine::Progress;
+use crate::engine::Speech;
 use crate::engine::Stage;
 use crate::engine::Views;
 use crate::error::{Error, Result};
@@ -104,14 +105,10 @@ impl<'e> Studio<'e> {
         control.tell(Progress::Stage(Stage::Prefill, 0));
         control.check()?;
         let (system, views) = self.prompts.opening(mode);
-        if let Some(system) = system {
-            self.everywhere(|engine, context| engine.add_text(context, system))?;
-        }
-        for view in views.blocks() {
-            control.check()?;
-            let full = &mut self.contexts.full;
-            self.engine
-                .add_picture(full, &picture, *view, &mut self.noise)?;
+        let (engine, noise) = (self.engine, &mut self.noise);
+        self.contexts.full = engine.read_frame(system, &picture, views, noise, control)?;
+        if self.flow.is_guided() {
+            self.contexts.without_image = engine.read_opening(system)?;
         }
         control.check()?;
         self.everywhere(|engine, context| engine.add_user_text(context, question))?;
@@ -125,14 +122,16 @@ impl<'e> Studio<'e> {
     }
 
     /// Read a turn that calls a tool; the branch without text gets it without the call.
-    pub(super) fn remember_turn(&mut self, text: &str, tag: &str) -> Result<()> {
+    pub(super) fn remember_turn(&mut self, speech: &Speech, tag: &str) -> Result<()> {
+        let (engine, contexts) = (self.engine, &mut self.contexts);
         if self.flow.is_guided() {
-            let mut without_text = self.contexts.full.clone();
-            self.engine
-                .add_text(&mut without_text, &text.replace(tag, ""))?;
-            self.contexts.without_text = without_text;
+            contexts.without_text = contexts.full.clone();
+            let without_call = speech.text.replace(tag, "");
+            engine.add_turn(&mut contexts.without_text, &without_call, speech)?;
+            // It was not written behind this one.
+            engine.add_text(&mut contexts.without_image, &speech.text)?;
         }
-        self.everywhere(|engine, context| engine.add_text(context, text))
+        engine.add_turn(&mut contexts.full, &speech.text, speech)
     }
 
     /// Read the instruction that asks for a map; the branch without text does not get it.

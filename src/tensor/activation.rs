@@ -1,8 +1,9 @@
-//! Activations, each one pass over memory where a gradient is wanted.
+//! Activations, each one pass over memory: on a CPU in f32 of our own, candle's elsewhere.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::autograd::{by_hand, computed1, computed2, values};
+use super::lanes;
 
 /// `exp` to within 2 units in the last place on [−87, 88], in a form that compilers turn into vector code.
 #[inline(always)]
@@ -33,19 +34,31 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// Whether our own forms are for it.
+fn is_ours(xs: &Tensor) -> bool {
+    xs.device().is_cpu() && xs.dtype() == DType::F32
+}
+
 /// `silu(gate) · up`, the inside of SwiGLU; all the same shape.
 ///
 /// # Errors
 /// If shapes differ.
 pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-    if !by_hand(&[gate, up]) {
+    if !is_ours(gate) || !is_ours(up) {
         return gate.silu()? * up;
     }
     let value = values([gate, up], |[gate, up]| {
-        let pairs = gate.iter().zip(up);
-        pairs.map(|(g, u)| g * sigmoid(*g) * u).collect::<Vec<_>>()
+        let mut value = gate.to_vec();
+        lanes::each_part(&mut value, |start, part| {
+            let pairs = part.iter_mut().zip(&up[start..]);
+            pairs.for_each(|(g, u)| *g = *g * sigmoid(*g) * u);
+        });
+        value
     })?;
     let value = Tensor::from_vec(value, gate.shape(), gate.device())?;
+    if !by_hand(&[gate, up]) {
+        return Ok(value);
+    }
     computed2([gate, up], value, |[gate, up], grad| {
         let (dgate, dup) = values([gate, up, grad], |[gate, up, grad]| {
             let (mut dgate, mut dup) = (vec![0f32; gate.len()], vec![0f32; gate.len()]);
@@ -68,7 +81,7 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the device fails.
 pub fn silu(xs: &Tensor) -> Result<Tensor> {
-    if !by_hand(&[xs]) {
+    if !is_ours(xs) {
         return xs.silu();
     }
     map(
@@ -86,7 +99,7 @@ pub fn silu(xs: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the device fails.
 pub fn gelu(xs: &Tensor) -> Result<Tensor> {
-    if !by_hand(&[xs]) {
+    if !is_ours(xs) {
         return xs.gelu();
     }
     // (1 + tanh(u))/2 = sigmoid(2u)
@@ -105,11 +118,20 @@ pub fn gelu(xs: &Tensor) -> Result<Tensor> {
 /// A function of each number, with its derivative.
 fn map(
     xs: &Tensor,
-    f: impl Fn(f32) -> f32,
+    f: impl Fn(f32) -> f32 + Sync,
     derivative: impl Fn(f32) -> f32 + Send + Sync + 'static,
 ) -> Result<Tensor> {
-    let value = values([xs], |[xs]| xs.iter().map(|x| f(*x)).collect::<Vec<_>>())?;
+    let value = values([xs], |[xs]| {
+        let mut value = xs.to_vec();
+        lanes::each_part(&mut value, |_, part| {
+            part.iter_mut().for_each(|x| *x = f(*x))
+        });
+        value
+    })?;
     let value = Tensor::from_vec(value, xs.shape(), xs.device())?;
+    if !xs.track_op() {
+        return Ok(value);
+    }
     computed1(xs, value, move |[xs], grad| {
         let dx = values([xs, grad], |[xs, grad]| {
             let pairs = xs.iter().zip(grad);

@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 
-use super::packed_attention::{Units, packed_attention};
+use super::packed_attention::{MaskedSoftmax, Units, packed_attention};
 
-/// Which tokens a token sees.
+/// Which tokens a token of a row without context sees.
 #[derive(Clone, Copy, Debug)]
 pub enum Seen<'a> {
-    /// All of the context and of the block.
+    /// All.
     All,
-    /// (n, context + n), added to the scores.
-    Mask(&'a Tensor),
-    /// Within units. For training: f32 on the CPU.
+    /// Those of its units. For training: f32 on the CPU.
     Units(&'a Arc<Units>),
 }
 
@@ -25,7 +23,6 @@ impl Seen<'_> {
     pub fn attend(self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         match self {
             Self::All => attention(q, k, v, None),
-            Self::Mask(mask) => attention(q, k, v, Some(mask)),
             Self::Units(units) => packed_attention(q, k, v, units),
         }
     }
@@ -44,6 +41,10 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> R
     if kv == 0 || h % kv != 0 {
         bail!("attention: {h} query heads are not a multiple of {kv} key heads");
     }
+    let tracked = q.track_op() || k.track_op() || v.track_op();
+    if q.device().is_cpu() && q.dtype() == DType::F32 && !tracked {
+        return blocked(q, k, v, mask);
+    }
     // The heads of one group share keys: stack their queries instead of repeating the keys.
     let q = (q.contiguous()?.reshape((kv, h / kv * n, d))? * (1.0 / (d as f64).sqrt()))?;
     let scores = q.matmul(&k.transpose(1, 2)?)?.to_dtype(DType::F32)?; // (kv, h/kv·n, m)
@@ -58,8 +59,38 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> R
     };
     softmax(&scores)?
         .to_dtype(v.dtype())?
-        .matmul(&v.contiguous()?)?
+        .matmul(v)?
         .reshape((h, n, d))
+}
+
+/// Scores that are held at once: 4 MiB, so that they stay in the cache.
+const BLOCK: usize = 1 << 20;
+
+/// [`attention`] of some queries after others: never the whole matrix of scores. CPU, f32, without gradients.
+fn blocked(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    let (h, n, d) = q.dims3()?;
+    let (kv, m, _) = k.dims3()?;
+    let scale = 1.0 / (d as f32).sqrt();
+    let open = Tensor::zeros(m, q.dtype(), q.device())?;
+    let k = k.transpose(1, 2)?;
+    let q = q.contiguous()?.reshape((kv, h / kv, n, d))?;
+    let n_rows = (BLOCK / (h * m).max(1)).clamp(1, n.max(1));
+    let mut blocks = Vec::with_capacity(n.div_ceil(n_rows));
+    for start in (0..n).step_by(n_rows) {
+        let rows = n_rows.min(n - start);
+        // The heads of one group share keys, as above.
+        let q = q.narrow(2, start, rows)?.reshape((kv, h / kv * rows, d))?;
+        let weights = q.matmul(&k)?;
+        match mask {
+            Some(mask) => weights.inplace_op2(
+                &mask.narrow(0, start, rows)?.contiguous()?,
+                &MaskedSoftmax { scale },
+            )?,
+            None => weights.inplace_op2(&open, &MaskedSoftmax { scale })?,
+        }
+        blocks.push(weights.matmul(v)?.reshape((h, rows, d))?);
+    }
+    Tensor::cat(&blocks, 1)
 }
 
 /// Softmax over the last dimension.
@@ -95,4 +126,46 @@ pub fn causal_mask(n: usize, m: usize, device: &Device) -> Result<Option<Tensor>
         })
         .collect();
     Tensor::from_vec(mask, (n, m), device).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Noise;
+
+    /// Every score at once, by candle's operations.
+    fn plain(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Tensor {
+        let (h, kv) = (q.dims()[0], k.dims()[0]);
+        let repeated = |xs: &Tensor| {
+            let heads = (0..h).map(|head| xs.get(head * kv / h).unwrap());
+            Tensor::stack(&heads.collect::<Vec<_>>(), 0).unwrap()
+        };
+        let scores = q.matmul(&repeated(k).t().unwrap()).unwrap();
+        let scores = (scores / (q.dims()[2] as f64).sqrt()).unwrap();
+        let scores = match mask {
+            Some(mask) => scores.broadcast_add(mask).unwrap(),
+            None => scores,
+        };
+        let weights = candle_nn::ops::softmax(&scores, D::Minus1).unwrap();
+        weights.matmul(&repeated(v)).unwrap()
+    }
+
+    #[test]
+    fn blocked_attention_is_plain_attention() {
+        let mut noise = Noise::seeded(1);
+        let mut normal = |shape: (usize, usize, usize)| noise.normal(shape, &Device::Cpu).unwrap();
+        // One block, many blocks with a rest, and one query; keys as a view into a longer buffer.
+        for (h, kv, n, m) in [(4, 2, 7, 9), (4, 2, 700, 1100), (3, 3, 1, 40)] {
+            assert!(n < 700 || h * n * m > 2 * BLOCK);
+            let q = normal((h, n, 8));
+            let [k, v] = [(); 2].map(|()| normal((kv, m + 5, 8)).narrow(1, 0, m).unwrap());
+            let causal = causal_mask(n, m, &Device::Cpu).unwrap();
+            for mask in [None, causal.as_ref()] {
+                let got = attention(&q, &k, &v, mask).unwrap();
+                let most = (got - plain(&q, &k, &v, mask)).unwrap().abs().unwrap();
+                let most = most.flatten_all().unwrap().max(0).unwrap();
+                assert!(most.to_scalar::<f32>().unwrap() < 2e-6);
+            }
+        }
+    }
 }

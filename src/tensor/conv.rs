@@ -1,6 +1,9 @@
-//! 2-D convolution and upsampling: candle's where no gradient is wanted, else matrix products of our own.
+//! 2-D convolution and upsampling on a CPU: matrix products of patches, band by band, with a backward of our own.
 //!
-//! Candle's backward of the kernel convolves with the gradient as a kernel as large as the picture, which is slow.
+//! Candle's forward gathers patches number by number, and its backward of the kernel convolves with the gradient as a
+//! kernel as large as the picture; both take longer than the products.
+
+use std::ops::Range;
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -8,8 +11,8 @@ use candle_nn::VarBuilder;
 use super::autograd::{by_hand, computed1, computed3, values};
 use super::lanes;
 
-/// Numbers in the patches of a picture that is small: 16 MiB.
-const SMALL: usize = 1 << 22;
+/// Numbers in the patches of a band of rows: 16 MiB, so that they stay in the cache's neighbourhood.
+const BAND: usize = 1 << 22;
 
 /// A square kernel with bias.
 #[derive(Clone, Debug)]
@@ -63,7 +66,7 @@ impl Conv2d {
                 shape.backward(xs, weight, bias, grad)
             });
         }
-        if xs.device().is_cpu() && xs.dtype() == DType::F32 && shape.is_small(xs)? {
+        if xs.device().is_cpu() && xs.dtype() == DType::F32 {
             return shape.forward(xs, &self.weight, &self.bias);
         }
         let out = xs.conv2d(&self.weight, shape.padding, shape.stride, 1, 1)?;
@@ -117,14 +120,7 @@ impl Shape {
         })
     }
 
-    /// Whether all patches of a picture fit into the cache's neighbourhood at once; else candle's tiles are better.
-    fn is_small(&self, xs: &Tensor) -> Result<bool> {
-        let picture = self.picture(xs)?;
-        let n_rows = picture.c * self.kernel * self.kernel;
-        Ok(n_rows * picture.hh_out * picture.ww_out <= SMALL)
-    }
-
-    /// With columns of patches (c·k·k, hh'·ww'): Y = W·columns + b.
+    /// With columns of patches (c·k·k, rows·ww') of a band of output rows: Y = W·columns + b.
     fn forward(&self, xs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let picture = self.picture(xs)?;
         let (b, c_out) = (xs.dim(0)?, weight.dim(0)?);
@@ -132,17 +128,35 @@ impl Shape {
         let (n_rows, n_out) = (picture.c * self.kernel * self.kernel, hh_out * ww_out);
         let xs = xs.detach();
         let weight = weight.detach().reshape((c_out, n_rows))?;
-        let mut out = Vec::with_capacity(b * c_out * n_out);
-        for i in 0..b {
-            let columns = values([&xs.get(i)?], |[x]| self.columns(x, &picture))?;
-            let columns = Tensor::from_vec(columns, (n_rows, n_out), xs.device())?;
-            values([&weight.matmul(&columns)?, bias], |[planes, bias]| {
-                for (plane, bias) in planes.chunks_exact(n_out).zip(bias) {
-                    out.extend(plane.iter().map(|y| y + bias));
-                }
-            })?;
+        let n_lines = (BAND / (n_rows * ww_out).max(1)).clamp(1, hh_out.max(1));
+        let mut out = vec![0f32; b * c_out * n_out];
+        for (i, out) in (0..b).zip(out.chunks_exact_mut(c_out * n_out)) {
+            let x = xs.get(i)?;
+            for start in (0..hh_out).step_by(n_lines) {
+                let lines = start..(start + n_lines).min(hh_out);
+                let (offset, width) = (lines.start * ww_out, lines.len() * ww_out);
+                let columns = if self.is_pointwise() {
+                    x.reshape((n_rows, n_out))?.narrow(1, offset, width)?
+                } else {
+                    let columns = values([&x], |[x]| self.columns(x, &picture, lines))?;
+                    Tensor::from_vec(columns, (n_rows, width), xs.device())?
+                };
+                values([&weight.matmul(&columns)?, bias], |[planes, bias]| {
+                    lanes::each_row(out, n_out, |c, plane| {
+                        let band = &planes[c * width..(c + 1) * width];
+                        let plane = &mut plane[offset..offset + width];
+                        let pairs = plane.iter_mut().zip(band);
+                        pairs.for_each(|(out, y)| *out = y + bias[c]);
+                    });
+                })?;
+            }
         }
         Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
+    }
+
+    /// Whether the patches are the picture itself.
+    fn is_pointwise(&self) -> bool {
+        (self.kernel, self.stride, self.padding) == (1, 1, 0)
     }
 
     /// dW = dY·columnsᵀ, db = Σ dY, and dX adds up the patches of Wᵀ·dY.
@@ -169,7 +183,8 @@ impl Shape {
         let mut dw = Tensor::zeros((c_out, n_rows), xs.dtype(), xs.device())?;
         let mut db = vec![0f32; c_out];
         for (i, dx) in (0..b).zip(dx.chunks_exact_mut(c * hh * ww)) {
-            let columns = values([&xs.get(i)?], |[x]| self.columns(x, &picture))?;
+            let lines = 0..hh_out;
+            let columns = values([&xs.get(i)?], |[x]| self.columns(x, &picture, lines))?;
             let columns = Tensor::from_vec(columns, (n_rows, n_out), xs.device())?;
             let grad = grad.get(i)?.reshape((c_out, n_out))?;
             dw = (dw + grad.matmul(&columns.t()?)?)?;
@@ -197,7 +212,7 @@ impl Shape {
     }
 
     /// The output columns whose input column `x · stride + offset` lies in the picture.
-    fn inside(&self, offset: isize, n_in: usize, n_out: usize) -> std::ops::Range<usize> {
+    fn inside(&self, offset: isize, n_in: usize, n_out: usize) -> Range<usize> {
         let stride = self.stride as isize;
         let first =
             (-offset).max(0).div_euclid(stride) + isize::from((-offset).max(0) % stride != 0);
@@ -205,19 +220,21 @@ impl Shape {
         (first.min(end) as usize)..end as usize
     }
 
-    fn columns(&self, x: &[f32], picture: &Picture) -> Vec<f32> {
-        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
-        let mut columns = vec![0f32; picture.c * self.kernel * self.kernel * hh_out * ww_out];
-        let rows = self
-            .rows(picture)
-            .zip(columns.chunks_exact_mut(hh_out * ww_out));
-        for ((channel, dy, dx), row) in rows {
+    /// The patches (c·k·k, lines·ww') of these lines of the output.
+    fn columns(&self, x: &[f32], picture: &Picture, lines: Range<usize>) -> Vec<f32> {
+        let ww_out = picture.ww_out;
+        let width = lines.len() * ww_out;
+        let rows: Vec<_> = self.rows(picture).collect();
+        let mut columns = vec![0f32; rows.len() * width];
+        lanes::each_row(&mut columns, width, |i, row| {
+            let (channel, dy, dx) = rows[i];
             let plane = &x[channel * picture.hh * picture.ww..];
             let across = self.inside(dx, picture.ww, ww_out);
-            for y in self.inside(dy, picture.hh, hh_out) {
+            let inside = self.inside(dy, picture.hh, picture.hh_out);
+            for y in inside.start.max(lines.start)..inside.end.min(lines.end) {
                 let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
                 let line = &plane[start..start + picture.ww];
-                let out = &mut row[y * ww_out..(y + 1) * ww_out];
+                let out = &mut row[(y - lines.start) * ww_out..][..ww_out];
                 let first = ((across.start * self.stride) as isize + dx) as usize;
                 let from = &line[first.min(line.len())..];
                 let out = &mut out[across.clone()];
@@ -228,7 +245,7 @@ impl Shape {
                     out.iter_mut().zip(from).for_each(|(out, x)| *out = *x);
                 }
             }
-        }
+        });
         columns
     }
 
@@ -253,6 +270,43 @@ impl Shape {
                     to.zip(from).for_each(|(to, x)| *to += x);
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Noise;
+    use candle_core::Device;
+
+    #[test]
+    fn convolution_in_bands_is_candles() {
+        let mut noise = Noise::seeded(1);
+        let mut normal = |shape: &[usize]| noise.normal(shape, &Device::Cpu).unwrap();
+        // (in, out, kernel, stride, padding, rows, columns); the second takes several bands.
+        for (c_in, c_out, kernel, stride, padding, hh, ww) in [
+            (3, 5, 3, 1, 1, 7, 9),
+            (128, 4, 3, 1, 1, 67, 90),
+            (4, 6, 3, 2, 0, 11, 9),
+            (6, 2, 1, 1, 0, 5, 4),
+        ] {
+            let shape = Shape {
+                kernel,
+                stride,
+                padding,
+            };
+            assert!(c_in < 128 || c_in * 9 * hh * ww > BAND);
+            let xs = normal(&[2, c_in, hh, ww]);
+            let (weight, bias) = (normal(&[c_out, c_in, kernel, kernel]), normal(&[c_out]));
+            let got = shape.forward(&xs, &weight, &bias).unwrap();
+            let expected = xs.conv2d(&weight, padding, stride, 1, 1).unwrap();
+            let bias = bias.reshape((1, c_out, 1, 1)).unwrap();
+            let expected = expected.broadcast_add(&bias).unwrap();
+            let most = (got - expected).unwrap().abs().unwrap();
+            let most = most.flatten_all().unwrap().max(0).unwrap();
+            let most = most.to_scalar::<f32>().unwrap();
+            assert!(most < 1e-4, "{c_in} to {c_out}: {most}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Sums in sixteen lanes: a compiler may not reorder a plain sum of floats, so it runs one by one otherwise.
 
+use rayon::prelude::*;
+
 const LANES: usize = 16;
 
 fn folded(xs: impl Iterator<Item = [f32; LANES]>, start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
@@ -74,9 +76,66 @@ pub fn max(xs: &[f32]) -> f32 {
     folded(chunks.map(chunk), f32::NEG_INFINITY, f32::max).max(rest)
 }
 
+/// Numbers that are worth a thread of their own.
+const WORTH_A_THREAD: usize = 1 << 14;
+
+/// Change each row of `width` numbers, given its index; on all threads of matrix products (see [`super::threads`]).
+pub fn each_row(xs: &mut [f32], width: usize, change: impl Fn(usize, &mut [f32]) + Sync) {
+    let width = width.max(1);
+    if is_for_one_thread(xs.len()) {
+        let rows = xs.chunks_exact_mut(width).enumerate();
+        rows.for_each(|(i, row)| change(i, row));
+        return;
+    }
+    let n_rows = WORTH_A_THREAD.div_ceil(width);
+    let parts = xs.par_chunks_mut(n_rows * width).enumerate();
+    parts.for_each(|(part, rows)| {
+        for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+            change(part * n_rows + i, row);
+        }
+    });
+}
+
+/// Change parts of `xs`, given where each begins; on all threads of matrix products.
+pub fn each_part(xs: &mut [f32], change: impl Fn(usize, &mut [f32]) + Sync) {
+    if is_for_one_thread(xs.len()) {
+        return change(0, xs);
+    }
+    let parts = xs.par_chunks_mut(WORTH_A_THREAD).enumerate();
+    parts.for_each(|(i, part)| change(i * WORTH_A_THREAD, part));
+}
+
+/// Where products have one thread, callers have threads of their own, which must not meet in one pool.
+fn is_for_one_thread(n: usize) -> bool {
+    n <= WORTH_A_THREAD || rayon::current_num_threads() == 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_row_is_changed_once_with_its_index() {
+        for n_rows in [1, 3, 1000] {
+            let mut xs = vec![0.5; n_rows * 33];
+            each_row(&mut xs, 33, |i, row| {
+                row.iter_mut().for_each(|x| *x += i as f32);
+            });
+            let mut rows = xs.chunks_exact(33).enumerate();
+            assert!(rows.all(|(i, row)| row.iter().all(|x| *x == i as f32 + 0.5)));
+        }
+    }
+
+    #[test]
+    fn every_part_is_changed_once() {
+        let mut xs = vec![1.0; 2 * WORTH_A_THREAD + 7];
+        each_part(&mut xs, |start, part| {
+            let numbers = part.iter_mut().enumerate();
+            numbers.for_each(|(i, x)| *x += (start + i) as f32);
+        });
+        let mut all = xs.iter().enumerate();
+        assert!(all.all(|(i, x)| *x == i as f32 + 1.0));
+    }
 
     #[test]
     fn lanes_give_what_plain_sums_give() {

@@ -157,8 +157,8 @@ fn backward(
 }
 
 /// Scores become weights in place; the mask's rows are used over and over.
-struct MaskedSoftmax {
-    scale: f32,
+pub(super) struct MaskedSoftmax {
+    pub(super) scale: f32,
 }
 
 impl InplaceOp2 for MaskedSoftmax {
@@ -177,10 +177,12 @@ impl InplaceOp2 for MaskedSoftmax {
         let CpuStorage::F32(scores) = scores else {
             bail!("attention: expected f32 scores");
         };
-        let mask = &mask.as_slice::<f32>()?[..mask_layout.shape().elem_count()];
-        let masks = mask.chunks_exact(width).cycle();
-        for (row, mask) in scores.chunks_exact_mut(width).zip(masks) {
-            for (x, m) in row.iter_mut().zip(mask) {
+        let start = mask_layout.start_offset();
+        let mask = &mask.as_slice::<f32>()?[start..start + mask_layout.shape().elem_count()];
+        let n_masks = mask.len() / width.max(1);
+        lanes::each_row(scores, width, |i, row| {
+            let start = i % n_masks.max(1) * width;
+            for (x, m) in row.iter_mut().zip(&mask[start..start + width]) {
                 *x = *x * self.scale + m;
             }
             let most = lanes::max(row);
@@ -194,7 +196,7 @@ impl InplaceOp2 for MaskedSoftmax {
             }
             let inverse = 1.0 / lanes::sum(row);
             row.iter_mut().for_each(|x| *x *= inverse);
-        }
+        });
         Ok(())
     }
 }

@@ -14,11 +14,10 @@ use candle_core::{Device, Result, Tensor};
 use super::split::{Source, SplitMode, Token, mask};
 use crate::model::ControlTokens;
 use crate::model::Grid;
-use crate::model::KvContext;
 use crate::model::UnifiedModel;
 use crate::model::qwen2_mot::Block;
 use crate::model::qwen2_mot::Expert;
-use crate::tensor::Seen;
+use crate::model::qwen2_mot::Sight;
 use crate::tensor::Unit;
 use crate::tensor::Units;
 
@@ -314,10 +313,9 @@ impl Packed {
             route.push((Expert::Gen, self.n_latent));
         }
         let block = Block {
-            context: &KvContext::default(),
             route: &route,
-            positions: &self.positions,
-            seen: Seen::Units(&self.units),
+            angles: &model.angles(&self.positions)?,
+            sight: Sight::Units(&self.units),
         };
         let hidden = model.forward_embeds(Tensor::cat(&embeds, 0)?, &block)?;
         let start = self.ids.len() + self.n_vit;

@@ -102,7 +102,11 @@ impl Speaker for Recorder<'_> {
         control: &mut Control,
     ) -> Result<Speech> {
         let speech = self.speaker.speak(engine, context, turn, control)?;
-        self.speeches.push(speech.clone());
+        // What it heard would hold the memory of a whole context.
+        self.speeches.push(Speech {
+            heard: None,
+            ..speech.clone()
+        });
         Ok(speech)
     }
 

@@ -1,0 +1,288 @@
+//! The measured work, on one picture and one question.
+
+use std::fmt;
+
+use candle_core::Tensor;
+use clap::ValueEnum;
+use image::RgbImage;
+use serde::{Serialize, Serializer};
+
+use super::clock::Clock;
+use super::clock::Timing;
+use super::cost;
+use super::cost::Cost;
+use crate::engine::Control;
+use crate::engine::Engine;
+use crate::engine::FlowParams;
+use crate::engine::GuidanceContexts;
+use crate::engine::KvContext;
+use crate::engine::MapKind;
+use crate::engine::Noise;
+use crate::engine::Views;
+use crate::error::Result;
+use crate::model::Grid;
+use crate::perception::draw_map_of;
+use crate::reasoning::Prompts;
+
+/// Of the picture that is looked at, before the model's own resizing.
+const PICTURE: (u32, u32) = (640, 480);
+const QUESTION: &str = "How far is the red box from the blue ball? ";
+const SEED: u64 = 0;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Item {
+    /// Reading a picture: autoencoder and vision encoder, each a block of the context
+    ImagePrefill,
+    /// Reading a question behind it
+    TextPrefill,
+    /// Writing, per token
+    Decode,
+    /// A flow step without guidance
+    #[value(name = "flow_step_1")]
+    FlowStep1,
+    /// A flow step with both guidance branches
+    #[value(name = "flow_step_3")]
+    FlowStep3,
+    /// The autoencoder's encoder
+    VaeEncode,
+    /// The autoencoder's decoder
+    VaeDecode,
+    /// A depth map of a new picture
+    DepthMap,
+    /// A question about a new picture
+    FirstQuestion,
+    /// Another question about the same picture
+    SecondQuestion,
+}
+
+impl Item {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Self::value_variants().iter().copied()
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+impl Serialize for Item {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The engine, and what all items need.
+pub(super) struct Workload<'e> {
+    engine: &'e Engine,
+    /// Of the autoencoder's size.
+    picture: RgbImage,
+    question: String,
+    instruction: String,
+    n_tokens: usize,
+    flow: FlowParams,
+    contexts: GuidanceContexts,
+}
+
+impl<'e> Workload<'e> {
+    /// Read what the items rest on.
+    pub(super) fn new(engine: &'e Engine, n_tokens: usize, time_points: usize) -> Result<Self> {
+        let picture = engine.vae_rule().apply(&picture());
+        let instruction = Prompts::built_in()?.instruction(MapKind::Depth).to_owned();
+        let mut contexts = GuidanceContexts::default();
+        let mut noise = Noise::seeded(SEED);
+        let without_text = &mut contexts.without_text;
+        engine.add_picture(without_text, &picture, Views::VaeAndVit, &mut noise)?;
+        contexts.full = without_text.clone();
+        engine.add_text(&mut contexts.full, &instruction)?;
+        engine.add_text(&mut contexts.without_image, &instruction)?;
+        let flow = FlowParams {
+            time_points,
+            ..FlowParams::default()
+        };
+        Ok(Self {
+            engine,
+            picture,
+            question: QUESTION.repeat(4),
+            instruction,
+            n_tokens,
+            flow,
+            contexts,
+        })
+    }
+
+    /// Time an item.
+    pub(super) fn measure(&self, item: Item, clock: &Clock) -> Result<Timing> {
+        let nothing = || Ok(());
+        let forget = || {
+            self.engine.forget();
+            Ok(())
+        };
+        match item {
+            Item::ImagePrefill => clock.time(forget, |()| self.read_picture()),
+            Item::TextPrefill => clock.time(
+                || Ok(self.contexts.without_text.clone()),
+                |context| self.read_question(context),
+            ),
+            Item::Decode => {
+                let asked = self.read_question(self.contexts.without_text.clone())?;
+                let all = clock.time(|| Ok(asked.clone()), |context| self.write(context))?;
+                Ok(all.per(self.n_tokens))
+            }
+            Item::FlowStep1 => clock.time(nothing, |()| self.step(1.0)),
+            Item::FlowStep3 => clock.time(nothing, |()| self.step(2.0)),
+            Item::VaeEncode => {
+                let device = self.engine.model().device();
+                let pixels = self.engine.normalization().pixels(&self.picture, device)?;
+                let pixels = pixels.unsqueeze(0)?;
+                clock.time(nothing, |()| Ok(self.engine.vae().moments(&pixels)?))
+            }
+            Item::VaeDecode => {
+                let latent = self.step(1.0)?;
+                let size = self.picture.dimensions();
+                clock.time(nothing, |()| {
+                    Ok(self.engine.decode_latent(&latent, size)?)
+                })
+            }
+            Item::DepthMap => clock.time(forget, |()| {
+                draw_map_of(
+                    self.engine,
+                    MapKind::Depth,
+                    &self.instruction,
+                    &self.picture,
+                    &self.flow,
+                    &mut Noise::seeded(SEED),
+                    &mut Control::unattended(),
+                )
+            }),
+            Item::FirstQuestion => clock.time(forget, |()| self.answer()),
+            Item::SecondQuestion => clock.time(|| self.read_picture(), |_| self.answer()),
+        }
+    }
+
+    /// What an item computes.
+    pub(super) fn cost(&self, item: Item) -> Cost {
+        let config = self.engine.config();
+        let grid = self.grid();
+        let n_latent = grid.n_tokens() + 2;
+        let read = self.contexts.without_text.len();
+        let (full, alone) = (self.contexts.full.len(), self.contexts.without_image.len());
+        let question = || {
+            let ids = self.engine.tokenizer().encode_plain(&self.question);
+            ids.map_or(0, |ids| ids.len()) + 2
+        };
+        let step = |past: usize| cost::layers(config, n_latent, past, false);
+        let guided = step(full) + step(read) + step(alone);
+        match item {
+            Item::ImagePrefill => {
+                let n_vit = read - n_latent;
+                cost::flop(
+                    cost::encode(config, grid)
+                        + cost::vision(config, n_vit - 2)
+                        + cost::layers(config, n_latent, 0, false)
+                        + cost::layers(config, n_vit, n_latent, false),
+                )
+            }
+            Item::TextPrefill => cost::flop(cost::layers(config, question(), read, true)),
+            Item::Decode => {
+                let number = self.engine.model().dtype().size_in_bytes();
+                cost::token(config, read + question() + self.n_tokens / 2, number)
+            }
+            Item::FlowStep1 => cost::flop(step(full)),
+            Item::FlowStep3 => cost::flop(guided),
+            Item::VaeEncode => cost::flop(cost::encode(config, grid)),
+            Item::VaeDecode => cost::flop(cost::decode(config, grid)),
+            Item::DepthMap => {
+                let n_text = full - read;
+                let read = self.cost(Item::ImagePrefill)
+                    + cost::flop(cost::layers(config, n_text, read, true))
+                    + cost::flop(cost::layers(config, n_text, 0, true));
+                let n_steps = self.flow.n_steps() as f64;
+                read + cost::flop(guided * n_steps) + self.cost(Item::VaeDecode)
+            }
+            Item::FirstQuestion | Item::SecondQuestion => {
+                let written = self.cost(Item::Decode).flop * self.n_tokens as f64;
+                let asked = self.cost(Item::TextPrefill) + cost::flop(written);
+                match item {
+                    Item::FirstQuestion => self.cost(Item::ImagePrefill) + asked,
+                    _ => asked,
+                }
+            }
+        }
+    }
+
+    /// Tokens of the picture (both blocks), of the question, and of the drawn map, markers among them.
+    pub(super) fn sizes(&self) -> (u32, u32, usize, usize) {
+        let (width, height) = self.picture.dimensions();
+        (
+            width,
+            height,
+            self.contexts.without_text.len(),
+            self.grid().n_tokens(),
+        )
+    }
+
+    fn grid(&self) -> Grid {
+        let (width, height) = self.picture.dimensions();
+        self.engine.latent_grid(width, height)
+    }
+
+    fn read_picture(&self) -> Result<KvContext> {
+        let (noise, control) = (&mut Noise::seeded(SEED), &Control::unattended());
+        let views = Views::VaeAndVit;
+        self.engine
+            .read_frame(None, &self.picture, views, noise, control)
+    }
+
+    fn answer(&self) -> Result<()> {
+        self.write(self.read_question(self.read_picture()?)?)
+    }
+
+    fn read_question(&self, mut context: KvContext) -> Result<KvContext> {
+        self.engine.add_user_text(&mut context, &self.question)?;
+        Ok(context)
+    }
+
+    /// Write greedily without a stop; the end token is a token like any other here.
+    fn write(&self, mut context: KvContext) -> Result<()> {
+        let (model, tokenizer) = (self.engine.model(), self.engine.tokenizer());
+        let mut next = tokenizer.control.im_start;
+        for _ in 0..self.n_tokens {
+            let hidden = model.read_ids(&mut context, &[next])?;
+            let logits = model.next_logits(&hidden)?;
+            let known = logits.narrow(0, 0, tokenizer.len())?;
+            next = known.argmax(0)?.to_scalar()?;
+        }
+        Ok(())
+    }
+
+    /// One flow step from noise; both scales of guidance are `scale`.
+    fn step(&self, scale: f64) -> Result<Tensor> {
+        let flow = FlowParams {
+            time_points: 2,
+            guidance_text: scale,
+            guidance_image: scale,
+            ..FlowParams::default()
+        };
+        let (noise, control) = (&mut Noise::seeded(SEED), &mut Control::unattended());
+        let size = self.picture.dimensions();
+        self.engine
+            .draw_latent(&self.contexts, size, &flow, noise, control)
+    }
+}
+
+/// Something to look at: gradients with edges.
+fn picture() -> RgbImage {
+    RgbImage::from_fn(PICTURE.0, PICTURE.1, |x, y| {
+        let edge = if (x / 64 + y / 48) % 2 == 0 { 0 } else { 96 };
+        image::Rgb([
+            (x * 159 / PICTURE.0) as u8 + edge,
+            (y * 159 / PICTURE.1) as u8,
+            edge,
+        ])
+    })
+}

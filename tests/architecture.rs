@@ -109,6 +109,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "error",
             "imaging",
             "metric",
+            "measure",
             "engine",
             "perception",
             "reasoning",

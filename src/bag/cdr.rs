@@ -161,7 +161,9 @@ impl CdrWriter {
     /// Write a text; a NUL, which would end it for its readers, becomes U+FFFD. It is cut where a length of 32 bits ends.
     pub fn string(&mut self, text: &str) {
         let text = text.replace('\0', "\u{fffd}");
-        let n_bytes = text.floor_char_boundary(u32::MAX as usize - 1);
+        let most = (u32::MAX as usize - 1).min(text.len());
+        let mut ends = (0..=most).rev();
+        let n_bytes = ends.find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         self.u32(n_bytes as u32 + 1);
         self.bytes.extend(&text.as_bytes()[..n_bytes]);
         self.bytes.push(0);

@@ -213,6 +213,12 @@ pub const ASK: Interface = service(
     "cooper_perception/srv/Ask",
     "Ask a question about a picture and wait for the answer.",
 );
+/// A typed question.
+pub const MEASURE: Interface = service(
+    "~/measure",
+    "cooper_perception/srv/Measure",
+    "Ask for a distance, a size, a relation, an order, a count or a place; the answer is checked against the maps.",
+);
 /// A depth map.
 pub const ESTIMATE_DEPTH: Interface = service(
     "~/estimate_depth",
@@ -259,6 +265,7 @@ pub const INTERFACES: &[Interface] = &[
     DIAGNOSTICS,
     ROSOUT,
     ASK,
+    MEASURE,
     ESTIMATE_DEPTH,
     SEGMENT,
     GET_STATUS,

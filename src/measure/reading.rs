@@ -71,7 +71,7 @@ pub(super) fn side(answer: &str, axis: Axis) -> Option<(Axis, f64)> {
     let said: Vec<_> = (0..words.len()).filter_map(told).collect();
     let (_, of, sign) = **said.first()?;
     let clear = |(_, other, s): &&(&str, Axis, f64)| *other != of || *s == sign;
-    said.iter().all(|s| clear(s)).then_some((of, sign))
+    said.iter().all(clear).then_some((of, sign))
 }
 
 /// The order in which an answer names the objects, as indices; none unless each is named.

@@ -100,8 +100,11 @@ mod tests {
     use super::*;
     use image::{Rgb, RgbImage};
 
-    /// Rectangles (left, top, width, height) in colours on grey.
-    fn painted(rectangles: &[((u32, u32, u32, u32), [u8; 3])]) -> Segmentation {
+    /// Left, top, width, height, and the colour.
+    type Painted = ((u32, u32, u32, u32), [u8; 3]);
+
+    /// Rectangles on grey.
+    fn painted(rectangles: &[Painted]) -> Segmentation {
         let mut picture = RgbImage::from_pixel(60, 40, Rgb([90; 3]));
         for ((left, top, width, height), color) in rectangles {
             for (x, y) in

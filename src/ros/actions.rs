@@ -27,6 +27,7 @@ use crate::config::interfaces;
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
 use crate::pipeline::Event;
+use crate::pipeline::Work;
 
 /// How long a result can be fetched.
 const KEEP_RESULT: Duration = Duration::from_secs(30);
@@ -58,7 +59,7 @@ fn begin(core: &Arc<Core>, request: ActionServerGoalRequest<Reason::Action>) -> 
     let since = Instant::now();
     let cancel = Cancel::default();
     let submitted = time_budget(request.goal.time_budget).and_then(|budget| {
-        let accepted = core.ask(inquiry(&request.goal), cancel.clone())?;
+        let accepted = core.ask(inquiry(&request.goal), Work::Answer, cancel.clone())?;
         Ok((budget, accepted))
     });
     match submitted {

@@ -18,6 +18,7 @@ use super::scaling::Scaling;
 use super::silence::{self, Offer};
 use crate::config::CameraConfig;
 use crate::error::{Error, Result};
+use crate::perception::{RegionTracker, Segmentation};
 use crate::pipeline::Frame;
 use crate::pipeline::LatestFrame;
 
@@ -79,6 +80,7 @@ pub struct Camera {
     pub topic: String,
     /// Its way to metres.
     pub scaling: Scaling,
+    regions: Mutex<RegionTracker>,
     heard: Mutex<Heard>,
     arrived: Notify,
 }
@@ -103,11 +105,18 @@ impl Camera {
     pub fn new(config: CameraConfig, topic: String, scaling: Scaling) -> Self {
         Self {
             scaling,
+            regions: Mutex::default(),
             config,
             topic,
             heard: Mutex::default(),
             arrived: Notify::new(),
         }
+    }
+
+    /// A segmentation of one of its frames, with the ids of the one before where regions overlap.
+    pub fn track(&self, segmentation: Segmentation) -> Segmentation {
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        regions.track(segmentation)
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {

@@ -133,6 +133,7 @@ impl Maps {
             let Outcome::Segmentation(segmentation) = outcome else {
                 return Err(requests::wrong_outcome());
             };
+            let segmentation = self.camera.track(segmentation);
             let header = &frame.header;
             publish(&self.segmentation_color, || {
                 Ok(convert::rgb_image(&segmentation.color, header))

@@ -156,11 +156,16 @@ impl Core {
         })
     }
 
-    /// Hand a question to the model.
+    /// Hand a question to the model, as `work` wants it answered.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for what cannot be asked, else as [`Core::frame_source`] and [`Core::submit`].
-    pub fn ask(&self, inquiry: Inquiry, cancel: Cancel) -> Result<Accepted> {
+    pub fn ask(
+        &self,
+        inquiry: Inquiry,
+        work: impl FnOnce(Question) -> Work,
+        cancel: Cancel,
+    ) -> Result<Accepted> {
         let settings = self.parameters.settings()?;
         let question = question_of(&inquiry)?;
         let answer = announced(&inquiry, &question, &settings);
@@ -172,7 +177,7 @@ impl Core {
                 Answer { camera, ..answer }
             }
         };
-        let events = self.submit(frame, Work::Answer(question), Priority::Query, cancel)?;
+        let events = self.submit(frame, work(question), Priority::Query, cancel)?;
         Ok(Accepted { events, answer })
     }
 

@@ -9,6 +9,7 @@ use r2r::WrappedServiceTypeSupport;
 use r2r::cooper_perception::srv::Ask;
 use r2r::cooper_perception::srv::EstimateDepth;
 use r2r::cooper_perception::srv::GetStatus;
+use r2r::cooper_perception::srv::Measure;
 use r2r::cooper_perception::srv::Segment;
 use r2r::sensor_msgs::msg::Image;
 use r2r::std_msgs::msg::Header;
@@ -16,6 +17,7 @@ use r2r::std_msgs::msg::Header;
 use super::codes;
 use super::convert;
 use super::drawing::{Samples, samples_of};
+use super::measure::measure;
 use super::metric_maps::metres;
 use super::requests::{self, Core, Finished, Inquiry};
 use super::status;
@@ -39,6 +41,7 @@ use crate::reasoning::Transcript;
 /// [`Error::Internal`] if the middleware refuses one.
 pub fn offer(node: &mut Node, core: &Arc<Core>, tasks: &mut Tasks) -> Result<()> {
     serve::<Ask::Service, _>(node, &interfaces::ASK, core, tasks, ask)?;
+    serve::<Measure::Service, _>(node, &interfaces::MEASURE, core, tasks, measure)?;
     serve::<EstimateDepth::Service, _>(
         node,
         &interfaces::ESTIMATE_DEPTH,
@@ -89,7 +92,7 @@ async fn ask(core: Arc<Core>, request: Ask::Request) -> Ask::Response {
         seed: request.seed,
         max_turns: request.max_turns,
     };
-    let accepted = match core.ask(inquiry, Cancel::default()) {
+    let accepted = match core.ask(inquiry, Work::Answer, Cancel::default()) {
         Ok(accepted) => accepted,
         Err(error) => return ask_failed(&error, Header::default()),
     };
@@ -261,6 +264,12 @@ async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Respons
     let header = finished.header();
     let error = match finished.result {
         Ok(Outcome::Segmentation(segmentation)) => {
+            // A picture of the request's own has no past.
+            let camera = finished.frame.as_ref().map_or("", |frame| &frame.camera);
+            let segmentation = match core.camera(camera) {
+                Ok(camera_of) if !camera.is_empty() => camera_of.track(segmentation),
+                _ => segmentation,
+            };
             return Segment::Response {
                 success: true,
                 message: String::new(),
@@ -306,7 +315,7 @@ async fn get_status(core: Arc<Core>, _request: GetStatus::Request) -> GetStatus:
 }
 
 /// An error's number and words for the client; logged here, once.
-fn told(service: &str, error: &Error) -> (u16, String) {
+pub(super) fn told(service: &str, error: &Error) -> (u16, String) {
     tracing::warn!(service, "refused or failed: {error}");
     (
         codes::error_code(error),

@@ -1,9 +1,13 @@
 //! What was meant by an answer, found by rules.
 
 use super::item::AnswerForm;
+use crate::reasoning::LengthUnit;
 use crate::reasoning::last_number;
 use crate::reasoning::numbers;
 use crate::reasoning::parse_length_cm;
+
+/// A length that is off by at most this share is close to a choice.
+const CLOSE_SHARE: f64 = 0.12;
 
 /// What an answer says.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +56,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// The letter that an answer chooses. In this order: the answer is a letter, or begins with `(B)`, `B.`, `B:` or `B)`;
-/// the words of one choice, or its number without the unit; the last `answer is B`; the only letter in brackets; the only choice whose words are in it.
+/// the words of one choice, or its number without the unit; a length next to one choice; the last `answer is B`; the only letter in brackets; the only choice whose words are in it.
 fn choice(answer: &str, choices: &[String]) -> Option<char> {
     let n = if choices.is_empty() {
         26
@@ -66,6 +70,7 @@ fn choice(answer: &str, choices: &[String]) -> Option<char> {
     leading(answer)
         .and_then(known)
         .or_else(|| equal(answer, choices))
+        .or_else(|| close_to(answer, choices))
         .or_else(|| after_cue(answer).and_then(known))
         .or_else(|| in_brackets(answer).and_then(known))
         .or_else(|| contained(answer, choices))
@@ -94,6 +99,22 @@ fn equal(answer: &str, choices: &[String]) -> Option<char> {
     };
     let by_words = choices.iter().position(same_words);
     letter_at(by_words.or_else(|| choices.iter().position(same_number))?)
+}
+
+/// The only choice to which a length, which is all that the answer says, is close: whoever measures 2.4 m and is offered
+/// 1.5 m, 2.5 m and 4 m means the second.
+fn close_to(answer: &str, choices: &[String]) -> Option<char> {
+    let length_cm =
+        |text: &str| LengthUnit::ending(text).and_then(|unit| parse_length_cm(text, unit));
+    let answer = length_cm(plain(answer).as_str())?;
+    let lengths: Vec<f64> = choices
+        .iter()
+        .map(|c| length_cm(c))
+        .collect::<Option<_>>()?;
+    let is_close = |length: &f64| (answer - length).abs() <= CLOSE_SHARE * length;
+    let mut close = (0..lengths.len()).filter(|&i| is_close(&lengths[i]));
+    let position = close.next()?;
+    close.next().is_none().then(|| letter_at(position))?
 }
 
 /// The letter behind the last `answer is`, `answer:`, `option` or `choice`.
@@ -233,6 +254,23 @@ mod tests {
         says("I would say yes", true);
         check(&AnswerForm::YesNo, "maybe yes, maybe no", None);
         check(&AnswerForm::YesNo, "nobody knows", None);
+    }
+
+    #[test]
+    fn a_length_chooses_what_it_is_close_to() {
+        let form = |choices: [&str; 3]| AnswerForm::Choice(choices.map(Into::into).into());
+        let metres = form(["1.5 m", "2.5 m", "4.0 m"]);
+        for (answer, expected) in [
+            ("2.4 m", Some('B')),
+            ("250 cm", Some('B')),
+            ("4.4 m", Some('C')),
+            ("2.0 m", None),
+            ("6 m", None),
+        ] {
+            check(&metres, answer, expected.map(Extracted::Letter));
+        }
+        check(&form(["2.0 m", "2.2 m", "4 m"]), "2.1 m", None);
+        check(&form(["2 m", "red", "4 m"]), "2.1 m", None);
     }
 
     #[test]

@@ -4,19 +4,23 @@ use super::Question;
 use super::QuestionKind;
 use super::choices::letter;
 
+/// A length that is off by at most this share of a choice means that choice, if it is the only one.
+const CLOSE_SHARE: f64 = 0.12;
 /// A number in metres is right if it is off by at most this share of the true one.
 const TOLERANCE: f64 = 0.25;
 
 impl Question {
     /// Whether `given`, a short answer without a box around it, is right.
     ///
-    /// Case, articles and a full stop do not matter. A choice may be named by its letter, `(B)`, or its text.
+    /// Case, articles and a full stop do not matter. A choice may be named by its letter, `(B)`, its text, or a length
+    /// within 12 % of it.
     /// Counts must be exact, other numbers within 25 % of the truth.
     pub fn judge(&self, given: &str) -> bool {
         let given = plain(given);
         if !self.choices.is_empty() {
             return self
                 .chosen(&given)
+                .or_else(|| self.close_to(&given))
                 .is_some_and(|l| self.answer == l.to_string());
         }
         match (self.kind, self.value) {
@@ -47,6 +51,18 @@ impl Question {
                 || unitless(given) == unitless(&plain(choice));
             is_chosen.then_some(letter)
         })
+    }
+
+    /// The letter of the only choice to which a length in metres is close.
+    fn close_to(&self, given: &str) -> Option<char> {
+        let has_unit = self.unit.is_some() && given.ends_with('m');
+        let given = metres(given).filter(|_| has_unit)?;
+        let is_close = |choice: &String| {
+            metres(choice).is_some_and(|length| (given - length).abs() <= CLOSE_SHARE * length)
+        };
+        let mut close = (0..self.choices.len()).filter(|&i| is_close(&self.choices[i]));
+        let position = close.next()?;
+        close.next().is_none().then(|| letter(position))
     }
 }
 
@@ -132,8 +148,14 @@ mod tests {
     #[test]
     fn choices_are_named_by_letter_or_text() {
         let question = question(QuestionKind::CameraDistance, "B", &["1.0 m", "2.0 m"]);
-        let right = ["B", "b", "(B)", "B.", "(B) 2.0 m", "2.0 m", "2.0"];
-        check(&question, &right, &["A", "(A)", "1.0 m", "C", "", "AB"]);
+        let right = ["B", "b", "(B)", "B.", "(B) 2.0 m", "2.0 m", "2.0", "1.9 m"];
+        check(
+            &question,
+            &right,
+            &[
+                "A", "(A)", "1.0 m", "1.1 m", "1.5 m", "2.5 m", "C", "", "AB",
+            ],
+        );
         assert_eq!(question.relative_error("2.0 m"), None);
     }
 }

@@ -1,0 +1,207 @@
+//! `~/measure`: a typed question, answered in numbers, and checked against the maps.
+
+use std::sync::Arc;
+
+use nalgebra::{Point2, Point3};
+use r2r::cooper_perception::srv::Measure;
+use r2r::geometry_msgs::msg::Point;
+
+use super::codes;
+use super::convert;
+use super::metric_maps::metres;
+use super::requests::{self, Core, Finished, Inquiry};
+use crate::engine::Cancel;
+use crate::error::{Error, Result};
+use crate::measure::{Agreement, Axis, Kind, Measurement, Metric, Observation, conclude};
+use crate::pipeline::Frame;
+use crate::pipeline::Outcome;
+use crate::pipeline::Work;
+use crate::reasoning::Status;
+
+/// Answer a request.
+pub async fn measure(core: Arc<Core>, request: Measure::Request) -> Measure::Response {
+    let (finished, measured) = match begin(&core, request).await {
+        Ok(measured) => measured,
+        Err(error) => return failed(&error),
+    };
+    let header = convert::std_header(&finished.header());
+    let response = match (measured, finished.result) {
+        (measurement, Ok(Outcome::Measured(seen))) => {
+            let frame = finished.frame.as_deref();
+            reply(&core, &measurement, *seen, frame).await
+        }
+        (_, Ok(_)) => failed(&requests::wrong_outcome()),
+        (_, Err(error)) => failed(&error),
+    };
+    Measure::Response { header, ..response }
+}
+
+/// Ask, wait, and tell the answer on its topic.
+async fn begin(core: &Core, request: Measure::Request) -> Result<(Finished, Measurement)> {
+    let kind = kind_of(request.kind)?;
+    let measurement = Measurement::new(kind, axis_of(request.axis)?, &request.objects)?;
+    let inquiry = Inquiry {
+        question: measurement.question(),
+        camera: request.camera,
+        image: request.image,
+        mode: request.mode,
+        seed: request.seed,
+        max_turns: request.max_turns,
+    };
+    let work = |question| Work::Measure(measurement.clone(), question);
+    let accepted = core.ask(inquiry, work, Cancel::default())?;
+    let finished = requests::finished(accepted.events).await;
+    let (status, transcript) = match &finished.result {
+        Ok(Outcome::Measured(seen)) => {
+            let transcript = &seen.transcript;
+            (codes::status_number(transcript.status), Some(transcript))
+        }
+        Err(Error::Canceled) => (codes::STATUS_CANCELED, None),
+        _ => (codes::STATUS_FAILED, None),
+    };
+    core.publish_answer(accepted.answer, &finished.header(), status, transcript);
+    Ok((finished, measurement))
+}
+
+async fn reply(
+    core: &Arc<Core>,
+    measurement: &Measurement,
+    mut seen: Observation,
+    frame: Option<&Frame>,
+) -> Measure::Response {
+    if seen.transcript.status == Status::Canceled {
+        return failed(&Error::Canceled);
+    }
+    let metric = metric(core, &mut seen, frame).await;
+    let found = conclude(measurement, &seen, metric.as_ref().ok());
+    let no_metres = metric
+        .err()
+        .filter(|_| found.agreement == Agreement::Unknown);
+    let remarks = [
+        codes::remark(seen.transcript.status).to_owned(),
+        found.remark.clone(),
+        no_metres.map_or(String::new(), |why| format!("no metres: {why}")),
+    ];
+    let remarks: Vec<String> = remarks.into_iter().filter(|r| !r.is_empty()).collect();
+    Measure::Response {
+        success: true,
+        error_code: codes::NONE,
+        message: convert::message_text(&remarks.join("; ")),
+        question: convert::message_text(&seen.question),
+        answer: convert::message_text(&seen.transcript.answer),
+        has_value: found.value.is_some(),
+        value: found.value.unwrap_or(f64::NAN),
+        unit: found.unit.into(),
+        map_value: found.map_value.unwrap_or(f64::NAN),
+        ordered: found.ordered,
+        pixel: pixel(found.pixel),
+        point: point(found.point),
+        agreement: agreement_number(found.agreement),
+        ..nothing()
+    }
+}
+
+/// What makes metres of the maps of a camera's frame.
+///
+/// # Errors
+/// Why there are none.
+async fn metric(
+    core: &Arc<Core>,
+    seen: &mut Observation,
+    frame: Option<&Frame>,
+) -> std::result::Result<Metric, String> {
+    let frame = frame.filter(|frame| !frame.camera.is_empty());
+    let frame =
+        frame.ok_or("a picture that comes inside a request has no camera to take a scale from")?;
+    let camera = core
+        .camera(&frame.camera)
+        .map_err(|error| error.to_string())?;
+    let depth = seen.depth.take().ok_or("no depth map was drawn")?;
+    let depth = Arc::new(depth);
+    let metres = metres(core, camera, frame, &depth).await;
+    seen.depth = Arc::try_unwrap(depth).ok();
+    let metres = metres?;
+    Ok(Metric {
+        scale: metres.scale.affine,
+        intrinsics: metres.calibration?.intrinsics,
+    })
+}
+
+fn kind_of(kind: u8) -> Result<Kind> {
+    let kinds = [
+        (Measure::Request::DISTANCE as u8, Kind::Distance),
+        (Measure::Request::SIZE as u8, Kind::Size),
+        (Measure::Request::RELATION as u8, Kind::Relation),
+        (Measure::Request::ORDER as u8, Kind::Order),
+        (Measure::Request::COUNT as u8, Kind::Count),
+        (Measure::Request::LOCATE as u8, Kind::Locate),
+    ];
+    named("kind", kind, &kinds)
+}
+
+fn axis_of(axis: u8) -> Result<Axis> {
+    let axes = [
+        (Measure::Request::ANY as u8, Axis::Any),
+        (Measure::Request::X as u8, Axis::X),
+        (Measure::Request::Y as u8, Axis::Y),
+        (Measure::Request::Z as u8, Axis::Z),
+    ];
+    named("axis", axis, &axes)
+}
+
+/// What a number of the interface stands for.
+fn named<T: Copy>(field: &str, number: u8, known: &[(u8, T)]) -> Result<T> {
+    let found = known.iter().find(|(known, _)| *known == number);
+    found.map(|(_, meant)| *meant).ok_or_else(|| {
+        let why = format!("expected 0 to {}, got {number}", known.len() - 1);
+        Error::invalid(field, why)
+    })
+}
+
+fn agreement_number(agreement: Agreement) -> u8 {
+    match agreement {
+        Agreement::Unknown => Measure::Response::UNKNOWN as u8,
+        Agreement::Consistent => Measure::Response::CONSISTENT as u8,
+        Agreement::Contradicts => Measure::Response::CONTRADICTS as u8,
+    }
+}
+
+fn pixel(place: Option<Point2<f64>>) -> Point {
+    let nan = Point2::new(f64::NAN, f64::NAN);
+    let Point2 { coords: p } = place.unwrap_or(nan);
+    Point {
+        x: p.x,
+        y: p.y,
+        z: 0.0,
+    }
+}
+
+fn point(place: Option<Point3<f64>>) -> Point {
+    let nan = Point3::from([f64::NAN; 3]);
+    let Point3 { coords: p } = place.unwrap_or(nan);
+    Point {
+        x: p.x,
+        y: p.y,
+        z: p.z,
+    }
+}
+
+/// A reply in which nothing is known.
+fn nothing() -> Measure::Response {
+    Measure::Response {
+        value: f64::NAN,
+        map_value: f64::NAN,
+        pixel: pixel(None),
+        point: point(None),
+        ..Measure::Response::default()
+    }
+}
+
+fn failed(error: &Error) -> Measure::Response {
+    let (error_code, message) = super::services::told("measure", error);
+    Measure::Response {
+        error_code,
+        message,
+        ..nothing()
+    }
+}

@@ -1,6 +1,8 @@
 //! Typed questions: what is concluded from an answer and maps that are known.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::sync::Arc;
+
 use cooper_perception::measure::{
     Agreement, Axis, Conclusion, Kind, Measurement, Metric, Named, Observation, conclude,
 };
@@ -48,7 +50,7 @@ fn seen(answer: &str) -> Observation {
         places: [(30.0, 45.0), (75.0, 45.0)]
             .map(|(x, y)| Some(Point2::new(x, y)))
             .into(),
-        depth: Some(DepthMap::at_size(depth, SIZE, SIZE)),
+        depth: Some(Arc::new(DepthMap::at_size(depth, SIZE, SIZE))),
         segmentation: Some(Segmentation::from_colors(painted)),
         names: Vec::new(),
     }

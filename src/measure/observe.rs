@@ -7,9 +7,9 @@ use nalgebra::Point2;
 
 use super::measurement::{Axis, Kind, Measurement};
 use super::reading;
-use crate::engine::{Control, Engine, MapKind};
+use crate::engine::{Control, Engine, Evidence, MapKind, Noise};
 use crate::error::{Error, Result};
-use crate::perception::{DepthMap, Segmentation, estimate_depth, segment};
+use crate::perception::{DepthMap, Segmentation, draw_map_of};
 use crate::reasoning::{Mode, Prompts, Question, Settings, Status, Transcript, answer};
 
 /// Tokens of an answer about a place.
@@ -38,7 +38,7 @@ pub struct Observation {
     /// Pixels of each object, where the model could tell; empty for [`Kind::Count`].
     pub places: Vec<Option<Point2<f64>>>,
     /// Relative depth, if the kind needs it.
-    pub depth: Option<DepthMap>,
+    pub depth: Option<Arc<DepthMap>>,
     /// Regions, if the kind needs them.
     pub segmentation: Option<Segmentation>,
     /// Names of regions ([`Kind::Count`]) or of what is at the place ([`Kind::Locate`]).
@@ -104,7 +104,7 @@ pub fn observe(
         }
     }
     if needs.depth {
-        seen.depth = Some(observer.depth(&seen.transcript, control)?);
+        seen.depth = Some(Arc::new(observer.depth(&seen.transcript, control)?));
     }
     if needs.regions {
         seen.segmentation = Some(observer.regions(&seen.transcript, control)?);
@@ -167,41 +167,46 @@ impl Observer<'_> {
         }
     }
 
-    fn depth(&self, transcript: &Transcript, control: &mut Control) -> Result<DepthMap> {
+    /// The last map of a kind that the model drew for itself, else a new one.
+    fn map(
+        &self,
+        kind: MapKind,
+        transcript: &Transcript,
+        control: &mut Control,
+    ) -> Result<Evidence> {
         let mut drawn = transcript.evidence.iter().rev();
-        if let Some((map, values)) =
-            drawn.find_map(|map| Some((map, Arc::clone(map.depth.as_ref()?))))
-        {
-            let (drawn, source) = (map.image.dimensions(), self.picture.dimensions());
-            return Ok(DepthMap::at_size(values.to_vec(), drawn, source));
+        if let Some(map) = drawn.find(|map| map.kind == kind) {
+            return Ok(map.clone());
         }
-        let instruction = self.prompts.instruction(MapKind::Depth);
-        let flow = &self.settings.flow;
-        estimate_depth(
+        let map = draw_map_of(
             self.engine,
-            instruction,
+            kind,
+            self.prompts.instruction(kind),
             self.picture,
-            flow,
-            self.seed,
+            &self.settings.flow,
+            &mut Noise::seeded(self.seed),
             control,
-        )
+        )?;
+        Ok(Evidence {
+            kind,
+            turn: 0,
+            image: Arc::new(map.picture),
+            depth: map.depth.map(Arc::new),
+            seed: self.seed,
+            steps: self.settings.flow.n_steps(),
+        })
+    }
+
+    fn depth(&self, transcript: &Transcript, control: &mut Control) -> Result<DepthMap> {
+        let map = self.map(MapKind::Depth, transcript, control)?;
+        let values = map.depth.map(Arc::unwrap_or_clone).unwrap_or_default();
+        let (drawn, source) = (map.image.dimensions(), self.picture.dimensions());
+        Ok(DepthMap::at_size(values, drawn, source))
     }
 
     fn regions(&self, transcript: &Transcript, control: &mut Control) -> Result<Segmentation> {
-        let mut drawn = transcript.evidence.iter().rev();
-        if let Some(map) = drawn.find(|map| map.kind == MapKind::Segmentation) {
-            return Ok(Segmentation::at_size(&map.image, self.picture.dimensions()));
-        }
-        let instruction = self.prompts.instruction(MapKind::Segmentation);
-        let flow = &self.settings.flow;
-        segment(
-            self.engine,
-            instruction,
-            self.picture,
-            flow,
-            self.seed,
-            control,
-        )
+        let map = self.map(MapKind::Segmentation, transcript, control)?;
+        Ok(Segmentation::at_size(&map.image, self.picture.dimensions()))
     }
 
     fn names(&self, kind: Kind, seen: &Observation, control: &Control) -> Result<Vec<Named>> {

@@ -66,13 +66,13 @@ async fn begin(core: &Core, request: Measure::Request) -> Result<(Finished, Meas
 async fn reply(
     core: &Arc<Core>,
     measurement: &Measurement,
-    mut seen: Observation,
+    seen: Observation,
     frame: Option<&Frame>,
 ) -> Measure::Response {
     if seen.transcript.status == Status::Canceled {
         return failed(&Error::Canceled);
     }
-    let metric = metric(core, &mut seen, frame).await;
+    let metric = metric(core, &seen, frame).await;
     let found = conclude(measurement, &seen, metric.as_ref().ok());
     let no_metres = metric
         .err()
@@ -107,7 +107,7 @@ async fn reply(
 /// Why there are none.
 async fn metric(
     core: &Arc<Core>,
-    seen: &mut Observation,
+    seen: &Observation,
     frame: Option<&Frame>,
 ) -> std::result::Result<Metric, String> {
     let frame = frame.filter(|frame| !frame.camera.is_empty());
@@ -116,11 +116,8 @@ async fn metric(
     let camera = core
         .camera(&frame.camera)
         .map_err(|error| error.to_string())?;
-    let depth = seen.depth.take().ok_or("no depth map was drawn")?;
-    let depth = Arc::new(depth);
-    let metres = metres(core, camera, frame, &depth).await;
-    seen.depth = Arc::try_unwrap(depth).ok();
-    let metres = metres?;
+    let depth = seen.depth.as_ref().ok_or("no depth map was drawn")?;
+    let metres = metres(core, camera, frame, depth).await?;
     Ok(Metric {
         scale: metres.scale.affine,
         intrinsics: metres.calibration?.intrinsics,

@@ -25,7 +25,7 @@ pub use cast::{CEILING, FIRST_OBJECT, FLOOR, PixelBox, WALL};
 pub use colors::{CEILING_GREY, ColorName, FLOOR_GREY, WALL_GREY};
 pub use config::{SceneConfig, Span, Split};
 pub use object::Object;
-pub use questions::{Grounding, Question, QuestionKind, Tool};
+pub use questions::{Grounding, Question, QuestionKind, Tool, close_choice};
 pub use room::Room;
 pub use scene::Scene;
 pub use solid::{Category, Solid};

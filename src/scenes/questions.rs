@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scene::Scene;
 
+pub use choices::close_choice;
 pub use grounding::Grounding;
 
 /// What a question is about.

@@ -5,9 +5,7 @@ use crate::reasoning::LengthUnit;
 use crate::reasoning::last_number;
 use crate::reasoning::numbers;
 use crate::reasoning::parse_length_cm;
-
-/// A length that is off by at most this share is close to a choice.
-const CLOSE_SHARE: f64 = 0.12;
+use crate::scenes::close_choice;
 
 /// What an answer says.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,8 +99,7 @@ fn equal(answer: &str, choices: &[String]) -> Option<char> {
     letter_at(by_words.or_else(|| choices.iter().position(same_number))?)
 }
 
-/// The only choice to which a length, which is all that the answer says, is close: whoever measures 2.4 m and is offered
-/// 1.5 m, 2.5 m and 4 m means the second.
+/// The choice that a length, which is all that the answer says, is close to.
 fn close_to(answer: &str, choices: &[String]) -> Option<char> {
     let length_cm =
         |text: &str| LengthUnit::ending(text).and_then(|unit| parse_length_cm(text, unit));
@@ -111,10 +108,7 @@ fn close_to(answer: &str, choices: &[String]) -> Option<char> {
         .iter()
         .map(|c| length_cm(c))
         .collect::<Option<_>>()?;
-    let is_close = |length: &f64| (answer - length).abs() <= CLOSE_SHARE * length;
-    let mut close = (0..lengths.len()).filter(|&i| is_close(&lengths[i]));
-    let position = close.next()?;
-    close.next().is_none().then(|| letter_at(position))?
+    letter_at(close_choice(answer, &lengths)?)
 }
 
 /// The letter behind the last `answer is`, `answer:`, `option` or `choice`.

@@ -2,10 +2,8 @@
 
 use super::Question;
 use super::QuestionKind;
-use super::choices::letter;
+use super::choices::{close_choice, letter};
 
-/// A length that is off by at most this share of a choice means that choice, if it is the only one.
-const CLOSE_SHARE: f64 = 0.12;
 /// A number in metres is right if it is off by at most this share of the true one.
 const TOLERANCE: f64 = 0.25;
 
@@ -57,12 +55,12 @@ impl Question {
     fn close_to(&self, given: &str) -> Option<char> {
         let has_unit = self.unit.is_some() && given.ends_with('m');
         let given = metres(given).filter(|_| has_unit)?;
-        let is_close = |choice: &String| {
-            metres(choice).is_some_and(|length| (given - length).abs() <= CLOSE_SHARE * length)
-        };
-        let mut close = (0..self.choices.len()).filter(|&i| is_close(&self.choices[i]));
-        let position = close.next()?;
-        close.next().is_none().then(|| letter(position))
+        let choices: Vec<f64> = self
+            .choices
+            .iter()
+            .map(|c| metres(c))
+            .collect::<Option<_>>()?;
+        close_choice(given, &choices).map(letter)
     }
 }
 

@@ -88,7 +88,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         "config" => [
             "prompts.yaml",
             "train/nano-5-sft.yaml",
-            "train/nano-9-grpo.yaml",
+            "train/nano-11-grpo.yaml",
             "train/nano-1-vae.yaml",
         ]
         .map(|name| file(&format!("config/{name}")))

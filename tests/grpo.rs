@@ -699,7 +699,7 @@ fn the_command_trains_and_names_a_wrong_key() {
 #[test]
 fn the_example_can_be_read() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let config: GrpoTraining = read_yaml(&root.join("config/train/nano-9-grpo.yaml")).unwrap();
+    let config: GrpoTraining = read_yaml(&root.join("config/train/nano-11-grpo.yaml")).unwrap();
     assert_eq!(config.mode, Mode::Interleaved);
     assert!(!config.data.is_empty());
 }

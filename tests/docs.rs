@@ -19,10 +19,10 @@ fn parameter_table() -> String {
             changes,
             description,
         } = parameter;
-        let running = if changes == Changes::Running {
-            "yes"
-        } else {
-            "at start"
+        let running = match changes {
+            Changes::Running => "yes",
+            Changes::NextLoad => "at the next load",
+            Changes::AtStart => "at start",
         };
         writeln!(
             table,

@@ -1,10 +1,10 @@
 //! The queue before the model thread, with a stand-in for the model.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use cooper_perception::engine::{Cancel, Control};
+use cooper_perception::engine::{Cancel, Control, Speed};
 use cooper_perception::perception::Segmentation;
 use cooper_perception::pipeline::{
     Event, Frame, FrameHeader, FrameSource, LatestFrame, ModelInfo, Outcome, Perceive, Priority,
@@ -14,7 +14,10 @@ use cooper_perception::{Error, Result};
 use image::RgbImage;
 
 /// Works until it is stopped or `millis` (the seed) have passed; seed 13 is a bug.
-struct StandIn;
+struct StandIn {
+    /// Counts how many there are.
+    _alive: Arc<()>,
+}
 
 impl Perceive for StandIn {
     fn perceive(
@@ -41,20 +44,59 @@ impl Perceive for StandIn {
     fn info(&self) -> ModelInfo {
         ModelInfo::default()
     }
+
+    fn speed(&self) -> Speed {
+        Speed::default()
+    }
 }
 
 fn worker(limit: usize) -> Worker {
-    let worker = Worker::spawn(limit, || Ok(StandIn), |_| Ok(())).unwrap();
-    while matches!(worker.status().state, State::Loading | State::WarmingUp) {
+    loading(limit, |alive| Ok(StandIn { _alive: alive })).0
+}
+
+/// A worker whose model is what `load` makes of a count of those that are alive, and the count.
+fn loading(
+    limit: usize,
+    mut load: impl FnMut(Arc<()>) -> Result<StandIn> + Send + 'static,
+) -> (Worker, Weak<()>) {
+    let alive = Arc::new(());
+    let count = Arc::downgrade(&alive);
+    let worker = Worker::spawn(limit, move || load(alive.clone()), |_| Ok(())).unwrap();
+    until(|| !matches!(worker.status().state, State::Loading | State::WarmingUp));
+    (worker, count)
+}
+
+fn until(holds: impl Fn() -> bool) {
+    while !holds() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    worker
+}
+
+fn of(client: &str, millis: u64) -> Request {
+    Request {
+        client: client.into(),
+        ..request(millis, Priority::Query)
+    }
+}
+
+/// The positions that were told before the work began.
+fn positions(events: &mut tokio::sync::mpsc::UnboundedReceiver<Event>) -> Vec<usize> {
+    let told = std::iter::from_fn(|| events.try_recv().ok());
+    let position = told.map_while(|event| match event {
+        Event::Position(position) => Some(position),
+        _ => None,
+    });
+    position.collect()
 }
 
 #[derive(Debug)]
 struct Camera(Mutex<Arc<Frame>>);
 
 impl LatestFrame for Camera {
+    fn name(&self) -> &str {
+        "camera"
+    }
+
     fn latest(&self) -> Result<Arc<Frame>> {
         Ok(self.0.lock().unwrap().clone())
     }
@@ -70,6 +112,7 @@ fn frame(width: u32) -> Frame {
 
 fn request(millis: u64, priority: Priority) -> Request {
     Request {
+        client: "somebody".into(),
         frame: FrameSource::Pinned(Arc::new(frame(1))),
         work: Work::Segment { seed: Some(millis) },
         settings: Settings::default(),
@@ -177,11 +220,8 @@ fn a_stop_ends_what_runs_and_what_waits() {
 
 #[test]
 fn a_model_that_fails_to_load_says_why() {
-    let load = || Err::<StandIn, _>(Error::invalid("model", "there is none"));
-    let worker = Worker::spawn(2, load, |_| Ok(())).unwrap();
-    while matches!(worker.status().state, State::Loading | State::WarmingUp) {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let load = |_| Err::<StandIn, _>(Error::invalid("model", "there is none"));
+    let (worker, _) = loading(2, load);
     let Err(Error::NotReady(why)) = worker.submit(request(1, Priority::Query)) else {
         panic!("expected a refusal");
     };
@@ -193,7 +233,10 @@ fn nothing_is_taken_before_the_warm_up_has_passed() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let worker = Worker::spawn(
         2,
-        || Ok(StandIn),
+        || {
+            let _alive = Arc::new(());
+            Ok(StandIn { _alive })
+        },
         move |_| wait.recv().map_err(|e| Error::Internal(e.to_string())),
     );
     let worker = worker.unwrap();
@@ -207,4 +250,121 @@ fn nothing_is_taken_before_the_warm_up_has_passed() {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert!(end(worker.submit(request(1, Priority::Query)).unwrap()).is_ok());
+}
+
+#[test]
+fn a_flood_of_one_client_does_not_starve_another() {
+    let worker = worker(4);
+    let running = worker.submit(of("flood", 100)).unwrap();
+    until(|| worker.status().running);
+    let mut flood: Vec<_> = (0..4)
+        .map(|_| worker.submit(of("flood", 1)).unwrap())
+        .collect();
+    assert_eq!(positions(&mut flood[0]).last(), Some(&1));
+    let refused = worker.submit(of("flood", 1));
+    assert!(matches!(refused, Err(Error::Busy { limit: 4 })));
+
+    let mut single = worker.submit(of("single", 60_000)).unwrap();
+    assert_eq!(positions(&mut single), [1], "behind the running one only");
+    assert_eq!(positions(&mut flood[0]).last(), Some(&2), "it went ahead");
+    let evicted = flood.pop().unwrap();
+    assert!(matches!(end(evicted), Err(Error::Busy { limit: 4 })));
+    assert_eq!(
+        (worker.status().queue_length, worker.status().refused),
+        (4, 2)
+    );
+
+    assert!(end(running).is_ok());
+    let begun = loop {
+        match single.blocking_recv().unwrap() {
+            Event::Position(0) => {}
+            event => break event,
+        }
+    };
+    assert!(matches!(begun, Event::Started(..)), "{begun:?}");
+    assert_eq!(worker.status().queue_length, 3);
+    worker.stop();
+}
+
+#[test]
+fn an_unloaded_model_is_gone_until_it_is_loaded() {
+    let n_loads = Arc::new(Mutex::new(0));
+    let counted = n_loads.clone();
+    let (worker, alive) = loading(4, move |alive| {
+        *counted.lock().unwrap() += 1;
+        Ok(StandIn { _alive: alive })
+    });
+    let running = worker.submit(of("a", 60_000)).unwrap();
+    until(|| worker.status().running);
+    let waiting = worker.submit(of("a", 1)).unwrap();
+    let background = request(1, Priority::Background);
+    let background = worker.submit(background).unwrap();
+    assert_eq!(alive.strong_count(), 2);
+
+    worker.unload().blocking_recv().unwrap().unwrap();
+    assert_eq!(alive.strong_count(), 1, "only the count itself is left");
+    assert_eq!(worker.status().state, State::Unloaded);
+    for ended in [running, waiting, background] {
+        let told = end(ended).unwrap_err().to_string();
+        assert_eq!(told, "the model is not ready: it was unloaded meanwhile");
+    }
+    assert_eq!(
+        (worker.status().failed, worker.status().queue_length),
+        (0, 0)
+    );
+    let refused = worker.submit(of("a", 1)).unwrap_err().to_string();
+    assert!(refused.contains("~/load_model"), "{refused}");
+    worker.unload().blocking_recv().unwrap().unwrap();
+
+    worker.load().blocking_recv().unwrap().unwrap();
+    worker.load().blocking_recv().unwrap().unwrap();
+    assert_eq!(
+        (worker.status().state, *n_loads.lock().unwrap()),
+        (State::Ready, 2)
+    );
+    assert!(end(worker.submit(of("a", 1)).unwrap()).is_ok());
+}
+
+#[test]
+fn what_is_unloaded_while_it_loads_never_gets_ready() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let alive = Arc::new(());
+    let count = Arc::downgrade(&alive);
+    let load = move || {
+        wait.recv().map_err(|e| Error::Internal(e.to_string()))?;
+        let _alive = alive.clone();
+        Ok(StandIn { _alive })
+    };
+    let worker = Worker::spawn(4, load, |_| panic!("it must not warm up")).unwrap();
+    until(|| worker.status().state == State::Loading);
+    let unloaded = worker.unload();
+    let refused = worker.submit(of("a", 1)).unwrap_err();
+    assert!(matches!(refused, Error::NotReady(_)));
+    go.send(()).unwrap();
+    unloaded.blocking_recv().unwrap().unwrap();
+    assert_eq!(worker.status().state, State::Unloaded);
+    assert_eq!(count.strong_count(), 1);
+}
+
+#[test]
+fn a_model_that_fails_to_load_again_can_be_loaded_later() {
+    let mut n_loads = 0;
+    let (worker, _) = loading(4, move |alive| {
+        n_loads += 1;
+        assert_ne!(n_loads, 3, "three");
+        match n_loads {
+            2 => Err(Error::invalid("model", "it is gone")),
+            _ => Ok(StandIn { _alive: alive }),
+        }
+    });
+    worker.unload().blocking_recv().unwrap().unwrap();
+    for why in ["it is gone", "three"] {
+        let told = worker.load().blocking_recv().unwrap().unwrap_err();
+        assert!(told.to_string().contains(why), "{told}");
+        assert!(matches!(worker.status().state, State::Failed(told) if told.contains(why)));
+        let refused = worker.submit(of("a", 1)).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    worker.load().blocking_recv().unwrap().unwrap();
+    assert!(end(worker.submit(of("a", 1)).unwrap()).is_ok());
 }

@@ -1,6 +1,7 @@
 //! `cooper ask`: a question about a picture, its answer, and the trace of how the model came to it.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -10,11 +11,13 @@ use super::model::ModelArgs;
 use super::model::SamplingArgs;
 use super::model::at_least;
 use super::model::flow_json;
+use super::model::positive;
 use super::model::sampling_json;
 use super::output;
 use super::progress::Words;
 use super::progress::note;
 use super::progress::printable;
+use crate::engine::Cancel;
 use crate::engine::Evidence;
 use crate::engine::MapKind;
 use crate::error::Error;
@@ -23,6 +26,7 @@ use crate::imaging;
 use crate::pipeline::ModelInfo;
 use crate::pipeline::Outcome;
 use crate::pipeline::Perceive;
+use crate::pipeline::Perceiver;
 use crate::pipeline::Settings;
 use crate::pipeline::Work;
 use crate::reasoning::Mode;
@@ -43,6 +47,10 @@ pub(super) struct AskArgs {
     /// Turns before the model must have answered
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 3)]
     max_turns: usize,
+    /// Seconds for the answer, loading not counted: maps get fewer steps where they would take longer, and what there
+    /// is by then comes back
+    #[arg(long, value_name = "S", value_parser = positive)]
+    time_budget: Option<f64>,
     /// Write every turn's text, every map and trace.json into this folder
     #[arg(long, value_name = "DIR")]
     trace: Option<PathBuf>,
@@ -102,21 +110,32 @@ impl AskArgs {
             seed: None,
             max_turns: None,
         });
-        let Outcome::Answer(transcript) = perceive(&mut model, &image, &work, &settings, words)?
-        else {
+        let cancel = self.switch(&mut model, &settings)?;
+        let outcome = perceive(&mut model, &image, &work, &settings, &cancel, words)?;
+        let Outcome::Answer(transcript) = outcome else {
             return Err(Error::Internal("a question brought a map".into()));
         };
-        self.tell(&transcript, &settings, &model.info(), image.dimensions())
+        let mut trace = describe(&transcript, &settings, &model.info());
+        trace["time_budget"] = json!(self.time_budget);
+        if transcript.status == Status::Canceled {
+            // Nothing else stops it.
+            trace["status"] = json!("DEADLINE");
+        }
+        self.tell(&transcript, trace, image.dimensions())
     }
 
-    fn tell(
-        &self,
-        transcript: &Transcript,
-        settings: &Settings,
-        model: &ModelInfo,
-        size: (u32, u32),
-    ) -> Result<()> {
-        let mut trace = describe(transcript, settings, model);
+    /// What stops the answer when its time is spent. How fast the model is must be known before.
+    fn switch(&self, model: &mut Perceiver, settings: &Settings) -> Result<Cancel> {
+        let Some(budget) = self.time_budget else {
+            return Ok(Cancel::default());
+        };
+        model.warm_up(settings)?;
+        let budget = Duration::try_from_secs_f64(budget).unwrap_or(Duration::MAX);
+        let deadline = Instant::now().checked_add(budget);
+        Ok(deadline.map_or_else(Cancel::default, Cancel::at))
+    }
+
+    fn tell(&self, transcript: &Transcript, mut trace: Value, size: (u32, u32)) -> Result<()> {
         trace["question"] = json!(self.question);
         trace["image"] = json!({"path": self.image, "width": size.0, "height": size.1});
         if let Some(dir) = &self.trace {
@@ -136,7 +155,9 @@ impl AskArgs {
             Status::Truncated => {
                 "no answer: a turn reached its limit; raise it with --max-new-tokens\n".into()
             }
-            Status::Canceled => "no answer: canceled\n".into(),
+            Status::Canceled => {
+                "no answer: the time budget was spent; --time-budget allows more\n".into()
+            }
         })
     }
 }

@@ -177,6 +177,7 @@ fn draw(image: &Path, output: &Path, model: &ModelArgs, work: &Work) -> Result<O
         &image,
         work,
         &model.settings(None)?,
+        &Cancel::default(),
         Words::Silent,
     )
 }
@@ -187,10 +188,10 @@ pub(super) fn perceive(
     image: &RgbImage,
     work: &Work,
     settings: &Settings,
+    cancel: &Cancel,
     words: Words,
 ) -> Result<Outcome> {
     let mut reporter = Reporter::new(words);
-    let cancel = Cancel::default();
     let outcome = {
         let mut control = Control::new(cancel.clone(), |progress| {
             if !reporter.hear(&progress) {

@@ -237,6 +237,18 @@ pub const GET_STATUS: Interface = service(
     "cooper_perception/srv/GetStatus",
     "The state of the model and of each camera; answers at once.",
 );
+/// The model comes back.
+pub const LOAD_MODEL: Interface = service(
+    "~/load_model",
+    "std_srvs/srv/Trigger",
+    "Load the model as model.* say now; replies when it is ready, or why it cannot be.",
+);
+/// The model goes.
+pub const UNLOAD_MODEL: Interface = service(
+    "~/unload_model",
+    "std_srvs/srv/Trigger",
+    "Free the model's memory; replies when it is free.",
+);
 /// A question with streamed thoughts.
 pub const REASON: Interface = Interface {
     kind: Kind::Action,
@@ -269,6 +281,8 @@ pub const INTERFACES: &[Interface] = &[
     ESTIMATE_DEPTH,
     SEGMENT,
     GET_STATUS,
+    LOAD_MODEL,
+    UNLOAD_MODEL,
     REASON,
 ];
 

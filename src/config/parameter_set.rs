@@ -236,10 +236,11 @@ mod tests {
         set.set("continuous.rate", &Value::Integer(2)).unwrap();
         assert_eq!(set.float("continuous.rate").unwrap(), 2.0);
         assert!(
-            set.set("model.dir", &Value::Text("x".into()))
+            set.set("limits.queue", &Value::Integer(3))
                 .unwrap_err()
                 .contains("start")
         );
+        set.set("model.dir", &Value::Text("x".into())).unwrap();
         assert!(set.set("modle.dir", &Value::Text("x".into())).is_err());
     }
 }

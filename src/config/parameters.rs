@@ -22,6 +22,8 @@ pub const MAX_SAMPLES: u16 = 16;
 pub enum Changes {
     /// At start only.
     AtStart,
+    /// Also while the node runs; it holds when the model is loaded next.
+    NextLoad,
     /// Also while the node runs; it holds from the next request on.
     Running,
 }
@@ -46,6 +48,7 @@ impl Parameter {
     pub fn full_description(&self) -> String {
         let when = match self.changes {
             Changes::AtStart => "at start only",
+            Changes::NextLoad => "at start and for the next ~/load_model",
             Changes::Running => "also while running",
         };
         format!("{} Accepts {}; {when}.", self.description, self.accepts)
@@ -55,7 +58,7 @@ impl Parameter {
 /// The parameters that every node has, in the order of the documentation; see [`camera_parameters`] for the others.
 #[rustfmt::skip] // A table: a line each.
 pub fn parameters() -> Vec<Parameter> {
-    use Changes::{AtStart, Running};
+    use Changes::{AtStart, NextLoad, Running};
     let flow = FlowParams::default();
     let sampling = SamplingParams::default();
     let device = Accepts::Read("auto, cpu, cuda:N or metal:N", |text| {
@@ -64,12 +67,12 @@ pub fn parameters() -> Vec<Parameter> {
     let dtype = Accepts::Choice(&["auto", "f32", "bf16", "f16"]);
     let modes = &["interleaved", "text", "perception", "direct"];
     vec![
-        text("model.dir", "", Accepts::Text, AtStart, "Model directory; empty: the model shipped with the package."),
-        text("model.weights", "", Accepts::Text, AtStart, "Weights file, when it does not lie in the model directory."),
-        text("model.device", "auto", device, AtStart, "Where the model runs."),
-        text("model.dtype", "auto", dtype, AtStart, "Number format of the weights; auto: bf16 on a GPU, f32 on a CPU."),
-        text("model.quantization", "none", Accepts::Choice(&["none", "q8_0", "q4k"]), AtStart, "Quantisation of the weights while loading; only `none` works in this version."),
-        text("model.prompts_file", "", Accepts::Text, AtStart, "Prompts in YAML; empty: those of the model directory, else the built-in ones."),
+        text("model.dir", "", Accepts::Text, NextLoad, "Model directory; empty: the model shipped with the package."),
+        text("model.weights", "", Accepts::Text, NextLoad, "Weights file, when it does not lie in the model directory."),
+        text("model.device", "auto", device, NextLoad, "Where the model runs."),
+        text("model.dtype", "auto", dtype, NextLoad, "Number format of the weights; auto: bf16 on a GPU, f32 on a CPU."),
+        text("model.quantization", "none", Accepts::Choice(&["none", "q8_0", "q4k"]), NextLoad, "Quantisation of the weights while loading; only `none` works in this version."),
+        text("model.prompts_file", "", Accepts::Text, NextLoad, "Prompts in YAML; empty: those of the model directory, else the built-in ones."),
         integer("generation.max_new_tokens", sampling.max_new_tokens, 1..=65536, Running, "Tokens that one turn may have."),
         float("generation.temperature", sampling.temperature, 0.0..=10.0, Running, "Randomness of the text; 0: always the likeliest token."),
         float("generation.top_p", sampling.top_p, 0.0..=1.0, Running, "Share of the likeliest tokens to draw from; 1: all."),

@@ -5,6 +5,7 @@ use image::RgbImage;
 
 use super::Engine;
 use super::kept::KeyOf;
+use super::speed::Part;
 use crate::error::{Error, Result};
 use crate::model::Grid;
 use crate::model::KvContext;
@@ -85,6 +86,22 @@ impl Engine {
 
     /// As [`Self::add_picture`], of a picture of the autoencoder's size with [`Self::posterior`].
     pub(super) fn add_blocks(
+        &self,
+        context: &mut KvContext,
+        picture: &RgbImage,
+        views: Views,
+        posterior: Option<&Tensor>,
+    ) -> Result<()> {
+        let before = context.len();
+        let read = || -> Result<usize> {
+            self.add_views(context, picture, views, posterior)?;
+            Ok(context.len() - before)
+        };
+        self.timed(Part::Prefill, |n_tokens| *n_tokens, read)
+            .map(drop)
+    }
+
+    fn add_views(
         &self,
         context: &mut KvContext,
         picture: &RgbImage,

@@ -1,31 +1,85 @@
 //! Stopping and watching a running request: both are looked at once per token and once per flow step.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use image::RgbImage;
 
 use crate::error::{Error, Result};
 
+/// Why a request was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Somebody asked for it.
+    Asked,
+    /// Its time was spent.
+    Expired,
+    /// The model was unloaded.
+    Unloaded,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asked => "canceled",
+            Self::Expired => "the time budget was spent",
+            Self::Unloaded => "it was unloaded meanwhile",
+        })
+    }
+}
+
 /// A request's stop switch; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Switch>);
+
+#[derive(Debug, Default)]
+struct Switch {
+    stop: OnceLock<Stop>,
+    deadline: Option<Instant>,
+}
 
 impl Cancel {
+    /// A switch that stops the request by itself at this time.
+    pub fn at(deadline: Instant) -> Self {
+        Self(Arc::new(Switch {
+            stop: OnceLock::new(),
+            deadline: Some(deadline),
+        }))
+    }
+
     /// Ask for a stop.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.cancel_for(Stop::Asked);
+    }
+
+    /// Ask for a stop for this reason; the first one holds.
+    pub fn cancel_for(&self, why: Stop) {
+        let first = self.stopped().unwrap_or(why);
+        let _ = self.0.stop.set(first);
+    }
+
+    /// Why a stop was asked for, if it was.
+    pub fn stopped(&self) -> Option<Stop> {
+        let asked = self.0.stop.get().copied();
+        asked.or_else(|| (self.time_left()? == Duration::ZERO).then_some(Stop::Expired))
+    }
+
+    /// The time until it stops by itself; none if it does not.
+    pub fn time_left(&self) -> Option<Duration> {
+        let deadline = self.0.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Whether a stop was asked for.
     pub fn is_canceled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.stopped().is_some()
     }
 
     /// `Ok` while nobody asked for a stop.
     ///
     /// # Errors
-    /// [`Error::Canceled`] after [`Cancel::cancel`].
+    /// [`Error::Canceled`] after a stop, whatever its reason.
     pub fn check(&self) -> Result<()> {
         if self.is_canceled() {
             Err(Error::Canceled)
@@ -125,5 +179,29 @@ impl<'a> Control<'a> {
     /// Tell the listener.
     pub fn tell(&mut self, progress: Progress) {
         (self.listener)(progress);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_holds() {
+        let cancel = Cancel::default();
+        assert_eq!((cancel.stopped(), cancel.time_left()), (None, None));
+        cancel.cancel_for(Stop::Unloaded);
+        cancel.cancel();
+        assert_eq!(cancel.stopped(), Some(Stop::Unloaded));
+    }
+
+    #[test]
+    fn a_deadline_stops_by_itself_and_all_clones() {
+        let cancel = Cancel::at(Instant::now() + Duration::from_secs(3600));
+        assert!(cancel.check().is_ok() && cancel.time_left() > Some(Duration::from_secs(3500)));
+        let spent = Cancel::at(Instant::now());
+        spent.cancel();
+        assert_eq!(spent.clone().stopped(), Some(Stop::Expired));
+        assert!(matches!(spent.check(), Err(Error::Canceled)));
     }
 }

@@ -8,6 +8,7 @@ use candle_nn::VarBuilder;
 
 use super::frame::{WorkDone, kept_bytes};
 use super::kept::Kept;
+use super::speed::Speed;
 use crate::error::{Error, Result};
 use crate::imaging::Normalization;
 use crate::imaging::ResizeRule;
@@ -70,6 +71,7 @@ pub struct Engine {
     /// Openings and pictures. The model has no state; this is beside it, and changes no result.
     pub(super) kept: Mutex<Kept>,
     pub(super) work: Mutex<WorkDone>,
+    pub(super) speed: Mutex<Speed>,
 }
 
 impl Engine {
@@ -126,6 +128,7 @@ impl Engine {
             memory_bytes,
             kept: Mutex::new(Kept::new(kept_bytes(memory_bytes))),
             work: Mutex::default(),
+            speed: Mutex::default(),
         })
     }
 
@@ -151,6 +154,7 @@ impl Engine {
             memory_bytes: 0,
             kept: Mutex::new(Kept::new(0)),
             work: Mutex::default(),
+            speed: Mutex::default(),
         })
     }
 

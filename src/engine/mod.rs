@@ -6,16 +6,19 @@ mod frame;
 mod kept;
 mod load;
 mod picture;
+mod speed;
 mod text;
 
 pub use context::Views;
-pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage};
+pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage, Stop};
 pub use frame::WorkDone;
 pub use load::{Engine, ModelOptions, VAE_NAME, WEIGHTS_NAMES};
-pub use picture::{FlowParams, GuidanceContexts};
+pub use picture::{FlowParams, GuidanceContexts, MIN_FITTED_STEPS};
+pub use speed::{Part, Speed};
 pub use text::{SamplingParams, Speech};
 
 pub use crate::model::KvContext;
 pub use crate::tensor::DeviceChoice;
 pub use crate::tensor::DtypeChoice;
 pub use crate::tensor::Noise;
+pub use crate::tensor::give_back_memory;

@@ -1,12 +1,14 @@
 //! Drawing pictures: rectified flow in latent space, guided by two poorer contexts, decoded to pixels.
 
 use std::path::Path;
+use std::time::Duration;
 
 use candle_core::{DType, Result as CandleResult, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::control::{Control, Progress};
+use super::speed::{Part, Speed};
 use crate::error::{Error, Result};
 use crate::flow::Guidance;
 use crate::flow::Renorm;
@@ -19,6 +21,11 @@ use crate::tensor::Noise;
 
 /// File name of a model's own [`FlowParams`], optional and ours.
 pub const FLOW_CONFIG_NAME: &str = "flow_config.json";
+
+/// A map that is fitted into a time budget has at least so many steps, unless it was to have fewer.
+pub const MIN_FITTED_STEPS: usize = 4;
+/// A fitted map may take this much longer than was measured.
+const FITTED_MARGIN: f64 = 1.25;
 
 /// How maps are drawn. The defaults are the ones behind the paper's numbers.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -80,6 +87,36 @@ impl FlowParams {
         self.guidance_text > 1.0
     }
 
+    /// The same with as many steps, at most its own and at least [`MIN_FITTED_STEPS`], as are drawn and decoded within
+    /// this time, for `n_tokens` latent tokens and at this speed. Without a measurement it stays as it is.
+    fn fitted(&self, n_tokens: usize, within: Duration, speed: &Speed) -> Self {
+        let with = |time_points| Self {
+            time_points,
+            ..self.clone()
+        };
+        let fits = |flow: &Self| {
+            let seconds = flow.seconds(n_tokens, speed);
+            seconds.is_none_or(|s| s * FITTED_MARGIN <= within.as_secs_f64())
+        };
+        let least = with(self.time_points.min(MIN_FITTED_STEPS + 1));
+        let fewer = (least.time_points + 1..=self.time_points).rev().map(with);
+        fewer.into_iter().find(fits).unwrap_or(least)
+    }
+
+    /// How long a map of `n_tokens` latent tokens takes, if the speed is known.
+    fn seconds(&self, n_tokens: usize, speed: &Speed) -> Option<f64> {
+        let guidance = self.guidance();
+        let mut units = [0.0; 4];
+        for (t, _) in self.schedule().steps() {
+            let n_branches = guidance.n_branches(t);
+            units[n_branches] += (n_branches * n_tokens) as f64;
+        }
+        let decode = speed.seconds_per_unit(Part::Decode)? * n_tokens as f64;
+        let per_unit = |n: usize| speed.seconds_per_unit(Part::FlowStep(n));
+        let steps = (1..=3).map(|n| Some(per_unit(n)? * units[n]));
+        Some(decode + steps.sum::<Option<f64>>()?)
+    }
+
     fn schedule(&self) -> Schedule {
         Schedule::new(self.time_points, self.timestep_shift)
     }
@@ -114,6 +151,18 @@ impl GuidanceContexts {
 }
 
 impl Engine {
+    /// `flow` with fewer steps where a map of this size (width, height) would take longer than `within`, as fast as this
+    /// engine was measured to be; at least [`MIN_FITTED_STEPS`].
+    pub fn fitted(
+        &self,
+        flow: &FlowParams,
+        (width, height): (u32, u32),
+        within: Duration,
+    ) -> FlowParams {
+        let n_tokens = self.latent_grid(width, height).n_tokens();
+        flow.fitted(n_tokens, within, &self.speed())
+    }
+
     /// Draw a picture of `width` by `height` pixels (multiples of a latent token's side): latent tokens (n, p·p·z).
     ///
     /// # Errors
@@ -141,22 +190,22 @@ impl Engine {
         let mut step = 0;
         sample(start, &schedule, |x_t, t| {
             control.check()?;
-            let (text, image) = (
-                guidance.needs_text_branch(t),
-                guidance.needs_image_branch(t),
-            );
-            // The image branch is never needed alone.
-            let n_branches = 1 + usize::from(text) + usize::from(image);
-            let branches = drawing.velocities(x_t, step, n_branches)?;
-            self.note(|work| work.flow_branches += n_branches as u64);
-            let velocities = Velocities {
-                full: branches.get(0)?,
-                without_text: text.then(|| branches.get(1)).transpose()?,
-                without_image: image.then(|| branches.get(2)).transpose()?,
+            let n_branches = guidance.n_branches(t);
+            let velocity = || {
+                let branches = drawing.velocities(x_t, step, n_branches)?;
+                let branch = |n: usize| (n < n_branches).then(|| branches.get(n)).transpose();
+                guidance.combine(&Velocities {
+                    full: branches.get(0)?,
+                    without_text: branch(1)?,
+                    without_image: branch(2)?,
+                })
             };
+            let n_latents = n_branches * grid.n_tokens();
+            let velocity = self.timed(Part::FlowStep(n_branches), |_| n_latents, velocity)?;
+            self.note(|work| work.flow_branches += n_branches as u64);
             step += 1;
             control.tell(Progress::Fraction(step as f32 / schedule.n_steps() as f32));
-            Ok::<_, Error>(guidance.combine(&velocities)?)
+            Ok::<_, Error>(velocity)
         })
     }
 
@@ -169,12 +218,14 @@ impl Engine {
         tokens: &Tensor,
         (width, height): (u32, u32),
     ) -> CandleResult<Tensor> {
-        let latent = self.unpatchify_latent(tokens, self.latent_grid(width, height))?;
-        let pixels = self
-            .vae
-            .decode(&latent.to_dtype(self.vae_dtype())?.unsqueeze(0)?)?;
-        let pixels = pixels.squeeze(0)?.to_dtype(DType::F32)?;
-        ((pixels * 0.5)? + 0.5)?.clamp(0f32, 1f32)
+        let grid = self.latent_grid(width, height);
+        let decode = || {
+            let latent = self.unpatchify_latent(tokens, grid)?;
+            let latent = latent.to_dtype(self.vae_dtype())?.unsqueeze(0)?;
+            let pixels = self.vae.decode(&latent)?.squeeze(0)?;
+            ((pixels.to_dtype(DType::F32)? * 0.5)? + 0.5)?.clamp(0f32, 1f32)
+        };
+        self.timed(Part::Decode, |_| grid.n_tokens(), decode)
     }
 
     /// Tokens (n, p·p·z) in (row, column, channel) order → a latent (z, lh, lw).

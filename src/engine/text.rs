@@ -6,6 +6,7 @@ use candle_transformers::generation::{LogitsProcessor, Sampling};
 
 use super::Engine;
 use super::control::{Control, Progress};
+use super::speed::Part;
 use crate::error::{Error, Result};
 use crate::model::KvContext;
 
@@ -104,10 +105,13 @@ impl Engine {
                 speech.canceled = true;
                 break;
             }
-            let hidden = self.model.read_ids(&mut context, &[next])?;
+            let write = || -> Result<u32> {
+                let hidden = self.model.read_ids(&mut context, &[next])?;
+                let logits = self.model.next_logits(&hidden)?;
+                Ok(processor.sample(&logits.narrow(0, 0, self.tokenizer.len())?)?)
+            };
+            next = self.timed(Part::Token, |_| 1, write)?;
             self.note(|work| work.text_tokens += 1);
-            let logits = self.model.next_logits(&hidden)?;
-            next = processor.sample(&logits.narrow(0, 0, self.tokenizer.len())?)?;
             if next == end {
                 speech.ended = true;
                 break;
@@ -115,6 +119,9 @@ impl Engine {
         }
         if let Some(delta) = stream.flush(self, &speech.ids)? {
             control.tell(Progress::Text(delta));
+        }
+        if !speech.canceled {
+            self.measure(|speed| speed.note_text(speech.ids.len()));
         }
         speech.text = spoken(&self.tokenizer.decode(&speech.ids)?);
         speech.heard = Some(context);

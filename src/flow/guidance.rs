@@ -73,6 +73,11 @@ impl Guidance {
         self.image > 1.0 && self.needs_text_branch(t)
     }
 
+    /// How many branches are needed at time `t`; the one without the picture is never needed alone.
+    pub fn n_branches(&self, t: f32) -> usize {
+        1 + usize::from(self.needs_text_branch(t)) + usize::from(self.needs_image_branch(t))
+    }
+
     /// The guided velocity (n, c), f32 where it was guided.
     ///
     /// # Errors

@@ -44,6 +44,9 @@ pub struct Frame {
 /// A camera that can be asked for its newest picture: asked when the work begins, so that the newest one is used
 /// and older ones cost nothing.
 pub trait LatestFrame: Debug + Send + Sync {
+    /// The camera's name.
+    fn name(&self) -> &str;
+
     /// The newest picture.
     ///
     /// # Errors

@@ -1,13 +1,17 @@
 //! The model at work: one thread owns it, takes one request at a time and tells its news on channels.
 
 mod frame;
+mod model_thread;
 mod perceiver;
+mod queue;
+mod request;
 mod stamps;
 mod worker;
 
 pub use frame::{Frame, FrameHeader, LatestFrame};
 pub use perceiver::{ModelInfo, Outcome, Perceive, Perceiver, Work};
+pub use request::{Event, FrameSource, Priority, Request};
 pub use stamps::StampBuffer;
-pub use worker::{Event, FrameSource, Priority, Request, State, Worker, WorkerStatus};
+pub use worker::{State, Worker, WorkerStatus};
 
 pub use crate::reasoning::Settings;

@@ -9,6 +9,7 @@ use crate::engine::Control;
 use crate::engine::Engine;
 use crate::engine::MapKind;
 use crate::engine::ModelOptions;
+use crate::engine::Speed;
 use crate::error::Result;
 use crate::measure::Measurement;
 use crate::measure::Observation;
@@ -84,6 +85,9 @@ pub trait Perceive {
 
     /// What is loaded.
     fn info(&self) -> ModelInfo;
+
+    /// How fast it has worked.
+    fn speed(&self) -> Speed;
 }
 
 /// The model with its prompts.
@@ -174,5 +178,9 @@ impl Perceive for Perceiver {
             dtype: self.engine.dtype_name(),
             memory_bytes: self.engine.memory_bytes(),
         }
+    }
+
+    fn speed(&self) -> Speed {
+        self.engine.speed()
     }
 }

@@ -1,70 +1,24 @@
-//! The thread that owns the model, and the bounded queue before it.
+//! The handle of the model's thread: requests into the bounded queue, loading and unloading, a look from outside.
 //!
-//! Requests wait in a queue of their own ([`Priority::Query`]); the continuous maps of subscribed topics
-//! ([`Priority::Background`]) run only when no query waits, and give way at once when one comes.
-//! A panic in a request is caught: the request fails, the thread lives on.
+//! Requests that somebody waits for ([`Priority::Query`]) have a queue in which clients take turns; the continuous maps
+//! of subscribed topics ([`Priority::Background`]) run only when no query waits, and give way at once when one comes.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
-use super::frame::{Frame, LatestFrame};
-use super::perceiver::{ModelInfo, Outcome, Perceive, Work};
+use super::model_thread;
+use super::perceiver::{ModelInfo, Perceive};
+use super::queue::{Put, Queue};
+use super::request::{Event, Priority, Request};
 use crate::engine::Cancel;
-use crate::engine::Control;
-use crate::engine::Progress;
+use crate::engine::Speed;
+use crate::engine::Stop;
 use crate::error::{Error, Result};
-use crate::reasoning::Settings;
-
-/// Who waits for whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Priority {
-    /// Somebody waits for the reply: first come, first served.
-    Query,
-    /// A continuous map: runs when nobody waits, is canceled when somebody comes.
-    Background,
-}
-
-/// Which frame a request works on.
-#[derive(Clone, Debug)]
-pub enum FrameSource {
-    /// The frame of the moment when the request was accepted.
-    Pinned(Arc<Frame>),
-    /// The newest frame of the moment when the work begins.
-    Latest(Arc<dyn LatestFrame>),
-}
-
-/// One thing to do.
-#[derive(Debug)]
-pub struct Request {
-    /// The frame to work on.
-    pub frame: FrameSource,
-    /// What to do.
-    pub work: Work,
-    /// How to do it.
-    pub settings: Settings,
-    /// Query or background.
-    pub priority: Priority,
-    /// Stops it, waiting or running.
-    pub cancel: Cancel,
-}
-
-/// News of a request, in this order: positions, start, progress, one end.
-#[derive(Debug)]
-pub enum Event {
-    /// How many requests go before this one, the running one included.
-    Position(usize),
-    /// The model works on this frame now, after so long in the queue.
-    Started(Arc<Frame>, Duration),
-    /// See [`Progress`].
-    Progress(Progress),
-    /// The end; nothing follows.
-    Done(Result<Outcome>),
-}
 
 /// What the model thread is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +30,8 @@ pub enum State {
     WarmingUp,
     /// It has answered the warm-up and takes requests.
     Ready,
+    /// There is no model: it was asked to free the memory.
+    Unloaded,
     /// It could not be loaded, for this reason.
     Failed(String),
     /// The thread has ended.
@@ -87,8 +43,10 @@ pub enum State {
 pub struct WorkerStatus {
     /// What the thread is doing.
     pub state: State,
-    /// What is loaded, once it is.
+    /// What is loaded, as long as it is.
     pub model: ModelInfo,
+    /// How fast it works.
+    pub speed: Speed,
     /// Requests waiting, without the running one.
     pub queue_length: usize,
     /// How many may wait.
@@ -99,7 +57,7 @@ pub struct WorkerStatus {
     pub done: u64,
     /// Requests that failed (canceled ones not counted).
     pub failed: u64,
-    /// Requests that were refused because the queue was full.
+    /// Requests that found no room in the queue, or lost it to a client that had less in it.
     pub refused: u64,
     /// How long the last finished request ran.
     pub last_run: Option<Duration>,
@@ -107,20 +65,46 @@ pub struct WorkerStatus {
     pub last_error: Option<String>,
 }
 
-struct Waiting {
-    request: Request,
-    events: UnboundedSender<Event>,
-    since: Instant,
+/// A request in the queue.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) request: Request,
+    pub(super) events: UnboundedSender<Event>,
+    pub(super) since: Instant,
 }
 
-#[derive(Default)]
-struct Shared {
-    status: WorkerStatus,
-    queries: VecDeque<Waiting>,
-    background: VecDeque<Waiting>,
+impl Waiting {
+    /// It ends without its turn.
+    fn end(&self, error: Error) {
+        let _ = self.events.send(Event::Done(Err(error)));
+    }
+}
+
+/// What the thread does between two requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Load,
+    Unload,
+}
+
+/// A command and who waits for its end.
+#[derive(Debug)]
+pub(super) struct Commanded {
+    pub(super) command: Command,
+    pub(super) reply: oneshot::Sender<Result<()>>,
+}
+
+/// What the handle and the thread share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) status: WorkerStatus,
+    /// Carried out in order, before requests.
+    pub(super) commands: VecDeque<Commanded>,
+    pub(super) queries: Queue<Waiting>,
+    pub(super) background: Queue<Waiting>,
     /// The running request's switch and priority.
-    running: Option<(Cancel, Priority)>,
-    stopping: bool,
+    pub(super) running: Option<(Cancel, Priority)>,
+    pub(super) stopping: bool,
 }
 
 impl Shared {
@@ -128,39 +112,104 @@ impl Shared {
     fn n_running(&self) -> usize {
         usize::from(matches!(self.running, Some((_, Priority::Query))))
     }
+
+    /// Whether the model is to go as soon as the thread has a moment.
+    pub(super) fn is_unloading(&self) -> bool {
+        let mut commands = self.commands.iter();
+        commands.any(|commanded| commanded.command == Command::Unload)
+    }
+
+    /// There is no model, for this reason.
+    pub(super) fn rest(&mut self, state: State) {
+        self.status.state = state;
+        self.status.model = ModelInfo::default();
+        self.status.speed = Speed::default();
+    }
+
+    /// Why no request is taken now, if none is.
+    fn refusal(&self) -> Option<String> {
+        Some(match &self.status.state {
+            _ if self.stopping => "it is stopping".into(),
+            _ if self.is_unloading() => "it is being unloaded".into(),
+            State::Ready => return None,
+            State::Loading => "it is still loading".into(),
+            State::WarmingUp => "it is still warming up".into(),
+            State::Unloaded => "it was unloaded; load it with ~/load_model".into(),
+            State::Failed(why) => why.clone(),
+            State::Stopped => "it is stopping".into(),
+        })
+    }
+
+    /// Take canceled requests out, and tell all others how many go before them.
+    pub(super) fn sweep(&mut self) {
+        for queue in [&mut self.queries, &mut self.background] {
+            queue.retain(|waiting| {
+                let keep = !waiting.request.cancel.is_canceled();
+                if !keep {
+                    waiting.end(Error::Canceled);
+                }
+                keep
+            });
+        }
+        let n_running = self.n_running();
+        for (position, waiting) in self.queries.in_order().enumerate() {
+            let _ = waiting.events.send(Event::Position(position + n_running));
+        }
+        self.status.queue_length = self.queries.len();
+    }
+
+    /// End all that wait, each with this error.
+    pub(super) fn end_all(&mut self, error: impl Fn() -> Error) {
+        for waiting in self.queries.drain().chain(self.background.drain()) {
+            waiting.end(error());
+        }
+        self.status.queue_length = 0;
+    }
 }
 
-struct Inner {
+/// [`Shared`] behind its lock.
+#[derive(Debug)]
+pub(super) struct Inner {
     shared: Mutex<Shared>,
-    wake: Condvar,
+    pub(super) wake: Condvar,
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Shared> {
         // A panic while the lock is held cannot leave the queue half changed: each change is one call.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A handle of the model thread; clones share it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Worker {
     inner: Arc<Inner>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Worker {
-    /// Start the thread: it runs `load`, then `warm_up`, then requests until [`Worker::stop`].
+    /// Start the thread: it runs `load`, then `warm_up`, then requests until [`Worker::stop`]. Both run again whenever
+    /// the model is loaded again.
     ///
     /// # Errors
     /// [`Error::Internal`] if the operating system gives no thread.
     pub fn spawn<P: Perceive + 'static>(
         queue_limit: usize,
-        load: impl FnOnce() -> Result<P> + Send + 'static,
-        warm_up: impl FnOnce(&mut P) -> Result<()> + Send + 'static,
+        load: impl FnMut() -> Result<P> + Send + 'static,
+        warm_up: impl FnMut(&mut P) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
-        let mut shared = Shared::default();
-        shared.status.queue_limit = queue_limit;
+        let shared = Shared {
+            status: WorkerStatus {
+                queue_limit,
+                ..WorkerStatus::default()
+            },
+            commands: VecDeque::new(),
+            queries: Queue::new(queue_limit),
+            background: Queue::new(queue_limit),
+            running: None,
+            stopping: false,
+        };
         let inner = Arc::new(Inner {
             shared: Mutex::new(shared),
             wake: Condvar::new(),
@@ -168,12 +217,39 @@ impl Worker {
         let of_thread = inner.clone();
         let thread = std::thread::Builder::new()
             .name("model".into())
-            .spawn(move || run(&of_thread, load, warm_up))
+            .spawn(move || model_thread::run(&of_thread, load, warm_up))
             .map_err(|e| Error::Internal(format!("no thread for the model: {e}")))?;
-        Ok(Self {
+        let worker = Self {
             inner,
             thread: Arc::new(Mutex::new(Some(thread))),
-        })
+        };
+        drop(worker.load());
+        Ok(worker)
+    }
+
+    /// Load the model, if there is none; what comes tells the end. Until then requests are refused.
+    pub fn load(&self) -> oneshot::Receiver<Result<()>> {
+        self.command(Command::Load)
+    }
+
+    /// Free the model and all that it keeps; what comes tells the end. Of what runs comes back what there is by then
+    /// ([`Stop::Unloaded`]), what waits ends with [`Error::NotReady`].
+    pub fn unload(&self) -> oneshot::Receiver<Result<()>> {
+        self.command(Command::Unload)
+    }
+
+    fn command(&self, command: Command) -> oneshot::Receiver<Result<()>> {
+        let (reply, end) = oneshot::channel();
+        let mut shared = self.inner.lock();
+        shared.commands.push_back(Commanded { command, reply });
+        if command == Command::Unload {
+            if let Some((running, _)) = &shared.running {
+                running.cancel_for(Stop::Unloaded);
+            }
+            shared.end_all(|| Error::NotReady(Stop::Unloaded.to_string()));
+        }
+        self.inner.wake.notify_one();
+        end
     }
 
     /// Hand in a request; its news come on the returned channel, ending with one [`Event::Done`].
@@ -182,37 +258,36 @@ impl Worker {
     /// [`Error::NotReady`] while there is no model, [`Error::Busy`] when the queue is full.
     pub fn submit(&self, request: Request) -> Result<UnboundedReceiver<Event>> {
         let mut shared = self.inner.lock();
-        match &shared.status.state {
-            State::Ready if !shared.stopping => {}
-            State::Failed(why) => return Err(Error::NotReady(why.clone())),
-            State::Loading => return Err(Error::NotReady("it is still loading".into())),
-            State::WarmingUp => return Err(Error::NotReady("it is still warming up".into())),
-            _ => return Err(Error::NotReady("it is stopping".into())),
+        if let Some(why) = shared.refusal() {
+            return Err(Error::NotReady(why));
         }
-        let limit = shared.status.queue_limit;
-        let n_running = shared.n_running();
-        let background = request.priority == Priority::Background;
-        let queue = if background {
-            &mut shared.background
-        } else {
+        let is_query = request.priority == Priority::Query;
+        let queue = if is_query {
             &mut shared.queries
+        } else {
+            &mut shared.background
         };
-        if queue.len() >= limit {
-            shared.status.refused += u64::from(!background);
-            return Err(Error::Busy { limit });
-        }
+        let limit = queue.limit();
         let (events, receiver) = unbounded_channel();
-        let position = queue.len() + n_running;
-        let _ = events.send(Event::Position(position));
-        queue.push_back(Waiting {
+        let client = request.client.clone();
+        let waiting = Waiting {
             request,
             events,
             since: Instant::now(),
-        });
-        if let (false, Some((running, Priority::Background))) = (background, &shared.running) {
+        };
+        let put = queue.put(&client, waiting);
+        if !matches!(put, Put::Waits) {
+            shared.status.refused += u64::from(is_query);
+        }
+        match put {
+            Put::Waits => {}
+            Put::InPlaceOf(other) => other.end(Error::Busy { limit }),
+            Put::Refused => return Err(Error::Busy { limit }),
+        }
+        if let (true, Some((running, Priority::Background))) = (is_query, &shared.running) {
             running.cancel();
         }
-        shared.status.queue_length = shared.queries.len();
+        shared.sweep();
         self.inner.wake.notify_one();
         Ok(receiver)
     }
@@ -224,7 +299,7 @@ impl Worker {
 
     /// Take canceled requests out of the queue now instead of when their turn comes.
     pub fn sweep(&self) {
-        sweep(&mut self.inner.lock());
+        self.inner.lock().sweep();
     }
 
     /// Cancel everything and wait for the thread to end (within one token or one flow step).
@@ -246,144 +321,4 @@ impl Worker {
             let _ = thread.join();
         }
     }
-}
-
-fn sweep(shared: &mut Shared) {
-    let n_running = shared.n_running();
-    let Shared {
-        queries,
-        background,
-        ..
-    } = shared;
-    for queue in [&mut *queries, background] {
-        queue.retain(|waiting| {
-            let keep = !waiting.request.cancel.is_canceled();
-            if !keep {
-                let _ = waiting.events.send(Event::Done(Err(Error::Canceled)));
-            }
-            keep
-        });
-    }
-    for (position, waiting) in queries.iter().enumerate() {
-        let _ = waiting.events.send(Event::Position(position + n_running));
-    }
-    shared.status.queue_length = queries.len();
-}
-
-fn run<P: Perceive>(
-    inner: &Inner,
-    load: impl FnOnce() -> Result<P>,
-    warm_up: impl FnOnce(&mut P) -> Result<()>,
-) {
-    let ready = || {
-        let mut model = load()?;
-        {
-            let mut shared = inner.lock();
-            shared.status.model = model.info();
-            shared.status.state = State::WarmingUp;
-        }
-        warm_up(&mut model)?;
-        Ok(model)
-    };
-    let ready = catch_unwind(AssertUnwindSafe(ready)).unwrap_or_else(|panic| Err(told(&*panic)));
-    let mut model = match ready {
-        Ok(model) => {
-            inner.lock().status.state = State::Ready;
-            model
-        }
-        Err(error) => {
-            inner.lock().status.state = State::Failed(error.to_string());
-            return;
-        }
-    };
-    while let Some(waiting) = next(inner) {
-        serve(inner, &mut model, waiting);
-    }
-    let mut shared = inner.lock();
-    shared.status.state = State::Stopped;
-    for waiting in shared.queries.iter().chain(&shared.background) {
-        let _ = waiting.events.send(Event::Done(Err(Error::Canceled)));
-    }
-    shared.queries.clear();
-    shared.background.clear();
-}
-
-/// Wait for the next request; none when the worker is to stop.
-fn next(inner: &Inner) -> Option<Waiting> {
-    let mut shared = inner.lock();
-    loop {
-        if shared.stopping {
-            return None;
-        }
-        sweep(&mut shared);
-        let next = shared.queries.pop_front();
-        if let Some(waiting) = next.or_else(|| shared.background.pop_front()) {
-            shared.running = Some((waiting.request.cancel.clone(), waiting.request.priority));
-            shared.status.running = true;
-            sweep(&mut shared);
-            return Some(waiting);
-        }
-        shared = inner
-            .wake
-            .wait(shared)
-            .unwrap_or_else(PoisonError::into_inner);
-    }
-}
-
-fn serve(inner: &Inner, model: &mut impl Perceive, waiting: Waiting) {
-    let Waiting {
-        request,
-        events,
-        since,
-    } = waiting;
-    let started = Instant::now();
-    let frame = catch_unwind(AssertUnwindSafe(|| newest(&request.frame)))
-        .unwrap_or_else(|panic| Err(told(&*panic)));
-    let result = match frame {
-        Err(error) => Err(error),
-        Ok(frame) => {
-            let _ = events.send(Event::Started(frame.clone(), since.elapsed()));
-            let news = events.clone();
-            let mut control = Control::new(request.cancel.clone(), move |progress| {
-                let _ = news.send(Event::Progress(progress));
-            });
-            catch_unwind(AssertUnwindSafe(|| {
-                model.perceive(&frame.image, &request.work, &request.settings, &mut control)
-            }))
-            .unwrap_or_else(|panic| Err(told(&*panic)))
-        }
-    };
-    {
-        let mut shared = inner.lock();
-        shared.running = None;
-        let status = &mut shared.status;
-        status.running = false;
-        match &result {
-            Ok(_) => {
-                status.done += 1;
-                status.last_run = Some(started.elapsed());
-            }
-            Err(Error::Canceled) => {}
-            Err(error) => {
-                status.failed += 1;
-                status.last_error = Some(error.to_string());
-            }
-        }
-    }
-    let _ = events.send(Event::Done(result));
-}
-
-fn newest(source: &FrameSource) -> Result<Arc<Frame>> {
-    match source {
-        FrameSource::Pinned(frame) => Ok(frame.clone()),
-        FrameSource::Latest(camera) => camera.latest(),
-    }
-}
-
-fn told(panic: &(dyn std::any::Any + Send)) -> Error {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    Error::Internal(text.unwrap_or_else(|| "a panic without a message".into()))
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use image::RgbImage;
 
+use super::budget::Ahead;
 use super::prompts::Prompts;
 use super::settings::Settings;
 use super::studio::Studio;
@@ -238,7 +239,10 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
                 _ if turn == max_turns => return Ok((unanswered(&speech), String::new())),
                 Step::Draw(kind, tag) => {
                     self.studio.remember_turn(&speech, &tag)?;
-                    self.studio.draw(kind, size, turn, self.control)?;
+                    // Each turn but the last may bring a map.
+                    let (maps, texts) = (max_turns - turn, max_turns - turn);
+                    let ahead = Ahead { maps, texts };
+                    self.studio.draw(kind, size, turn, ahead, self.control)?;
                     self.studio.remember_reflection()?;
                 }
                 // The context stays as it was: greedy decoding would only write the same again.
@@ -254,9 +258,10 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
     /// Both maps first, then an answer without thoughts.
     fn perception(&mut self, size: (u32, u32)) -> Result<Ended> {
         const OPENING: &str = "<answer>";
-        for kind in [MapKind::Depth, MapKind::Segmentation] {
+        for (kind, maps) in [(MapKind::Depth, 2), (MapKind::Segmentation, 1)] {
             self.studio.remember_instruction(kind)?;
-            self.studio.draw(kind, size, 0, self.control)?;
+            let ahead = Ahead { maps, texts: 1 };
+            self.studio.draw(kind, size, 0, ahead, self.control)?;
         }
         self.studio.remember_opening(OPENING)?;
         let mut speech = self.speak(1, Stage::Answering)?;

@@ -1,6 +1,7 @@
 //! Questions: the four ways to answer one, the tags of the model's turns, and what came out.
 
 mod answer;
+mod budget;
 mod prompts;
 mod quantities;
 mod settings;

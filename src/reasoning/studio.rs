@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use image::RgbImage;
 
+use super::budget::Ahead;
 use super::prompts::Prompts;
 use super::transcript::Mode;
 use crate::engine::Control;
@@ -152,18 +153,21 @@ impl<'e> Studio<'e> {
         self.engine.add_text(&mut self.contexts.full, opening)
     }
 
-    /// Draw a map of `size` (width, height) in the present contexts, and look at it.
+    /// Draw a map of `size` (width, height) in the present contexts, and look at it. Where the request has a deadline,
+    /// the map has no more steps than leave time for what is `ahead`.
     pub(super) fn draw(
         &mut self,
         kind: MapKind,
         size: (u32, u32),
         turn: usize,
+        ahead: Ahead,
         control: &mut Control,
     ) -> Result<()> {
         let started = Instant::now();
         control.tell(Progress::Stage(stage_of(kind), turn));
+        let flow = self.flow_within(size, ahead, control);
         let (engine, contexts, noise) = (self.engine, &self.contexts, &mut self.noise);
-        let drawn = draw_map(engine, kind, contexts, size, self.flow, noise, control);
+        let drawn = draw_map(engine, kind, contexts, size, &flow, noise, control);
         self.drawing_time += started.elapsed();
         let map = drawn?;
         let evidence = Evidence {
@@ -172,7 +176,7 @@ impl<'e> Studio<'e> {
             image: Arc::new(map.picture),
             depth: map.depth.map(Arc::new),
             seed: self.seed,
-            steps: self.flow.n_steps(),
+            steps: flow.n_steps(),
         };
         control.tell(Progress::Map(evidence.clone()));
         let shown = self.shown.pop_front();
@@ -182,6 +186,16 @@ impl<'e> Studio<'e> {
         }
         self.evidence.push(evidence);
         control.check()
+    }
+
+    /// How the next map is drawn in the time that is left.
+    fn flow_within(&self, size: (u32, u32), ahead: Ahead, control: &Control) -> FlowParams {
+        let Some(left) = control.cancel().time_left() else {
+            return self.flow.clone();
+        };
+        let n_contexts = 1 + usize::from(self.flow.is_guided());
+        let share = ahead.share(left, &self.engine.speed(), n_contexts);
+        self.engine.fitted(self.flow, size, share)
     }
 
     /// Do the same to the full context and to the one without the picture.

@@ -19,7 +19,7 @@ use r2r::cooper_perception::msg::Answer;
 use super::codes;
 use super::feedback;
 use super::feedback::Feedback;
-use super::requests::{self, Accepted, Core, Finished, Inquiry};
+use super::requests::{self, Accepted, Caller, Core, Finished, Inquiry};
 use super::results;
 use super::tasks::Tasks;
 use super::topics;
@@ -57,10 +57,14 @@ pub fn offer(node: &mut Node, core: &Arc<Core>, tasks: &mut Tasks) -> Result<()>
 /// Refuse a goal, abort it at once, or set it going in a task of its own.
 fn begin(core: &Arc<Core>, request: ActionServerGoalRequest<Reason::Action>) -> r2r::Result<()> {
     let since = Instant::now();
-    let cancel = Cancel::default();
     let submitted = time_budget(request.goal.time_budget).and_then(|budget| {
-        let accepted = core.ask(inquiry(&request.goal), Work::Answer, cancel.clone())?;
-        Ok((budget, accepted))
+        // A budget that ends after the clock does is none.
+        let deadline = budget.and_then(|budget| since.checked_add(budget));
+        let cancel = deadline.map_or_else(Cancel::default, Cancel::at);
+        let caller = Caller::of(&interfaces::REASON);
+        let inquiry = inquiry(&request.goal);
+        let accepted = core.ask(caller, inquiry, Work::Answer, cancel.clone())?;
+        Ok((cancel, accepted))
     });
     match submitted {
         Err(error @ Error::Busy { .. }) => {
@@ -72,7 +76,7 @@ fn begin(core: &Arc<Core>, request: ActionServerGoalRequest<Reason::Action>) -> 
             let (mut goal, _) = request.accept()?;
             goal.abort(results::failed(&error, Reason::Result::default()))
         }
-        Ok((budget, accepted)) => {
+        Ok((cancel, accepted)) => {
             let (goal, cancels) = request.accept().inspect_err(|_| cancel.cancel())?;
             let run = Run {
                 core: core.clone(),
@@ -80,9 +84,8 @@ fn begin(core: &Arc<Core>, request: ActionServerGoalRequest<Reason::Action>) -> 
                 cancel,
                 since,
                 canceled: false,
-                expired: false,
             };
-            tokio::spawn(run.follow(cancels, accepted, budget));
+            tokio::spawn(run.follow(cancels, accepted));
             Ok(())
         }
     }
@@ -130,8 +133,6 @@ struct Run {
     since: Instant,
     /// The client asked for a stop.
     canceled: bool,
-    /// The time budget was spent.
-    expired: bool,
 }
 
 impl Run {
@@ -140,7 +141,6 @@ impl Run {
         mut self,
         mut cancels: impl Stream<Item = ActionServerCancelRequest> + Unpin + Send,
         accepted: Accepted,
-        budget: Option<Duration>,
     ) {
         let Accepted { mut events, answer } = accepted;
         let mut feedback = Feedback::default();
@@ -149,13 +149,14 @@ impl Run {
             waited: Duration::ZERO,
             result: Err(requests::lost()),
         };
-        let deadline = async {
-            match budget {
-                Some(budget) => tokio::time::sleep(budget).await,
+        let left = self.cancel.time_left();
+        let deadline = async move {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
                 None => std::future::pending().await,
             }
         };
-        tokio::pin!(deadline);
+        let mut deadline = std::pin::pin!(deadline.fuse());
         let mut pace = tokio::time::interval(feedback::PACE);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -178,12 +179,11 @@ impl Run {
                 Some(request) = cancels.next() => {
                     request.accept();
                     self.canceled = true;
-                    self.stop();
+                    self.cancel.cancel();
+                    self.core.worker.sweep();
                 }
-                () = &mut deadline, if !self.expired => {
-                    self.expired = true;
-                    self.stop();
-                }
+                // What runs has seen it by itself.
+                () = &mut deadline => self.core.worker.sweep(),
             }
         }
         let ending = self.end(finished, answer).await;
@@ -201,11 +201,6 @@ impl Run {
         }
     }
 
-    fn stop(&self) {
-        self.cancel.cancel();
-        self.core.worker.sweep();
-    }
-
     /// Return the result and publish the answer.
     async fn end(&mut self, finished: Finished, answer: Answer) -> Ending {
         let header = finished.header();
@@ -216,10 +211,10 @@ impl Run {
             Ok(transcript) => results::of_transcript(transcript, &header, base),
             Err(error) => results::failed(error, base),
         };
-        let result = if self.expired && !self.canceled {
-            results::expired(result)
-        } else {
-            result
+        let result = match self.cancel.stopped() {
+            _ if self.canceled => result,
+            Some(why) => results::stopped(result, why),
+            None => result,
         };
         if result.status == codes::STATUS_FAILED {
             tracing::warn!("a goal failed: {}", result.error_msg);

@@ -283,6 +283,10 @@ impl Heard {
 }
 
 impl LatestFrame for Camera {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
     fn latest(&self) -> Result<Arc<Frame>> {
         let (_, frame) = self.newest()?;
         self.scaling.expect(&frame.header);
@@ -313,6 +317,10 @@ impl Numbered {
 }
 
 impl LatestFrame for Numbered {
+    fn name(&self) -> &str {
+        self.camera.name()
+    }
+
     fn latest(&self) -> Result<Arc<Frame>> {
         let (number, frame) = self.camera.newest()?;
         self.camera.scaling.expect(&frame.header);

@@ -5,8 +5,10 @@ use r2r::cooper_perception::msg::Answer;
 use r2r::cooper_perception::msg::Evidence as EvidenceMsg;
 use r2r::cooper_perception::srv::Ask;
 
+use crate::engine::Cancel;
 use crate::engine::MapKind;
 use crate::engine::Stage;
+use crate::engine::Stop;
 use crate::error::{Error, Result};
 use crate::reasoning::Mode;
 use crate::reasoning::Status;
@@ -15,6 +17,8 @@ use crate::reasoning::Status;
 pub const NONE: u16 = Ask::Response::NONE as u16;
 /// The error code of a spent time budget.
 pub const DEADLINE: u16 = Ask::Response::DEADLINE as u16;
+/// The error code of a model that is not there.
+pub const NOT_READY: u16 = Ask::Response::NOT_READY as u16;
 /// The error code of an internal error.
 pub const FAILED: u16 = Ask::Response::FAILED as u16;
 /// The error code of a canceled request.
@@ -42,6 +46,14 @@ pub fn error_code(error: &Error) -> u16 {
         | Error::Model(_)
         | Error::Io { .. }
         | Error::Internal(_) => Ask::Response::FAILED as u16,
+    }
+}
+
+/// Why a question was stopped that brought what there was by then.
+pub fn stopped(cancel: &Cancel) -> Error {
+    match cancel.stopped() {
+        Some(Stop::Unloaded) => Error::NotReady(Stop::Unloaded.to_string()),
+        _ => Error::Canceled,
     }
 }
 

@@ -12,7 +12,7 @@ use super::cameras::{Camera, Numbered};
 use super::convert;
 use super::drawing::{self, Samples};
 use super::metric_maps::{self, MetricMaps};
-use super::requests::{self, Core};
+use super::requests::{self, Caller, Core};
 use super::topics::{self, is_wanted, publish};
 use crate::config::DepthConfig;
 use crate::config::interfaces;
@@ -22,7 +22,6 @@ use crate::perception::DepthMap;
 use crate::pipeline::Frame;
 use crate::pipeline::FrameSource;
 use crate::pipeline::Outcome;
-use crate::pipeline::Priority;
 use crate::pipeline::Work;
 
 /// The longest time without a look at frames, subscribers and the rate.
@@ -154,7 +153,7 @@ impl Maps {
     /// Publish all that is wanted of a frame's depth; the frame.
     async fn make_depth(&mut self, source: FrameSource) -> Result<Arc<Frame>> {
         let core = self.core.clone();
-        let (frame, depth) = drawing::draw_depth(&core, source, None, Priority::Background).await?;
+        let (frame, depth) = drawing::draw_depth(&core, Caller::MAPS, source, None).await?;
         let header = &frame.header;
         publish(&self.depth_relative, || {
             Ok(convert::depth_image(&depth, header))
@@ -168,7 +167,7 @@ impl Maps {
             let samples = Samples {
                 n: DepthConfig::read(&parameters)?.n_samples,
                 seed: core.parameters.settings()?.seed,
-                priority: Priority::Background,
+                caller: Caller::MAPS,
             };
             let confidence = samples.confidence(&core, &frame, &depth).await?;
             publish(&self.confidence, || {
@@ -202,7 +201,7 @@ impl Maps {
     }
 
     async fn draw(&mut self, source: FrameSource, work: Work) -> Result<(Arc<Frame>, Outcome)> {
-        drawing::drawn(&self.core, source, work, Priority::Background).await
+        drawing::drawn(&self.core, Caller::MAPS, source, work).await
     }
 
     fn wants_depth(&self) -> bool {

@@ -15,6 +15,7 @@ use super::requests::Core;
 use super::scale_status::ScaleStatus;
 use super::status::state_name;
 use crate::config::ScaleSource;
+use crate::engine::Part;
 use crate::metric::ScaleFit;
 use crate::pipeline::State;
 use crate::pipeline::WorkerStatus;
@@ -53,11 +54,22 @@ fn model_status(node: &str, worker: WorkerStatus) -> DiagnosticStatus {
         State::Loading => (WARN, "loading".into()),
         State::WarmingUp => (WARN, "warming up".into()),
         State::Failed(why) => (ERROR, why.clone()),
+        State::Unloaded => (
+            WARN,
+            "unloaded: there is no model until ~/load_model is called".into(),
+        ),
         State::Stopped => (WARN, "stopped".into()),
     };
     let last_run = worker
         .last_run
         .map_or(String::new(), |run| format!("{:.3}", run.as_secs_f64()));
+    let speed = &worker.speed;
+    let median = |part| match speed.seconds(part) {
+        Some(seconds) => format!("{seconds:.5}"),
+        None => String::new(),
+    };
+    let steps = [3, 2, 1].map(|n_branches| median(Part::FlowStep(n_branches)));
+    let guided_most = steps.into_iter().find(|step| !step.is_empty());
     DiagnosticStatus {
         level,
         name: format!("{node}: model"),
@@ -75,6 +87,10 @@ fn model_status(node: &str, worker: WorkerStatus) -> DiagnosticStatus {
             ("failed", worker.failed.to_string()),
             ("refused", worker.refused.to_string()),
             ("last_run_s", last_run),
+            ("picture_s", median(Part::Prefill)),
+            ("token_s", median(Part::Token)),
+            ("flow_step_s", guided_most.unwrap_or_default()),
+            ("decode_s", median(Part::Decode)),
             ("last_error", worker.last_error.unwrap_or_default()),
         ]),
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::requests::{self, Core};
+use super::requests::{self, Caller, Core};
 use crate::config::DepthConfig;
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
@@ -11,7 +11,6 @@ use crate::perception::DepthMap;
 use crate::pipeline::Frame;
 use crate::pipeline::FrameSource;
 use crate::pipeline::Outcome;
-use crate::pipeline::Priority;
 use crate::pipeline::Work;
 
 /// Draw a map and wait for it: the frame that it was made from, and the map.
@@ -20,11 +19,11 @@ use crate::pipeline::Work;
 /// Those of [`Core::submit`] and of the work itself.
 pub async fn drawn(
     core: &Core,
+    caller: Caller,
     source: FrameSource,
     work: Work,
-    priority: Priority,
 ) -> Result<(Arc<Frame>, Outcome)> {
-    let events = core.submit(source, work, priority, Cancel::default())?;
+    let events = core.submit(caller, source, work, Cancel::default())?;
     let finished = requests::finished(events).await;
     let outcome = finished.result?;
     Ok((finished.frame.ok_or_else(requests::lost)?, outcome))
@@ -36,11 +35,11 @@ pub async fn drawn(
 /// See [`drawn`].
 pub async fn draw_depth(
     core: &Core,
+    caller: Caller,
     source: FrameSource,
     seed: Option<u64>,
-    priority: Priority,
 ) -> Result<(Arc<Frame>, Arc<DepthMap>)> {
-    match drawn(core, source, Work::Depth { seed }, priority).await? {
+    match drawn(core, caller, source, Work::Depth { seed }).await? {
         (frame, Outcome::Depth(depth)) => Ok((frame, Arc::new(depth))),
         _ => Err(requests::wrong_outcome()),
     }
@@ -52,8 +51,8 @@ pub struct Samples {
     pub n: usize,
     /// The seed of the first; each other one has the next.
     pub seed: u64,
-    /// Who waits for them.
-    pub priority: Priority,
+    /// Who asks for them.
+    pub caller: Caller,
 }
 
 impl Samples {
@@ -73,7 +72,7 @@ impl Samples {
                 FrameSource::Pinned(frame.clone()),
                 self.seed.wrapping_add(i),
             );
-            let (_, depth) = draw_depth(core, source, Some(seed), self.priority).await?;
+            let (_, depth) = draw_depth(core, self.caller, source, Some(seed)).await?;
             others.push(depth);
         }
         let others = others.iter().map(|map| map.values.as_slice());

@@ -9,14 +9,14 @@ use r2r::geometry_msgs::msg::Point;
 use super::codes;
 use super::convert;
 use super::metric_maps::metres;
-use super::requests::{self, Core, Finished, Inquiry};
+use super::requests::{self, Caller, Core, Finished, Inquiry};
+use crate::config::interfaces;
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
 use crate::measure::{Agreement, Axis, Kind, Measurement, Metric, Observation, conclude};
 use crate::pipeline::Frame;
 use crate::pipeline::Outcome;
 use crate::pipeline::Work;
-use crate::reasoning::Status;
 
 /// Answer a request.
 pub async fn measure(core: Arc<Core>, request: Measure::Request) -> Measure::Response {
@@ -49,8 +49,10 @@ async fn begin(core: &Core, request: Measure::Request) -> Result<(Finished, Meas
         max_turns: request.max_turns,
     };
     let work = |question| Work::Measure(measurement.clone(), question);
-    let accepted = core.ask(inquiry, work, Cancel::default())?;
-    let finished = requests::finished(accepted.events).await;
+    let caller = Caller::of(&interfaces::MEASURE);
+    let cancel = Cancel::default();
+    let accepted = core.ask(caller, inquiry, work, cancel.clone())?;
+    let mut finished = requests::finished(accepted.events).await;
     let (status, transcript) = match &finished.result {
         Ok(Outcome::Measured(seen)) => {
             let transcript = &seen.transcript;
@@ -60,6 +62,9 @@ async fn begin(core: &Core, request: Measure::Request) -> Result<(Finished, Meas
         _ => (codes::STATUS_FAILED, None),
     };
     core.publish_answer(accepted.answer, &finished.header(), status, transcript);
+    if status == codes::STATUS_CANCELED {
+        finished.result = Err(codes::stopped(&cancel));
+    }
     Ok((finished, measurement))
 }
 
@@ -69,9 +74,6 @@ async fn reply(
     seen: Observation,
     frame: Option<&Frame>,
 ) -> Measure::Response {
-    if seen.transcript.status == Status::Canceled {
-        return failed(&Error::Canceled);
-    }
     let metric = metric(core, &seen, frame).await;
     let found = conclude(measurement, &seen, metric.as_ref().ok());
     let no_metres = metric

@@ -16,6 +16,7 @@ use super::cameras::Camera;
 use super::clock::Clock;
 use super::continuous::Maps;
 use super::diagnostics;
+use super::loading::{log_ready, read_config, start_model};
 use super::params::{self, Parameters};
 use super::remap::Names;
 use super::requests::Core;
@@ -31,7 +32,6 @@ use crate::config::NodeConfig;
 use crate::config::interfaces;
 use crate::config::interfaces::Interface;
 use crate::error::{Error, Result};
-use crate::pipeline::Perceiver;
 use crate::pipeline::State;
 use crate::pipeline::Worker;
 
@@ -55,7 +55,7 @@ pub async fn run(log: RosoutEvents) -> Result<()> {
     let parameters = Parameters::at_start(&node)?;
     let config = read_config(&parameters)?;
     let mut tasks = Tasks::default();
-    let worker = start_model(&config, &parameters)?;
+    let worker = start_model(config.queue_limit, &parameters)?;
     let core = open(&mut node, &config, worker, parameters, log, &mut tasks)?;
     let mut spin = Spin::start(node, core.cameras.clone())?;
 
@@ -75,22 +75,6 @@ fn create_node() -> Result<Node> {
     let refused = |error: r2r::Error| Error::Internal(format!("ROS does not start: {error}"));
     let context = r2r::Context::create().map_err(refused)?;
     Node::create(context, NAME, "").map_err(refused)
-}
-
-fn read_config(parameters: &Parameters) -> Result<NodeConfig> {
-    let prefixes = std::env::var("AMENT_PREFIX_PATH").unwrap_or_default();
-    let shipped = config::shipped_model(&prefixes);
-    NodeConfig::read(&parameters.now(), shipped.as_deref())
-}
-
-fn start_model(config: &NodeConfig, parameters: &Parameters) -> Result<Worker> {
-    let (model, prompts) = (config.model.clone(), config.prompts_file.clone());
-    let settings = parameters.settings()?;
-    Worker::spawn(
-        config.queue_limit,
-        move || Perceiver::load(&model, prompts.as_deref()),
-        move |perceiver| perceiver.warm_up(&settings),
-    )
 }
 
 /// Create all endpoints and the tasks behind them.
@@ -180,18 +164,19 @@ async fn follow_parameters<T>(core: Arc<Core>, changes: impl Stream<Item = (Stri
     }
 }
 
-/// Wait for the model to answer its warm-up, and from then on for ever; the error says why it cannot.
+/// Wait for the model to answer its first warm-up, and from then on for ever; the error says why it cannot. A model
+/// that cannot be loaded later leaves the node as it is.
 async fn never_loaded(core: &Core) -> Error {
     loop {
         let status = core.worker.status();
         match status.state {
             State::Loading | State::WarmingUp => tokio::time::sleep(LOOK_AT_LOADING).await,
             State::Ready => {
-                let (model, device, dtype) =
-                    (status.model.dir, status.model.device, status.model.dtype);
-                tracing::info!(model, device, dtype, "ready");
+                log_ready(&status);
                 return std::future::pending().await;
             }
+            // Somebody did not wait for it, and may load it later.
+            State::Unloaded => return std::future::pending().await,
             State::Failed(why) => return Error::NotReady(why),
             State::Stopped => return Error::NotReady("its thread has ended".into()),
         }

@@ -12,7 +12,7 @@ use r2r::indexmap::IndexMap;
 use crate::config;
 use crate::config::ParameterSet;
 use crate::config::Value;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline::Settings;
 
 /// The node's parameters; clones share them.
@@ -21,7 +21,11 @@ pub struct Parameters(Arc<Mutex<Declared>>);
 
 /// What r2r holds: the same values, locked by itself.
 #[derive(Clone, Debug)]
-pub struct Declared(ParameterSet);
+pub struct Declared {
+    set: ParameterSet,
+    /// What the model says of parameters that nobody set at start.
+    of_model: BTreeMap<String, Value>,
+}
 
 impl Parameters {
     /// Take the values of the command line and of parameter files; unknown names are logged, not refused, since a
@@ -39,15 +43,15 @@ impl Parameters {
                     .unwrap_or_else(|| Value::Text("a value of an unknown type".into())),
             );
         }
-        for (name, value) in model_values(&overrides)? {
-            overrides.entry(name).or_insert(value);
-        }
+        let mut of_model = model_values(overrides.get("model.dir"))?;
+        of_model.retain(|name, _| !overrides.contains_key(name));
+        overrides.extend(of_model.clone());
         let (set, unknown) = ParameterSet::at_start(&overrides)?;
         for name in unknown {
             tracing::warn!("the parameter {name} is not one of this node and is left aside");
             given.shift_remove(&name);
         }
-        Ok(Self(Arc::new(Mutex::new(Declared(set)))))
+        Ok(Self(Arc::new(Mutex::new(Declared { set, of_model }))))
     }
 
     fn lock(&self) -> MutexGuard<'_, Declared> {
@@ -61,7 +65,17 @@ impl Parameters {
 
     /// The values of this moment.
     pub fn now(&self) -> ParameterSet {
-        self.lock().0.clone()
+        self.lock().set.clone()
+    }
+
+    /// Take what the model of this moment's `model.dir` says of parameters that nobody has set.
+    ///
+    /// # Errors
+    /// What is wrong in its `flow_config.json`.
+    pub fn follow_model(&self) -> Result<()> {
+        let dir = self.lock().set.get("model.dir").cloned();
+        let values = model_values(dir.as_ref())?;
+        self.lock().follow(values)
     }
 
     /// How requests of this moment are carried out.
@@ -69,7 +83,7 @@ impl Parameters {
     /// # Errors
     /// See [`config::settings`].
     pub fn settings(&self) -> Result<Settings> {
-        config::settings(&self.lock().0)
+        config::settings(&self.lock().set)
     }
 
     /// The float `name` of this moment.
@@ -77,17 +91,32 @@ impl Parameters {
     /// # Errors
     /// [`crate::Error::Internal`] if none of that name is declared.
     pub fn float(&self, name: &str) -> Result<f64> {
-        self.lock().0.float(name)
+        self.lock().set.float(name)
     }
 }
 
-/// What the model that will be loaded says of parameters that nobody sets.
-fn model_values(given: &BTreeMap<String, Value>) -> Result<Vec<(String, Value)>> {
-    let dir = match given.get("model.dir") {
+/// What the model in `dir`, or the shipped one, says of parameters that nobody sets.
+fn model_values(dir: Option<&Value>) -> Result<BTreeMap<String, Value>> {
+    let dir = match dir {
         Some(Value::Text(dir)) if !dir.is_empty() => Some(dir.into()),
         _ => config::shipped_model(&std::env::var("AMENT_PREFIX_PATH").unwrap_or_default()),
     };
-    dir.map_or(Ok(Vec::new()), |dir| config::flow_of_model(&dir))
+    let values = dir.map_or(Ok(Vec::new()), |dir| config::flow_of_model(&dir))?;
+    Ok(values.into_iter().collect())
+}
+
+impl Declared {
+    fn follow(&mut self, values: BTreeMap<String, Value>) -> Result<()> {
+        for (name, said) in &mut self.of_model {
+            let is_untouched = self.set.get(name) == Some(said);
+            if let (true, Some(value)) = (is_untouched, values.get(name)) {
+                let set = self.set.set(name, value);
+                set.map_err(|why| Error::invalid(format!("the model's {name}"), why))?;
+                said.clone_from(value);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl RosParams for Declared {
@@ -97,8 +126,8 @@ impl RosParams for Declared {
         _parameter: Option<Parameter>,
         parameters: &mut IndexMap<String, Parameter>,
     ) -> r2r::Result<()> {
-        for declared in self.0.declared() {
-            let value = self.0.get(&declared.name).unwrap_or(&declared.default);
+        for declared in self.set.declared() {
+            let value = self.set.get(&declared.name).unwrap_or(&declared.default);
             let parameter = Parameter {
                 value: of_ros(value),
                 // r2r keeps only what lives for ever; this runs once.
@@ -110,21 +139,21 @@ impl RosParams for Declared {
     }
 
     fn get_parameter(&mut self, name: &str) -> r2r::Result<ParameterValue> {
-        self.0.get(name).map(of_ros).ok_or_else(|| unknown(name))
+        self.set.get(name).map(of_ros).ok_or_else(|| unknown(name))
     }
 
     fn set_parameter(&mut self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
         self.check_parameter(name, value)?;
         let value = plain(value).ok_or_else(|| unknown(name))?;
-        self.0.set(name, &value).map_err(|why| refused(name, why))
+        self.set.set(name, &value).map_err(|why| refused(name, why))
     }
 
     fn check_parameter(&self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
-        if self.0.get(name).is_none() {
+        if self.set.get(name).is_none() {
             return Err(unknown(name));
         }
         let value = plain(value).ok_or_else(|| refused(name, "cannot be unset".into()))?;
-        self.0
+        self.set
             .check(name, &value)
             .map(drop)
             .map_err(|why| refused(name, why))
@@ -182,7 +211,10 @@ mod tests {
     use super::*;
 
     fn declared() -> Declared {
-        Declared(ParameterSet::at_start(&BTreeMap::new()).unwrap().0)
+        Declared {
+            set: ParameterSet::at_start(&BTreeMap::new()).unwrap().0,
+            of_model: BTreeMap::new(),
+        }
     }
 
     #[test]
@@ -204,6 +236,28 @@ mod tests {
             declared()
                 .set_parameter("seed", &ParameterValue::NotSet)
                 .is_err()
+        );
+    }
+
+    #[test]
+    fn another_model_changes_what_nobody_has_set() {
+        let mut declared = declared();
+        let says = |points, text| {
+            let points = ("flow.time_points".to_string(), Value::Integer(points));
+            BTreeMap::from([points, ("flow.guidance_text".into(), Value::Float(text))])
+        };
+        declared.of_model = says(50, 4.0);
+        declared
+            .set
+            .set("flow.guidance_text", &Value::Float(2.0))
+            .unwrap();
+        declared.follow(says(3, 1.0)).unwrap();
+        assert_eq!(declared.set.integer("flow.time_points").unwrap(), 3);
+        assert_eq!(declared.set.float("flow.guidance_text").unwrap(), 2.0);
+        let told = declared.follow(says(1, 1.0)).unwrap_err().to_string();
+        assert!(
+            told.starts_with("the model's flow.time_points: accepts"),
+            "{told}"
         );
     }
 

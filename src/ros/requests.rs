@@ -14,6 +14,7 @@ use super::codes;
 use super::convert;
 use super::params::Parameters;
 use crate::config::MAX_TURNS;
+use crate::config::interfaces::Interface;
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
 use crate::pipeline::Event;
@@ -41,6 +42,31 @@ pub struct Core {
     pub clock: Clock,
     /// Where finished questions are published.
     pub answers: Mutex<Publisher<Answer>>,
+}
+
+/// Who asks, as far as ROS tells: a call carries no name of its caller, so those that use one interface for pictures of
+/// one camera (or, with a picture of their own, of one frame) are one client.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    interface: &'static str,
+    /// Whether somebody waits.
+    pub priority: Priority,
+}
+
+impl Caller {
+    /// Continuous maps.
+    pub const MAPS: Self = Self {
+        interface: "maps",
+        priority: Priority::Background,
+    };
+
+    /// Who calls a service or sends a goal.
+    pub const fn of(interface: &Interface) -> Self {
+        Self {
+            interface: interface.name,
+            priority: Priority::Query,
+        }
+    }
 }
 
 /// A question as a request's fields say it.
@@ -141,17 +167,18 @@ impl Core {
     /// [`Error::NotReady`] or [`Error::Busy`].
     pub fn submit(
         &self,
+        caller: Caller,
         frame: FrameSource,
         work: Work,
-        priority: Priority,
         cancel: Cancel,
     ) -> Result<UnboundedReceiver<Event>> {
         let settings = self.parameters.settings()?;
         self.worker.submit(Request {
+            client: format!("{} {}", caller.interface, frame.origin()),
             frame,
             work,
             settings,
-            priority,
+            priority: caller.priority,
             cancel,
         })
     }
@@ -162,6 +189,7 @@ impl Core {
     /// [`Error::InvalidInput`] for what cannot be asked, else as [`Core::frame_source`] and [`Core::submit`].
     pub fn ask(
         &self,
+        caller: Caller,
         inquiry: Inquiry,
         work: impl FnOnce(Question) -> Work,
         cancel: Cancel,
@@ -177,7 +205,7 @@ impl Core {
                 Answer { camera, ..answer }
             }
         };
-        let events = self.submit(frame, work(question), Priority::Query, cancel)?;
+        let events = self.submit(caller, frame, work(question), cancel)?;
         Ok(Accepted { events, answer })
     }
 

@@ -10,6 +10,7 @@ use super::codes;
 use super::convert;
 use super::feedback::turn_number;
 use crate::engine::Evidence;
+use crate::engine::Stop;
 use crate::error::Error;
 use crate::pipeline::FrameHeader;
 use crate::reasoning::Transcript;
@@ -84,15 +85,21 @@ pub fn failed(error: &Error, base: Reason::Result) -> Reason::Result {
     }
 }
 
-/// A goal that was stopped because its time was spent: canceled by ourselves. One that had ended stays as it is.
-pub fn expired(result: Reason::Result) -> Reason::Result {
-    if result.status != codes::STATUS_CANCELED {
-        return result;
-    }
-    let error_msg = "the time budget was spent; this is what there was by then".into();
+/// A goal that was stopped by ourselves, for this reason. One that had ended stays as it is.
+pub fn stopped(result: Reason::Result, why: Stop) -> Reason::Result {
+    let (status, error_code) = match why {
+        _ if result.status != codes::STATUS_CANCELED => return result,
+        Stop::Asked => return result,
+        Stop::Expired => (codes::STATUS_DEADLINE, codes::DEADLINE),
+        Stop::Unloaded => (codes::STATUS_CANCELED, codes::NOT_READY),
+    };
+    let error_msg = match why {
+        Stop::Unloaded => format!("the model is not ready: {why}; this is what there was by then"),
+        _ => format!("{why}; this is what there was by then"),
+    };
     Reason::Result {
-        status: codes::STATUS_DEADLINE,
-        error_code: codes::DEADLINE,
+        status,
+        error_code,
         error_msg,
         ..result
     }

@@ -13,13 +13,15 @@ use r2r::cooper_perception::srv::Measure;
 use r2r::cooper_perception::srv::Segment;
 use r2r::sensor_msgs::msg::Image;
 use r2r::std_msgs::msg::Header;
+use r2r::std_srvs::srv::Trigger;
 
 use super::codes;
 use super::convert;
 use super::drawing::{Samples, samples_of};
+use super::loading::{load_model, unload_model};
 use super::measure::measure;
 use super::metric_maps::metres;
-use super::requests::{self, Core, Finished, Inquiry};
+use super::requests::{self, Caller, Core, Finished, Inquiry};
 use super::status;
 use super::tasks::Tasks;
 use super::topics;
@@ -31,7 +33,6 @@ use crate::engine::Cancel;
 use crate::engine::MapKind;
 use crate::error::{Error, Result};
 use crate::pipeline::Outcome;
-use crate::pipeline::Priority;
 use crate::pipeline::Work;
 use crate::reasoning::Transcript;
 
@@ -50,7 +51,9 @@ pub fn offer(node: &mut Node, core: &Arc<Core>, tasks: &mut Tasks) -> Result<()>
         estimate_depth,
     )?;
     serve::<Segment::Service, _>(node, &interfaces::SEGMENT, core, tasks, segment)?;
-    serve::<GetStatus::Service, _>(node, &interfaces::GET_STATUS, core, tasks, get_status)
+    serve::<GetStatus::Service, _>(node, &interfaces::GET_STATUS, core, tasks, get_status)?;
+    serve::<Trigger::Service, _>(node, &interfaces::LOAD_MODEL, core, tasks, load_model)?;
+    serve::<Trigger::Service, _>(node, &interfaces::UNLOAD_MODEL, core, tasks, unload_model)
 }
 
 fn serve<S, F>(
@@ -92,7 +95,8 @@ async fn ask(core: Arc<Core>, request: Ask::Request) -> Ask::Response {
         seed: request.seed,
         max_turns: request.max_turns,
     };
-    let accepted = match core.ask(inquiry, Work::Answer, Cancel::default()) {
+    let (caller, cancel) = (Caller::of(&interfaces::ASK), Cancel::default());
+    let accepted = match core.ask(caller, inquiry, Work::Answer, cancel.clone()) {
         Ok(accepted) => accepted,
         Err(error) => return ask_failed(&error, Header::default()),
     };
@@ -108,7 +112,7 @@ async fn ask(core: Arc<Core>, request: Ask::Request) -> Ask::Response {
     let header = convert::std_header(&header);
     match transcript {
         Ok(transcript) if status == codes::STATUS_CANCELED => {
-            let failed = ask_failed(&Error::Canceled, header.clone());
+            let failed = ask_failed(&codes::stopped(&cancel), header.clone());
             Ask::Response {
                 success: false,
                 message: failed.message,
@@ -164,8 +168,9 @@ async fn estimate_depth(
     let finished = match samples_of(request.confidence_samples, MAX_SAMPLES) {
         Err(error) => Finished::refused(error),
         Ok(_) => {
-            let (camera, image, seed) = (&request.camera, &request.image, request.seed);
-            map(&core, camera, image, seed, |seed| Work::Depth { seed }).await
+            let caller = Caller::of(&interfaces::ESTIMATE_DEPTH);
+            let of = (request.camera.as_str(), &request.image, request.seed);
+            map(&core, caller, of, |seed| Work::Depth { seed }).await
         }
     };
     let header = convert::std_header(&finished.header());
@@ -219,7 +224,7 @@ async fn estimated(
             let samples = Samples {
                 n,
                 seed: seed.unwrap_or(core.parameters.settings()?.seed),
-                priority: Priority::Query,
+                caller: Caller::of(&interfaces::ESTIMATE_DEPTH),
             };
             let confidence = samples.confidence(core, &frame, &depth).await?;
             convert::float_image(&confidence, size, &header)
@@ -253,14 +258,9 @@ async fn estimated(
 }
 
 async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Response {
-    let finished = map(
-        &core,
-        &request.camera,
-        &request.image,
-        request.seed,
-        |seed| Work::Segment { seed },
-    )
-    .await;
+    let caller = Caller::of(&interfaces::SEGMENT);
+    let of = (request.camera.as_str(), &request.image, request.seed);
+    let finished = map(&core, caller, of, |seed| Work::Segment { seed }).await;
     let header = finished.header();
     let error = match finished.result {
         Ok(Outcome::Segmentation(segmentation)) => {
@@ -295,14 +295,13 @@ async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Respons
 /// Draw a map of a request's picture.
 async fn map(
     core: &Core,
-    camera: &str,
-    image: &Image,
-    seed: i64,
+    caller: Caller,
+    (camera, image, seed): (&str, &Image, i64),
     work: fn(Option<u64>) -> Work,
 ) -> Finished {
     let submitted = requests::seed_of(seed).and_then(|seed| {
         let frame = core.frame_source(camera, image)?;
-        core.submit(frame, work(seed), Priority::Query, Cancel::default())
+        core.submit(caller, frame, work(seed), Cancel::default())
     });
     match submitted {
         Ok(events) => requests::finished(events).await,

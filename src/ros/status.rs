@@ -14,6 +14,7 @@ pub async fn status(core: &Core) -> GetStatus::Response {
     let worker = core.worker.status();
     let message = match &worker.state {
         State::Failed(why) => message_text(why),
+        State::Unloaded => "there is no model until ~/load_model is called".into(),
         _ => String::new(),
     };
     let mut cameras = Vec::with_capacity(core.cameras.len());
@@ -44,7 +45,7 @@ pub fn state_name(state: &State) -> &'static str {
         State::WarmingUp => "warming_up",
         State::Ready => "ready",
         State::Failed(_) => "failed",
-        State::Stopped => "unloaded",
+        State::Unloaded | State::Stopped => "unloaded",
     }
 }
 

@@ -70,6 +70,7 @@ def test_all_are_listed_and_described(node, client):
     told = {descriptor.name: descriptor.description for descriptor in reply.descriptors}
     assert set(told) == set(names) and all(" Accepts " in text for text in told.values())
     assert told["flow.time_points"].endswith(" Accepts an integer from 2 to 1000; also while running.")
+    assert told["model.dir"].endswith(" Accepts a string; at start and for the next ~/load_model.")
     assert told["cameras.camera.transport"].endswith(" Accepts raw, compressed; at start only.")
 
 
@@ -131,7 +132,7 @@ BAD_VALUES = [
     ("cameras.idle.scale.persist", 0, "an integer from 1 to 1000"),
     ("cameras.idle.scale.max_age", -1.0, "a number from 0 to 86400"),
     ("model.device", "tpu", "auto, cpu, cuda:N or metal:N"),
-    ("model.dir", "/elsewhere", "at start only"),
+    ("model.quantization", "q2", "none, q8_0, q4k"),
     ("cameras", ["left"], "at start only"),
     ("limits.queue", 3, "at start only"),
     ("cameras.camera.transport", "compressed", "at start only"),

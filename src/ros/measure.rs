@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nalgebra::{Point2, Point3};
+use nalgebra::Point2;
 use r2r::cooper_perception::srv::Measure;
 use r2r::geometry_msgs::msg::Point;
 
@@ -95,7 +95,7 @@ async fn reply(
         map_value: found.map_value.unwrap_or(f64::NAN),
         ordered: found.ordered,
         pixel: pixel(found.pixel),
-        point: point(found.point),
+        point: convert::point(found.point),
         agreement: agreement_number(found.agreement),
         ..nothing()
     }
@@ -173,23 +173,13 @@ fn pixel(place: Option<Point2<f64>>) -> Point {
     }
 }
 
-fn point(place: Option<Point3<f64>>) -> Point {
-    let nan = Point3::from([f64::NAN; 3]);
-    let Point3 { coords: p } = place.unwrap_or(nan);
-    Point {
-        x: p.x,
-        y: p.y,
-        z: p.z,
-    }
-}
-
 /// A reply in which nothing is known.
 fn nothing() -> Measure::Response {
     Measure::Response {
         value: f64::NAN,
         map_value: f64::NAN,
         pixel: pixel(None),
-        point: point(None),
+        point: convert::point(None),
         ..Measure::Response::default()
     }
 }

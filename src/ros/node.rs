@@ -16,6 +16,7 @@ use super::cameras::Camera;
 use super::clock::Clock;
 use super::continuous::Maps;
 use super::diagnostics;
+use super::markers::Markers;
 use super::params::{self, Parameters};
 use super::remap::Names;
 use super::requests::Core;
@@ -131,6 +132,7 @@ fn open(
         cameras: config.cameras.iter().map(camera).collect(),
         clock,
         answers: Mutex::new(topics::publisher::<Answer>(node, &interfaces::ANSWER, "")?),
+        markers: Markers::advertise(node)?,
     });
     for camera in &core.cameras {
         subscriptions::listen(node, camera, tasks)?;

@@ -79,6 +79,14 @@ impl Parameters {
     pub fn float(&self, name: &str) -> Result<f64> {
         self.lock().0.float(name)
     }
+
+    /// The flag `name` of this moment.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] if none of that name is declared.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        self.lock().0.flag(name)
+    }
 }
 
 /// What the model that will be loaded says of parameters that nobody sets.

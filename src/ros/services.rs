@@ -20,6 +20,7 @@ use super::drawing::{Samples, samples_of};
 use super::measure::measure;
 use super::metric_maps::metres;
 use super::requests::{self, Core, Finished, Inquiry};
+use super::segment::segment;
 use super::status;
 use super::tasks::Tasks;
 use super::topics;
@@ -252,48 +253,8 @@ async fn estimated(
     })
 }
 
-async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Response {
-    let finished = map(
-        &core,
-        &request.camera,
-        &request.image,
-        request.seed,
-        |seed| Work::Segment { seed },
-    )
-    .await;
-    let header = finished.header();
-    let error = match finished.result {
-        Ok(Outcome::Segmentation(segmentation)) => {
-            // A picture of the request's own has no past.
-            let camera = finished.frame.as_ref().map_or("", |frame| &frame.camera);
-            let segmentation = match core.camera(camera) {
-                Ok(camera_of) if !camera.is_empty() => camera_of.track(segmentation),
-                _ => segmentation,
-            };
-            return Segment::Response {
-                success: true,
-                message: String::new(),
-                error_code: codes::NONE,
-                header: convert::std_header(&header),
-                labels: convert::labels_image(&segmentation, &header),
-                color: convert::rgb_image(&segmentation.color, &header),
-                regions: convert::regions(&segmentation),
-            };
-        }
-        Ok(_) => requests::wrong_outcome(),
-        Err(error) => error,
-    };
-    let (error_code, message) = told("segment", &error);
-    Segment::Response {
-        error_code,
-        message,
-        header: convert::std_header(&header),
-        ..Segment::Response::default()
-    }
-}
-
 /// Draw a map of a request's picture.
-async fn map(
+pub(super) async fn map(
     core: &Core,
     camera: &str,
     image: &Image,

@@ -8,7 +8,7 @@ use r2r::geometry_msgs::msg::Point;
 
 use super::codes;
 use super::convert;
-use super::metric_maps::metres;
+use super::metric_maps::{NO_CAMERA, metres};
 use super::requests::{self, Core, Finished, Inquiry};
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
@@ -111,8 +111,7 @@ async fn metric(
     frame: Option<&Frame>,
 ) -> std::result::Result<Metric, String> {
     let frame = frame.filter(|frame| !frame.camera.is_empty());
-    let frame =
-        frame.ok_or("a picture that comes inside a request has no camera to take a scale from")?;
+    let frame = frame.ok_or(NO_CAMERA)?;
     let camera = core
         .camera(&frame.camera)
         .map_err(|error| error.to_string())?;

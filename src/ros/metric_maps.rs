@@ -23,6 +23,10 @@ use crate::metric::Cloud;
 use crate::perception::{DepthMap, Segmentation, UNLABELED};
 use crate::pipeline::Frame;
 
+/// Why the picture of a request has no metres.
+pub const NO_CAMERA: &str =
+    "a picture that comes inside a request has no camera to take a scale from";
+
 /// The metric topics of one camera.
 pub struct MetricMaps {
     depth: Publisher<Image>,

@@ -8,13 +8,12 @@ use r2r::cooper_perception::srv::Segment;
 use super::codes;
 use super::convert;
 use super::drawing;
-use super::metric_maps;
+use super::metric_maps::{self, NO_CAMERA};
 use super::requests::{self, Core, Finished};
+use super::scaling::{Metres, OrWhy};
 use super::services;
+use crate::engine::Cancel;
 use crate::error::Result;
-use crate::metric::Box3d;
-use crate::perception::Segmentation;
-use crate::pipeline::Frame;
 use crate::pipeline::FrameSource;
 use crate::pipeline::Outcome;
 use crate::pipeline::Priority;
@@ -22,10 +21,12 @@ use crate::pipeline::Work;
 
 /// Answer a request.
 pub async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Response {
-    let (camera, image, seed) = (&request.camera, &request.image, request.seed);
-    let finished = services::map(&core, camera, image, seed, |seed| Work::Segment { seed }).await;
+    let (finished, metres) = match seen(&core, &request).await {
+        Ok(seen) => seen,
+        Err(error) => (Finished::refused(error), None),
+    };
     let header = convert::std_header(&finished.header());
-    reply(&core, &request, finished)
+    reply(&core, &request, finished, metres)
         .await
         .unwrap_or_else(|error| {
             let (error_code, message) = services::told("segment", &error);
@@ -38,10 +39,49 @@ pub async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Res
         })
 }
 
+/// Draw the picture's segmentation, and find its metres where boxes are asked for.
+async fn seen(
+    core: &Arc<Core>,
+    request: &Segment::Request,
+) -> Result<(Finished, Option<OrWhy<Arc<Metres>>>)> {
+    let seed = requests::seed_of(request.seed)?;
+    let source = core.frame_source(&request.camera, &request.image)?;
+    let (source, metres) = if request.boxes {
+        // The depth first: what its scale is taken from is kept for a while only.
+        let (source, metres) = metres(core, request, source, seed).await?;
+        (source, Some(metres))
+    } else {
+        (source, None)
+    };
+    let work = Work::Segment { seed };
+    let events = core.submit(source, work, Priority::Query, Cancel::default())?;
+    Ok((requests::finished(events).await, metres))
+}
+
+/// The metres of a picture, or why it has none; and the frame that they are of.
+async fn metres(
+    core: &Arc<Core>,
+    request: &Segment::Request,
+    source: FrameSource,
+    seed: Option<u64>,
+) -> Result<(FrameSource, OrWhy<Arc<Metres>>)> {
+    if request.image.width > 0 {
+        return Ok((source, Err(NO_CAMERA.into())));
+    }
+    let camera = core.camera(&request.camera)?;
+    if let Some(why) = camera.scaling.why_never() {
+        return Ok((source, Err(why)));
+    }
+    let (frame, depth) = drawing::draw_depth(core, source, seed, Priority::Query).await?;
+    let metres = metric_maps::metres(core, camera, &frame, &depth).await;
+    Ok((FrameSource::Pinned(frame), metres.map(Arc::new)))
+}
+
 async fn reply(
     core: &Arc<Core>,
     request: &Segment::Request,
     finished: Finished,
+    metres: Option<OrWhy<Arc<Metres>>>,
 ) -> Result<Segment::Response> {
     let header = finished.header();
     let Outcome::Segmentation(segmentation) = finished.result? else {
@@ -68,48 +108,22 @@ async fn reply(
         }
     }
     let segmentation = Arc::new(segmentation);
-    let (boxes, remark) = if request.boxes {
-        match boxes(core, &frame, &segmentation, request.seed).await? {
-            Ok(boxes) => (boxes, String::new()),
-            Err(why) => (BTreeMap::new(), format!("no boxes: {why}")),
-        }
-    } else {
-        Default::default()
+    let boxes = match metres {
+        None => Ok(BTreeMap::new()),
+        Some(Ok(metres)) => metric_maps::boxes(&segmentation, &metres).await,
+        Some(Err(why)) => Err(why),
+    };
+    let (boxes, message) = match boxes {
+        Ok(boxes) => (boxes, String::new()),
+        Err(why) => (BTreeMap::new(), format!("no boxes: {why}")),
     };
     Ok(Segment::Response {
         success: true,
-        message: convert::message_text(&remark),
+        message: convert::message_text(&message),
         error_code: codes::NONE,
         header: convert::std_header(&header),
         labels: convert::labels_image(&segmentation, &header),
         color: convert::rgb_image(&segmentation.color, &header),
         regions: convert::regions(&segmentation, &boxes),
     })
-}
-
-/// The boxes of a frame's regions, from a depth map of the same frame; or why there are none.
-async fn boxes(
-    core: &Arc<Core>,
-    frame: &Arc<Frame>,
-    segmentation: &Arc<Segmentation>,
-    seed: i64,
-) -> Result<std::result::Result<BTreeMap<u16, Box3d>, String>> {
-    let camera = match frame.camera.as_str() {
-        "" => {
-            let why = "a picture that comes inside a request has no camera to take a scale from";
-            return Ok(Err(why.into()));
-        }
-        name => core.camera(name)?,
-    };
-    if let Some(why) = camera.scaling.why_never() {
-        return Ok(Err(why));
-    }
-    let (source, seed) = (FrameSource::Pinned(frame.clone()), requests::seed_of(seed)?);
-    let (frame, depth) = drawing::draw_depth(core, source, seed, Priority::Query).await?;
-    Ok(
-        match metric_maps::metres(core, camera, &frame, &depth).await {
-            Ok(metres) => metric_maps::boxes(segmentation, &Arc::new(metres)).await,
-            Err(why) => Err(why),
-        },
-    )
 }

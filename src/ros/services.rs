@@ -18,7 +18,7 @@ use super::codes;
 use super::convert;
 use super::drawing::{Samples, samples_of};
 use super::measure::measure;
-use super::metric_maps::metres;
+use super::metric_maps::{NO_CAMERA, metres};
 use super::requests::{self, Core, Finished, Inquiry};
 use super::segment::segment;
 use super::status;
@@ -211,7 +211,7 @@ async fn estimated(
     // Before more maps are drawn: what this one is compared with is kept for a while only.
     let metres = match core.camera(&frame.camera) {
         Ok(camera) if !frame.camera.is_empty() => metres(core, camera, &frame, &depth).await,
-        _ => Err("a picture that comes inside a request has no camera to take a scale from".into()),
+        _ => Err(NO_CAMERA.into()),
     };
     let confidence = match samples_of(request.confidence_samples, MAX_SAMPLES)? {
         None => Image::default(),
@@ -254,7 +254,7 @@ async fn estimated(
 }
 
 /// Draw a map of a request's picture.
-pub(super) async fn map(
+async fn map(
     core: &Core,
     camera: &str,
     image: &Image,

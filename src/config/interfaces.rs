@@ -179,12 +179,26 @@ pub const SEGMENTATION_LABELS: Interface = published(
     Quality::Reliable(1),
     "Region ids: mono8 (255 unlabelled), or mono16 (65535) with more than 255 regions.",
 );
+/// What region ids stand for.
+pub const LABEL_INFO: Interface = published(
+    "~/N/segmentation/label_info",
+    "vision_msgs/msg/LabelInfo",
+    Quality::Latched(1),
+    "Region ids with their names where known (see segmentation.names); only in a build that found vision_msgs.",
+);
 /// The picture with its regions.
 pub const OVERLAY: Interface = published(
     "~/N/overlay",
     "sensor_msgs/msg/Image",
     Quality::Reliable(1),
     "The picture with its regions laid over it, rgb8.",
+);
+/// Regions in 3D, and answers.
+pub const MARKERS: Interface = published(
+    "~/markers",
+    "visualization_msgs/msg/MarkerArray",
+    Quality::Reliable(1),
+    "Regions as 3D boxes with their names and distances, where the camera has a metric scale; each camera's newest answer as text.",
 );
 /// Answers.
 pub const ANSWER: Interface = published(
@@ -272,7 +286,9 @@ pub const INTERFACES: &[Interface] = &[
     POINTS,
     SEGMENTATION_COLOR,
     SEGMENTATION_LABELS,
+    LABEL_INFO,
     OVERLAY,
+    MARKERS,
     ANSWER,
     DIAGNOSTICS,
     ROSOUT,

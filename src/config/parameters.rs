@@ -105,6 +105,13 @@ pub fn parameters() -> Vec<Parameter> {
         float("depth.max_range", 0.0, 0.0..=1000.0, Running, "Metres above which metric depth is invalid; 0: no limit."),
         integer("depth.confidence_samples", 4, 2..=i64::from(MAX_SAMPLES), Running, "Maps with different seeds that ~/N/depth/confidence compares."),
         float("depth.confidence_deviation", 0.05, 0.001..=1.0, Running, "Their standard deviation, in relative depth, at which the confidence has fallen to 0.37."),
+        Parameter {
+            name: "segmentation.names".into(),
+            default: Value::Bool(false),
+            accepts: Accepts::Bool,
+            changes: Running,
+            description: "Whether the model is asked what new regions are, a short question each, for label_info and markers.",
+        },
         integer("limits.queue", 8, 1..=1000, AtStart, "Requests that may wait; more are refused."),
         float("limits.image_age", 5.0, 0.0..=86400.0, Running, "Seconds after which a camera's newest frame is too old to be used; 0: never."),
         Parameter {

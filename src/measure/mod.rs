@@ -13,4 +13,4 @@ mod reading;
 
 pub use conclude::{Agreement, Conclusion, Metric, conclude};
 pub use measurement::{Axis, Kind, MAX_OBJECTS, Measurement};
-pub use observe::{Named, Observation, observe};
+pub use observe::{MAX_NAMED_REGIONS, Named, Observation, names_at, observe};

@@ -15,7 +15,7 @@ use crate::reasoning::{Mode, Prompts, Question, Settings, Status, Transcript, an
 /// Tokens of an answer about a place.
 const MAX_PLACE_TOKENS: usize = 64;
 /// Regions whose names are asked for, the largest first.
-const MAX_NAMED_REGIONS: usize = 16;
+pub const MAX_NAMED_REGIONS: usize = 16;
 
 /// What the model calls the thing at a pixel.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,6 +133,29 @@ impl Needs {
     }
 }
 
+/// Ask the model what is at each of `places` of `picture`, in pixels; empty where it has no answer.
+///
+/// # Errors
+/// [`Error::Canceled`] after a stop; otherwise if the network fails.
+pub fn names_at(
+    engine: &Engine,
+    prompts: &Prompts,
+    picture: &RgbImage,
+    places: &[Point2<u32>],
+    settings: &Settings,
+    control: &Control,
+) -> Result<Vec<String>> {
+    let observer = Observer {
+        engine,
+        prompts,
+        picture,
+        settings,
+        seed: settings.seed,
+    };
+    let names = places.iter().map(|at| observer.name(at.cast(), control));
+    names.collect()
+}
+
 struct Observer<'a> {
     engine: &'a Engine,
     prompts: &'a Prompts,
@@ -214,32 +237,24 @@ impl Observer<'_> {
             (Kind::Locate, _) => seen.places.iter().flatten().copied().collect(),
             (Kind::Count, Some(segmentation)) => {
                 let regions = segmentation.regions.iter().take(MAX_NAMED_REGIONS);
-                regions
-                    .map(|r| inner_pixel(segmentation, r.id, seen.size))
-                    .collect()
+                let inner = segmentation.inner_pixels();
+                let places = regions.filter_map(|region| inner.get(&region.id));
+                places.map(|at| at.cast::<f64>()).collect()
             }
             _ => Vec::new(),
         };
         let named = places.into_iter().map(|at| {
-            let percent = |at: f64, extent: u32| (((at + 0.5) / f64::from(extent)) * 100.0) as u32;
-            let place = [percent(at.x, seen.size.0), percent(at.y, seen.size.1)];
-            let name = self.ask(&self.prompts.place.name(place), control)?;
+            let name = self.name(at, control)?;
             Ok(Named { at, name })
         });
         named.collect()
     }
-}
 
-/// A pixel of a region near its centroid: a bent region's centroid may lie outside of it.
-fn inner_pixel(segmentation: &Segmentation, id: u16, (width, _): (u32, u32)) -> Point2<f64> {
-    let region = &segmentation.regions[usize::from(id)];
-    let centroid = region.centroid.cast::<f64>();
-    let width = width as usize;
-    let pixels = segmentation.labels.iter().enumerate();
-    let inside = pixels.filter(|(_, label)| **label == id);
-    let pixel = |i: usize| Point2::new((i % width) as f64, (i / width) as f64);
-    let nearest = inside
-        .map(|(i, _)| pixel(i))
-        .min_by(|a, b| (a - centroid).norm().total_cmp(&(b - centroid).norm()));
-    nearest.unwrap_or(centroid)
+    /// What is at a pixel.
+    fn name(&self, at: Point2<f64>, control: &Control) -> Result<String> {
+        let (width, height) = self.picture.dimensions();
+        let percent = |at: f64, extent: u32| (((at + 0.5) / f64::from(extent)) * 100.0) as u32;
+        let place = [percent(at.x, width), percent(at.y, height)];
+        self.ask(&self.prompts.place.name(place), control)
+    }
 }

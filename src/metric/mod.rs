@@ -10,6 +10,7 @@
 //! Depth follows REP 118: `32FC1` is metres, `16UC1` is millimetres with 0 for none. Inside, NaN is none.
 
 mod affine;
+mod boxes;
 mod cloud;
 mod distortion;
 mod filter;
@@ -24,6 +25,7 @@ mod tracker;
 mod why_not;
 
 pub use affine::Affine;
+pub use boxes::{Box3d, boxes};
 pub use cloud::{Cloud, millimetres};
 pub use distortion::Distortion;
 pub use filter::{FilterSettings, ScaleFilter, Smoothed, Verdict};

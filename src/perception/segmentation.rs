@@ -2,6 +2,8 @@
 //!
 //! There are no classes in the picture, only colours: a region is a connected area of one colour.
 
+use std::collections::BTreeMap;
+
 use image::{RgbImage, imageops};
 use nalgebra::{Point2, Vector2};
 
@@ -49,6 +51,8 @@ pub struct Region {
     pub bounding_box: BoundingBox,
     /// The mean of its pixels' centres, x to the right and y down, in pixels.
     pub centroid: Point2<f32>,
+    /// What the model calls it, empty if it had no answer; none if it was not asked.
+    pub name: Option<String>,
 }
 
 /// A segmentation at the source picture's size.
@@ -121,6 +125,52 @@ impl Segmentation {
             regions,
         }
     }
+
+    /// For each region, by id, the pixel that lies deepest inside of it, where what is there is clearest: a bent
+    /// region's centroid may lie outside. Of equals, the one nearest to the centroid.
+    pub fn inner_pixels(&self) -> BTreeMap<u16, Point2<u32>> {
+        let width = self.color.width();
+        let mut deepest: BTreeMap<u16, (u32, f32, Point2<u32>)> = BTreeMap::new();
+        let centroids: BTreeMap<u16, Point2<f32>> =
+            self.regions.iter().map(|r| (r.id, r.centroid)).collect();
+        let pixels = (0u32..).map(|i| Point2::new(i % width, i / width));
+        let depths = inner_depths(&self.labels, width as usize);
+        for ((pixel, depth), label) in pixels.zip(depths).zip(&self.labels) {
+            let Some(centroid) = centroids.get(label) else {
+                continue;
+            };
+            let off = (pixel.cast::<f32>() - centroid).norm();
+            let best = deepest.entry(*label).or_insert((0, f32::INFINITY, pixel));
+            if (depth, -off) > (best.0, -best.1) {
+                *best = (depth, off, pixel);
+            }
+        }
+        let pixel = |(id, (_, _, pixel))| (id, pixel);
+        deepest.into_iter().map(pixel).collect()
+    }
+}
+
+/// Steps along rows and columns from each pixel to the nearest one outside of its region; outside of the picture is
+/// outside of all.
+fn inner_depths(labels: &[u16], width: usize) -> Vec<u32> {
+    let n = labels.len();
+    let mut depths = vec![0u32; n];
+    let step = |depths: &[u32], pixel: usize, other: Option<usize>| {
+        let same = other.filter(|other| labels[*other] == labels[pixel]);
+        same.map_or(1, |other| depths[other] + 1)
+    };
+    for pixel in 0..n {
+        let left = (pixel % width > 0).then(|| pixel - 1);
+        let above = pixel.checked_sub(width);
+        depths[pixel] = step(&depths, pixel, left).min(step(&depths, pixel, above));
+    }
+    for pixel in (0..n).rev() {
+        let right = (pixel % width + 1 < width).then(|| pixel + 1);
+        let below = Some(pixel + width).filter(|below| *below < n);
+        let back = step(&depths, pixel, right).min(step(&depths, pixel, below));
+        depths[pixel] = depths[pixel].min(back);
+    }
+    depths
 }
 
 impl Region {
@@ -144,6 +194,7 @@ impl Region {
                 height: (bottom - top + 1) as u32,
             },
             centroid: Point2::from((sum / pixels.len() as f64).cast::<f32>()),
+            name: None,
         }
     }
 }
@@ -263,6 +314,21 @@ mod tests {
         assert_eq!(red.centroid, Point2::new(14.5, 9.5));
         assert_eq!(segmentation.labels[5 * 60 + 5], 1);
         assert!(!segmentation.labels.contains(&UNLABELED));
+    }
+
+    #[test]
+    fn inner_pixels_lie_inside_and_far_from_edges() {
+        // A frame of grey, 5 wide on the left and 1 wide elsewhere, around red.
+        let color = RgbImage::from_fn(30, 20, |x, y| {
+            let red = (5..29).contains(&x) && (1..19).contains(&y);
+            Rgb(if red { [200, 0, 0] } else { [90; 3] })
+        });
+        let segmentation = Segmentation::from_colors(color);
+        let inner = segmentation.inner_pixels();
+        let (red, grey) = (inner[&0], inner[&1]);
+        assert_eq!(red.y.abs_diff(10).min(red.y.abs_diff(9)), 0, "{red}");
+        assert!((10..24).contains(&red.x), "{red}");
+        assert_eq!((grey.x, segmentation.labels[30 * 9 + 2]), (2, 1), "{grey}");
     }
 
     #[test]

@@ -12,13 +12,15 @@ const MIN_IOU: f64 = 0.3;
 /// Segmentations after which the id of a region that is gone may be given to another.
 const HOLD: u64 = 30;
 
-/// Remembers one camera's regions.
+/// Remembers one camera's regions, and their names where the model was asked.
 #[derive(Clone, Debug, Default)]
 pub struct RegionTracker {
     width: u32,
     labels: Vec<u16>,
     /// When an id was last in a segmentation.
     last_seen: BTreeMap<u16, u64>,
+    /// What the model called it.
+    names: BTreeMap<u16, String>,
     now: u64,
 }
 
@@ -29,12 +31,15 @@ impl RegionTracker {
         self.now += 1;
         let now = self.now;
         self.last_seen.retain(|_, seen| now - *seen <= HOLD);
+        let last_seen = &self.last_seen;
+        self.names.retain(|id, _| last_seen.contains_key(id));
         let ids = self.ids(&segmentation);
         for label in &mut segmentation.labels {
             *label = ids.get(usize::from(*label)).copied().unwrap_or(UNLABELED);
         }
         for (region, id) in segmentation.regions.iter_mut().zip(&ids) {
             region.id = *id;
+            region.name = self.names.get(id).cloned();
         }
         // One that got no id is in no label either.
         segmentation.regions.retain(|region| region.id != UNLABELED);
@@ -45,6 +50,16 @@ impl RegionTracker {
         self.labels.clone_from(&segmentation.labels);
         self.width = segmentation.color.width();
         segmentation
+    }
+
+    /// Keep the names of a segmentation that it has given ids: the regions have them from now on.
+    pub fn keep_names(&mut self, segmentation: &Segmentation) {
+        for region in &segmentation.regions {
+            // It may have been overtaken by others since.
+            if let (Some(name), true) = (&region.name, self.last_seen.contains_key(&region.id)) {
+                self.names.insert(region.id, name.clone());
+            }
+        }
     }
 
     /// The id of each region.
@@ -150,6 +165,22 @@ mod tests {
         }
         let later = tracker.track(painted(&[((40, 5, 10, 10), RED)]));
         assert_eq!(id_at(&later, 45, 10), 1);
+    }
+
+    #[test]
+    fn names_stay_with_their_ids_and_go_with_them() {
+        let mut tracker = RegionTracker::default();
+        let mut first = tracker.track(painted(&[((5, 5, 20, 10), RED)]));
+        first.regions[1].name = Some("red box".into());
+        tracker.keep_names(&first);
+        let second = tracker.track(painted(&[((6, 5, 20, 10), BLUE)]));
+        let names: Vec<_> = second.regions.iter().map(|r| r.name.as_deref()).collect();
+        assert_eq!(names, [None, Some("red box")]);
+        for _ in 0..=HOLD {
+            tracker.track(painted(&[]));
+        }
+        let later = tracker.track(painted(&[((40, 5, 10, 10), RED)]));
+        assert_eq!((later.regions[1].id, &later.regions[1].name), (1, &None));
     }
 
     #[test]

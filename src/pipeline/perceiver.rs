@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use image::RgbImage;
+use nalgebra::Point2;
 
 use crate::engine::Cancel;
 use crate::engine::Control;
@@ -13,6 +14,7 @@ use crate::engine::Speed;
 use crate::error::Result;
 use crate::measure::Measurement;
 use crate::measure::Observation;
+use crate::measure::names_at;
 use crate::measure::observe;
 use crate::perception::DepthMap;
 use crate::perception::Segmentation;
@@ -41,6 +43,8 @@ pub enum Work {
         /// Overrides the settings' seed.
         seed: Option<u64>,
     },
+    /// Say what is at these pixels of the frame.
+    Name(Vec<Point2<u32>>),
 }
 
 /// What comes of it.
@@ -54,6 +58,8 @@ pub enum Outcome {
     Depth(DepthMap),
     /// Of [`Work::Segment`]; the source picture's size.
     Segmentation(Segmentation),
+    /// Of [`Work::Name`]: in the model's words, empty where it has no answer.
+    Names(Vec<String>),
 }
 
 /// What is loaded, for status displays.
@@ -167,6 +173,9 @@ impl Perceive for Perceiver {
                 let seed = seed.unwrap_or(settings.seed);
                 let instruction = prompts.instruction(MapKind::Segmentation);
                 segment(engine, instruction, image, flow, seed, control).map(Outcome::Segmentation)
+            }
+            Work::Name(places) => {
+                names_at(engine, prompts, image, places, settings, control).map(Outcome::Names)
             }
         }
     }

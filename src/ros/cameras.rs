@@ -113,10 +113,18 @@ impl Camera {
         }
     }
 
-    /// A segmentation of one of its frames, with the ids of the one before where regions overlap.
+    /// A segmentation of one of its frames, with the ids and names of the one before where regions overlap.
     pub fn track(&self, segmentation: Segmentation) -> Segmentation {
-        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        regions.track(segmentation)
+        self.regions().track(segmentation)
+    }
+
+    /// Keep the names of a segmentation for those that follow.
+    pub fn keep_names(&self, segmentation: &Segmentation) {
+        self.regions().keep_names(segmentation);
+    }
+
+    fn regions(&self) -> MutexGuard<'_, RegionTracker> {
+        self.regions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {

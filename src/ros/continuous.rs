@@ -11,14 +11,16 @@ use tokio::time::Instant;
 use super::cameras::{Camera, Numbered};
 use super::convert;
 use super::drawing::{self, Samples};
+use super::label_info::LabelInfos;
 use super::metric_maps::{self, MetricMaps};
 use super::requests::{self, Caller, Core};
+use super::scaling::Metres;
 use super::topics::{self, is_wanted, publish};
 use crate::config::DepthConfig;
 use crate::config::interfaces;
 use crate::config::interfaces::Interface;
 use crate::error::{Error, Result};
-use crate::perception::DepthMap;
+use crate::perception::{DepthMap, Segmentation};
 use crate::pipeline::Frame;
 use crate::pipeline::FrameSource;
 use crate::pipeline::Outcome;
@@ -41,6 +43,7 @@ pub struct Maps {
     confidence: Publisher<Image>,
     segmentation_color: Publisher<Image>,
     segmentation_labels: Publisher<Image>,
+    label_info: LabelInfos,
     overlay: Publisher<Image>,
     /// The number of the last frame that was made into maps, or could not be.
     done: u64,
@@ -53,10 +56,12 @@ impl Maps {
     /// [`Error::Internal`] if the middleware refuses one.
     pub fn advertise(node: &mut Node, core: &Arc<Core>, camera: &Arc<Camera>) -> Result<Self> {
         let metric = MetricMaps::advertise(node, camera)?;
+        let label_info = LabelInfos::advertise(node, &camera.config.name)?;
         let mut publisher =
             |interface: &Interface| topics::publisher(node, interface, &camera.config.name);
         Ok(Self {
             metric,
+            label_info,
             core: core.clone(),
             camera: camera.clone(),
             depth_relative: publisher(&interfaces::DEPTH_RELATIVE)?,
@@ -124,34 +129,73 @@ impl Maps {
     async fn make(&mut self) -> Result<u64> {
         let newest = Arc::new(Numbered::new(self.camera.clone()));
         let mut source = FrameSource::Latest(newest.clone());
+        let mut metres = None;
         if self.wants_depth() {
-            source = FrameSource::Pinned(self.make_depth(source).await?);
+            let (frame, found) = self.make_depth(source).await?;
+            (source, metres) = (FrameSource::Pinned(frame), found);
         }
-        if self.wants_segmentation() {
-            let (frame, outcome) = self.draw(source, Work::Segment { seed: None }).await?;
-            let Outcome::Segmentation(segmentation) = outcome else {
-                return Err(requests::wrong_outcome());
-            };
-            let segmentation = self.camera.track(segmentation);
-            let header = &frame.header;
-            publish(&self.segmentation_color, || {
-                Ok(convert::rgb_image(&segmentation.color, header))
-            });
-            publish(&self.segmentation_labels, || {
-                Ok(convert::labels_image(&segmentation, header))
-            });
-            publish(&self.overlay, || {
-                Ok(convert::rgb_image(
-                    &convert::blend_regions(&frame.image, &segmentation),
-                    header,
-                ))
-            });
+        let has_boxes = metres.is_some() && self.wants_boxes();
+        if self.wants_segmentation() || has_boxes {
+            self.make_segmentation(source, metres).await?;
         }
         Ok(newest.number())
     }
 
-    /// Publish all that is wanted of a frame's depth; the frame.
-    async fn make_depth(&mut self, source: FrameSource) -> Result<Arc<Frame>> {
+    /// Publish all that is wanted of a frame's regions.
+    async fn make_segmentation(
+        &mut self,
+        source: FrameSource,
+        metres: Option<Arc<Metres>>,
+    ) -> Result<()> {
+        let (frame, outcome) = self.draw(source, Work::Segment { seed: None }).await?;
+        let Outcome::Segmentation(segmentation) = outcome else {
+            return Err(requests::wrong_outcome());
+        };
+        let mut segmentation = self.camera.track(segmentation);
+        let header = &frame.header;
+        publish(&self.segmentation_color, || {
+            Ok(convert::rgb_image(&segmentation.color, header))
+        });
+        publish(&self.segmentation_labels, || {
+            Ok(convert::labels_image(&segmentation, header))
+        });
+        publish(&self.overlay, || {
+            Ok(convert::rgb_image(
+                &convert::blend_regions(&frame.image, &segmentation),
+                header,
+            ))
+        });
+        if self.wants_names() {
+            self.name(&frame, &mut segmentation).await;
+        }
+        self.label_info.publish(&segmentation, header);
+        if let Some(metres) = metres.filter(|_| self.wants_boxes()) {
+            let segmentation = Arc::new(segmentation);
+            // Without a calibration there are none, as the camera's scale says.
+            let boxes = metric_maps::boxes(&segmentation, &metres).await;
+            let (name, boxes) = (&self.camera.config.name, boxes.unwrap_or_default());
+            let markers = &self.core.markers;
+            markers.show_regions(name, &segmentation, &boxes, header);
+        }
+        Ok(())
+    }
+
+    /// Ask what new regions are. If a question comes between, they stay without names until the next frame.
+    async fn name(&mut self, frame: &Arc<Frame>, segmentation: &mut Segmentation) {
+        match drawing::name_regions(&self.core, Caller::MAPS, frame, segmentation).await {
+            Ok(()) => self.camera.keep_names(segmentation),
+            Err(Error::Canceled | Error::Busy { .. } | Error::NotReady(_)) => {}
+            Err(error) => {
+                tracing::warn!(camera = %self.camera.config.name, "no names of regions: {error}");
+            }
+        }
+    }
+
+    /// Publish all that is wanted of a frame's depth; the frame, and its metres where they are wanted and known.
+    async fn make_depth(
+        &mut self,
+        source: FrameSource,
+    ) -> Result<(Arc<Frame>, Option<Arc<Metres>>)> {
         let core = self.core.clone();
         let (frame, depth) = drawing::draw_depth(&core, Caller::MAPS, source, None).await?;
         let header = &frame.header;
@@ -161,7 +205,7 @@ impl Maps {
         publish(&self.depth_color, || {
             Ok(convert::rgb_image(&depth.color, header))
         });
-        self.make_metres(&frame, &depth).await;
+        let metres = self.make_metres(&frame, &depth).await;
         if is_wanted(&self.confidence) {
             let parameters = core.parameters.now();
             let samples = Samples {
@@ -178,26 +222,34 @@ impl Maps {
                 ))
             });
         }
-        Ok(frame)
+        Ok((frame, metres))
     }
 
     /// Publish what is wanted of a frame's metres. Where it has none, the camera's scale says why.
-    async fn make_metres(&mut self, frame: &Arc<Frame>, depth: &Arc<DepthMap>) {
+    async fn make_metres(
+        &mut self,
+        frame: &Arc<Frame>,
+        depth: &Arc<DepthMap>,
+    ) -> Option<Arc<Metres>> {
         if !self.wants_metres() {
-            return;
+            return None;
         }
-        let Ok(metres) = metric_maps::metres(&self.core, &self.camera, frame, depth).await else {
-            return;
+        let metres = metric_maps::metres(&self.core, &self.camera, frame, depth).await;
+        let Ok(metres) = metres.map(Arc::new) else {
+            let name = &self.camera.config.name;
+            self.core.markers.hide_regions(name, &frame.header);
+            return None;
         };
         if let Some(metric) = &self.metric {
             metric.publish(frame, &metres);
         }
         if self.metric.as_ref().is_some_and(MetricMaps::wants_points)
-            && let Some(points) = metric_maps::points(frame, metres).await
+            && let Some(points) = metric_maps::points(frame, &metres).await
             && let Some(metric) = &self.metric
         {
             metric.publish_points(points);
         }
+        Some(metres)
     }
 
     async fn draw(&mut self, source: FrameSource, work: Work) -> Result<(Arc<Frame>, Outcome)> {
@@ -212,12 +264,23 @@ impl Maps {
     }
 
     fn wants_metres(&self) -> bool {
-        self.metric.as_ref().is_some_and(MetricMaps::is_wanted)
+        self.metric.as_ref().is_some_and(MetricMaps::is_wanted) || self.wants_boxes()
+    }
+
+    /// Boxes need metres, so without a scale markers have only answers.
+    fn wants_boxes(&self) -> bool {
+        self.metric.is_some() && self.core.markers.is_wanted()
+    }
+
+    fn wants_names(&self) -> bool {
+        let is_on = self.core.parameters.flag("segmentation.names");
+        is_on.unwrap_or_default() && (self.label_info.is_wanted() || self.wants_boxes())
     }
 
     fn wants_segmentation(&self) -> bool {
         is_wanted(&self.segmentation_color)
             || is_wanted(&self.segmentation_labels)
+            || self.label_info.is_wanted()
             || is_wanted(&self.overlay)
     }
 }

@@ -6,8 +6,10 @@ use super::requests::{self, Caller, Core};
 use crate::config::DepthConfig;
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
+use crate::measure::MAX_NAMED_REGIONS;
 use crate::metric::spread;
 use crate::perception::DepthMap;
+use crate::perception::Segmentation;
 use crate::pipeline::Frame;
 use crate::pipeline::FrameSource;
 use crate::pipeline::Outcome;
@@ -41,6 +43,37 @@ pub async fn draw_depth(
 ) -> Result<(Arc<Frame>, Arc<DepthMap>)> {
     match drawn(core, caller, source, Work::Depth { seed }).await? {
         (frame, Outcome::Depth(depth)) => Ok((frame, Arc::new(depth))),
+        _ => Err(requests::wrong_outcome()),
+    }
+}
+
+/// Ask the model what the regions of a frame are that were not asked about yet, the largest first.
+///
+/// # Errors
+/// See [`drawn`].
+pub async fn name_regions(
+    core: &Core,
+    caller: Caller,
+    frame: &Arc<Frame>,
+    segmentation: &mut Segmentation,
+) -> Result<()> {
+    let inner = segmentation.inner_pixels();
+    let mut unnamed: Vec<_> = segmentation.regions.iter_mut().collect();
+    unnamed.retain(|region| region.name.is_none() && inner.contains_key(&region.id));
+    unnamed.sort_by_key(|region| std::cmp::Reverse(region.n_pixels));
+    unnamed.truncate(MAX_NAMED_REGIONS);
+    if unnamed.is_empty() {
+        return Ok(());
+    }
+    let places = unnamed.iter().map(|region| inner[&region.id]).collect();
+    let source = FrameSource::Pinned(frame.clone());
+    match drawn(core, caller, source, Work::Name(places)).await? {
+        (_, Outcome::Names(names)) => {
+            for (region, name) in unnamed.into_iter().zip(names) {
+                region.name = Some(name);
+            }
+            Ok(())
+        }
         _ => Err(requests::wrong_outcome()),
     }
 }

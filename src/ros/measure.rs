@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use nalgebra::{Point2, Point3};
+use nalgebra::Point2;
 use r2r::cooper_perception::srv::Measure;
 use r2r::geometry_msgs::msg::Point;
 
 use super::codes;
 use super::convert;
-use super::metric_maps::metres;
+use super::metric_maps::{NO_CAMERA, metres};
 use super::requests::{self, Caller, Core, Finished, Inquiry};
 use crate::config::interfaces;
 use crate::engine::Cancel;
@@ -97,7 +97,7 @@ async fn reply(
         map_value: found.map_value.unwrap_or(f64::NAN),
         ordered: found.ordered,
         pixel: pixel(found.pixel),
-        point: point(found.point),
+        point: convert::point(found.point),
         agreement: agreement_number(found.agreement),
         ..nothing()
     }
@@ -113,8 +113,7 @@ async fn metric(
     frame: Option<&Frame>,
 ) -> std::result::Result<Metric, String> {
     let frame = frame.filter(|frame| !frame.camera.is_empty());
-    let frame =
-        frame.ok_or("a picture that comes inside a request has no camera to take a scale from")?;
+    let frame = frame.ok_or(NO_CAMERA)?;
     let camera = core
         .camera(&frame.camera)
         .map_err(|error| error.to_string())?;
@@ -175,23 +174,13 @@ fn pixel(place: Option<Point2<f64>>) -> Point {
     }
 }
 
-fn point(place: Option<Point3<f64>>) -> Point {
-    let nan = Point3::from([f64::NAN; 3]);
-    let Point3 { coords: p } = place.unwrap_or(nan);
-    Point {
-        x: p.x,
-        y: p.y,
-        z: p.z,
-    }
-}
-
 /// A reply in which nothing is known.
 fn nothing() -> Measure::Response {
     Measure::Response {
         value: f64::NAN,
         map_value: f64::NAN,
         pixel: pixel(None),
-        point: point(None),
+        point: convert::point(None),
         ..Measure::Response::default()
     }
 }

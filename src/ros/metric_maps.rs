@@ -1,5 +1,6 @@
 //! The metric topics of one camera: depth, its CameraInfo and the cloud, which come only when there is a scale.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use r2r::Node;
@@ -16,9 +17,15 @@ use super::topics::{self, is_wanted, publish};
 use crate::config::ScaleSource;
 use crate::config::interfaces;
 use crate::error::{Error, Result};
+use crate::metric;
+use crate::metric::Box3d;
 use crate::metric::Cloud;
-use crate::perception::DepthMap;
+use crate::perception::{DepthMap, Segmentation, UNLABELED};
 use crate::pipeline::Frame;
+
+/// Why the picture of a request has no metres.
+pub const NO_CAMERA: &str =
+    "a picture that comes inside a request has no camera to take a scale from";
 
 /// The metric topics of one camera.
 pub struct MetricMaps {
@@ -98,9 +105,36 @@ pub async fn metres(
     })
 }
 
+/// The boxes of a frame's regions by id.
+///
+/// # Errors
+/// Why there are none.
+pub async fn boxes(
+    segmentation: &Arc<Segmentation>,
+    metres: &Arc<Metres>,
+) -> OrWhy<BTreeMap<u16, Box3d>> {
+    let (segmentation, metres) = (segmentation.clone(), metres.clone());
+    let made = move || {
+        let intrinsics = &metres
+            .calibration
+            .as_ref()
+            .map_err(Clone::clone)?
+            .intrinsics;
+        let mut found = metric::boxes(&segmentation.labels, &metres.values, intrinsics);
+        found.remove(&UNLABELED);
+        Ok(found)
+    };
+    let made = tokio::task::spawn_blocking(made).await;
+    made.unwrap_or_else(|error| {
+        let error = Error::Internal(format!("the boxes of regions: {error}"));
+        tracing::error!("{error}");
+        Err(error.to_string())
+    })
+}
+
 /// A frame's cloud, if its camera is known.
-pub async fn points(frame: &Arc<Frame>, metres: Metres) -> Option<PointCloud2> {
-    let frame = frame.clone();
+pub async fn points(frame: &Arc<Frame>, metres: &Arc<Metres>) -> Option<PointCloud2> {
+    let (frame, metres) = (frame.clone(), metres.clone());
     let made = move || -> Option<Result<PointCloud2>> {
         let intrinsics = &metres.calibration.as_ref().ok()?.intrinsics;
         let cloud = Cloud::new(&metres.values, &frame.image, intrinsics);

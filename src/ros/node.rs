@@ -17,6 +17,7 @@ use super::clock::Clock;
 use super::continuous::Maps;
 use super::diagnostics;
 use super::loading::{log_ready, read_config, start_model};
+use super::markers::Markers;
 use super::params::{self, Parameters};
 use super::remap::Names;
 use super::requests::Core;
@@ -115,6 +116,7 @@ fn open(
         cameras: config.cameras.iter().map(camera).collect(),
         clock,
         answers: Mutex::new(topics::publisher::<Answer>(node, &interfaces::ANSWER, "")?),
+        markers: Markers::advertise(node)?,
     });
     for camera in &core.cameras {
         subscriptions::listen(node, camera, tasks)?;

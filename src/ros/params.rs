@@ -93,6 +93,14 @@ impl Parameters {
     pub fn float(&self, name: &str) -> Result<f64> {
         self.lock().set.float(name)
     }
+
+    /// The flag `name` of this moment.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] if none of that name is declared.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        self.lock().0.flag(name)
+    }
 }
 
 /// What the model in `dir`, or the shipped one, says of parameters that nobody sets.

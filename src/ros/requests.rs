@@ -12,6 +12,7 @@ use super::cameras::Camera;
 use super::clock::Clock;
 use super::codes;
 use super::convert;
+use super::markers::Markers;
 use super::params::Parameters;
 use crate::config::MAX_TURNS;
 use crate::config::interfaces::Interface;
@@ -42,6 +43,8 @@ pub struct Core {
     pub clock: Clock,
     /// Where finished questions are published.
     pub answers: Mutex<Publisher<Answer>>,
+    /// Where rviz is shown regions and answers.
+    pub markers: Markers,
 }
 
 /// Who asks, as far as ROS tells: a call carries no name of its caller, so those that use one interface for pictures of
@@ -223,6 +226,7 @@ impl Core {
             answer.answer = convert::message_text(&transcript.answer);
             answer.text = convert::message_text(transcript.text());
         }
+        self.markers.show_answer(&answer);
         let publisher = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = publisher.publish(&answer) {
             tracing::warn!("an answer could not be published: {error}");

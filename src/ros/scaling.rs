@@ -232,6 +232,11 @@ impl Scaling {
         silence::in_graph(&self.config, topic, expected, &heard.reference_offers)
     }
 
+    /// Why none of its frames will ever have metres, if so.
+    pub fn why_never(&self) -> Option<String> {
+        (self.config.scale_source == ScaleSource::None).then(|| self.not_configured())
+    }
+
     fn not_configured(&self) -> String {
         format!("cameras.{}.scale.source is none", self.config.name)
     }

@@ -20,8 +20,9 @@ use super::convert;
 use super::drawing::{Samples, samples_of};
 use super::loading::{load_model, unload_model};
 use super::measure::measure;
-use super::metric_maps::metres;
+use super::metric_maps::{NO_CAMERA, metres};
 use super::requests::{self, Caller, Core, Finished, Inquiry};
+use super::segment::segment;
 use super::status;
 use super::tasks::Tasks;
 use super::topics;
@@ -215,7 +216,7 @@ async fn estimated(
     // Before more maps are drawn: what this one is compared with is kept for a while only.
     let metres = match core.camera(&frame.camera) {
         Ok(camera) if !frame.camera.is_empty() => metres(core, camera, &frame, &depth).await,
-        _ => Err("a picture that comes inside a request has no camera to take a scale from".into()),
+        _ => Err(NO_CAMERA.into()),
     };
     let confidence = match samples_of(request.confidence_samples, MAX_SAMPLES)? {
         None => Image::default(),
@@ -255,41 +256,6 @@ async fn estimated(
             ..relative
         },
     })
-}
-
-async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Response {
-    let caller = Caller::of(&interfaces::SEGMENT);
-    let of = (request.camera.as_str(), &request.image, request.seed);
-    let finished = map(&core, caller, of, |seed| Work::Segment { seed }).await;
-    let header = finished.header();
-    let error = match finished.result {
-        Ok(Outcome::Segmentation(segmentation)) => {
-            // A picture of the request's own has no past.
-            let camera = finished.frame.as_ref().map_or("", |frame| &frame.camera);
-            let segmentation = match core.camera(camera) {
-                Ok(camera_of) if !camera.is_empty() => camera_of.track(segmentation),
-                _ => segmentation,
-            };
-            return Segment::Response {
-                success: true,
-                message: String::new(),
-                error_code: codes::NONE,
-                header: convert::std_header(&header),
-                labels: convert::labels_image(&segmentation, &header),
-                color: convert::rgb_image(&segmentation.color, &header),
-                regions: convert::regions(&segmentation),
-            };
-        }
-        Ok(_) => requests::wrong_outcome(),
-        Err(error) => error,
-    };
-    let (error_code, message) = told("segment", &error);
-    Segment::Response {
-        error_code,
-        message,
-        header: convert::std_header(&header),
-        ..Segment::Response::default()
-    }
 }
 
 /// Draw a map of a request's picture.

@@ -119,7 +119,7 @@ impl Job<'_> {
                 (Ok(Outcome::Depth(map)), _) => made.depth = Some(map),
                 (Ok(Outcome::Segmentation(map)), _) => made.segmentation = Some(map),
                 (Ok(Outcome::Answer(transcript)), _) => made.answer = Some(Ok(transcript)),
-                (Ok(Outcome::Measured(_)), _) => {
+                (Ok(Outcome::Measured(_) | Outcome::Names(_)), _) => {
                     return Err(Error::Internal("a bag asks for no measurement".into()));
                 }
                 (Err(error), Work::Answer(_)) => made.answer = Some(Err(error)),

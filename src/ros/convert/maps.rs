@@ -1,5 +1,7 @@
 //! Maps that go out: with the header and the size of the picture that they were made from.
 
+use std::collections::BTreeMap;
+
 use image::RgbImage;
 use r2r::builtin_interfaces::msg::Time;
 use r2r::cooper_perception::msg::Region as RegionMsg;
@@ -10,6 +12,8 @@ use r2r::std_msgs::msg::Header;
 
 pub use crate::perception::blend_regions;
 
+use super::metres::{point, vector};
+use crate::metric::Box3d;
 use crate::perception::DepthMap;
 use crate::perception::Raster;
 use crate::perception::Segmentation;
@@ -54,11 +58,12 @@ pub fn labels_image(segmentation: &Segmentation, header: &FrameHeader) -> Image 
     plain(header, size, labels.encoding, labels.data)
 }
 
-/// What is known of each region, in order of id.
-pub fn regions(segmentation: &Segmentation) -> Vec<RegionMsg> {
+/// What is known of each region, in order of id; `boxes` are by id.
+pub fn regions(segmentation: &Segmentation, boxes: &BTreeMap<u16, Box3d>) -> Vec<RegionMsg> {
     let channel = |value: u8| f32::from(value) / 255.0;
     let regions = segmentation.regions.iter().map(|region| {
         let [r, g, b] = region.color.map(channel);
+        let found = boxes.get(&region.id);
         RegionMsg {
             id: region.id,
             color: ColorRGBA { r, g, b, a: 1.0 },
@@ -72,6 +77,10 @@ pub fn regions(segmentation: &Segmentation) -> Vec<RegionMsg> {
             },
             centroid_x: f64::from(region.centroid.x),
             centroid_y: f64::from(region.centroid.y),
+            name: message_text(region.name.as_deref().unwrap_or_default()),
+            has_box: found.is_some(),
+            box_center: point(found.map(|found| found.center)),
+            box_size: vector(found.map(|found| found.size)),
         }
     });
     let mut regions: Vec<_> = regions.collect();

@@ -1,5 +1,8 @@
 //! Metric depth that goes out, and the reference depth that comes in.
 
+use nalgebra::{Point3, Vector3};
+use r2r::geometry_msgs::msg::Point;
+use r2r::geometry_msgs::msg::Vector3 as Vector3Msg;
 use r2r::sensor_msgs::msg::Image;
 use r2r::sensor_msgs::msg::PointCloud2;
 use r2r::sensor_msgs::msg::PointField;
@@ -41,6 +44,26 @@ pub fn metres_image(
             let bytes = millimetres(metres).into_iter().flat_map(u16::to_le_bytes);
             plain(header, size, "16UC1", bytes.collect())
         }
+    }
+}
+
+/// A place in metres; NaN if there is none.
+pub fn point(place: Option<Point3<f64>>) -> Point {
+    let Point3 { coords: p } = place.unwrap_or(Point3::from([f64::NAN; 3]));
+    Point {
+        x: p.x,
+        y: p.y,
+        z: p.z,
+    }
+}
+
+/// Extents in metres; NaN if there are none.
+pub fn vector(extents: Option<Vector3<f64>>) -> Vector3Msg {
+    let v = extents.unwrap_or(Vector3::repeat(f64::NAN));
+    Vector3Msg {
+        x: v.x,
+        y: v.y,
+        z: v.z,
     }
 }
 

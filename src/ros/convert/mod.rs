@@ -11,4 +11,4 @@ pub use maps::{
     blend_regions, depth_image, float_image, labels_image, message_text, regions, rgb_image,
     std_header,
 };
-pub use metres::{metres_image, point_cloud, reference_depth};
+pub use metres::{metres_image, point, point_cloud, reference_depth, vector};

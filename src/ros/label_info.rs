@@ -1,0 +1,86 @@
+//! What the ids of label images stand for, as vision_msgs/LabelInfo: where the build found that package.
+
+#[cfg(vision_msgs)]
+pub use with_vision_msgs::LabelInfos;
+#[cfg(not(vision_msgs))]
+pub use without::LabelInfos;
+
+#[cfg(vision_msgs)]
+mod with_vision_msgs {
+    use r2r::Node;
+    use r2r::Publisher;
+    use r2r::vision_msgs::msg::LabelInfo;
+    use r2r::vision_msgs::msg::VisionClass;
+
+    use crate::config::interfaces;
+    use crate::error::Result;
+    use crate::perception::Segmentation;
+    use crate::pipeline::FrameHeader;
+    use crate::ros::convert;
+    use crate::ros::topics;
+
+    /// One camera's topic.
+    pub struct LabelInfos(Publisher<LabelInfo>);
+
+    impl LabelInfos {
+        /// Advertise it.
+        ///
+        /// # Errors
+        /// [`crate::Error::Internal`] if the middleware refuses it.
+        pub fn advertise(node: &mut Node, camera: &str) -> Result<Self> {
+            topics::publisher(node, &interfaces::LABEL_INFO, camera).map(Self)
+        }
+
+        /// Whether somebody listens.
+        pub fn is_wanted(&self) -> bool {
+            topics::is_wanted(&self.0)
+        }
+
+        /// Tell the ids of a segmentation: also when nobody listens, for those who come later.
+        pub fn publish(&self, segmentation: &Segmentation, header: &FrameHeader) {
+            let class = |region: &crate::perception::Region| VisionClass {
+                class_id: region.id,
+                class_name: convert::message_text(region.name.as_deref().unwrap_or_default()),
+            };
+            let message = LabelInfo {
+                header: convert::std_header(header),
+                class_map: segmentation.regions.iter().map(class).collect(),
+                // The model gives no probabilities.
+                threshold: 0.0,
+            };
+            if let Err(error) = self.0.publish(&message) {
+                tracing::warn!("a label_info could not be published: {error}");
+            }
+        }
+    }
+}
+
+#[cfg(not(vision_msgs))]
+mod without {
+    use r2r::Node;
+
+    use crate::config::interfaces;
+    use crate::error::Result;
+    use crate::perception::Segmentation;
+    use crate::pipeline::FrameHeader;
+
+    /// One camera's topic, which cannot be offered.
+    pub struct LabelInfos;
+
+    impl LabelInfos {
+        /// Tell that there is none.
+        pub fn advertise(_node: &mut Node, camera: &str) -> Result<Self> {
+            let topic = interfaces::LABEL_INFO.of(camera);
+            tracing::info!("no {topic}: this node was built where vision_msgs was not installed");
+            Ok(Self)
+        }
+
+        /// Nobody can listen.
+        pub fn is_wanted(&self) -> bool {
+            false
+        }
+
+        /// Nothing is published.
+        pub fn publish(&self, _segmentation: &Segmentation, _header: &FrameHeader) {}
+    }
+}

@@ -1,26 +1,24 @@
 //! `cooper ask`: a question about a picture, its answer, and the trace of how the model came to it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 
 use super::maps::perceive;
 use super::model::ModelArgs;
 use super::model::SamplingArgs;
 use super::model::at_least;
-use super::model::flow_json;
-use super::model::sampling_json;
 use super::output;
 use super::progress::Words;
 use super::progress::note;
 use super::progress::printable;
-use crate::engine::Evidence;
-use crate::engine::MapKind;
 use crate::error::Error;
 use crate::error::Result;
 use crate::imaging;
-use crate::pipeline::ModelInfo;
+use crate::pipeline::Frame;
+use crate::pipeline::FrameHeader;
 use crate::pipeline::Outcome;
 use crate::pipeline::Perceive;
 use crate::pipeline::Settings;
@@ -29,12 +27,16 @@ use crate::reasoning::Mode;
 use crate::reasoning::Question;
 use crate::reasoning::Status;
 use crate::reasoning::Transcript;
+use crate::trace;
+use crate::trace::Query;
+use crate::trace::Trace;
 
-/// Ask a question about a picture
+/// Ask a question about a picture, or about several
 #[derive(Debug, Args)]
 pub(super) struct AskArgs {
-    /// The picture, PNG or JPEG
-    image: PathBuf,
+    /// The picture, PNG or JPEG; or several, in the order in which the model reads them
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<PathBuf>,
     /// The question
     question: String,
     /// How it is answered
@@ -43,7 +45,7 @@ pub(super) struct AskArgs {
     /// Turns before the model must have answered
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 3)]
     max_turns: usize,
-    /// Write every turn's text, every map and trace.json into this folder
+    /// Write everything that `cooper replay` needs into this folder: pictures, turns, maps, prompts, trace.json
     #[arg(long, value_name = "DIR")]
     trace: Option<PathBuf>,
     /// Print one JSON object instead of words
@@ -84,7 +86,7 @@ impl AskArgs {
         if self.question.trim().is_empty() {
             return Err(Error::invalid("question", "expected some text, got none"));
         }
-        let image = imaging::load_rgb(&self.image)?;
+        let frame = Arc::new(self.frame()?);
         if let Some(dir) = &self.trace {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         }
@@ -96,37 +98,52 @@ impl AskArgs {
         } else {
             Words::Streamed
         };
-        let work = Work::Answer(Question {
-            text: self.question.clone(),
-            mode: None,
-            seed: None,
-            max_turns: None,
-        });
-        let Outcome::Answer(transcript) = perceive(&mut model, &image, &work, &settings, words)?
-        else {
-            return Err(Error::Internal("a question brought a map".into()));
+        let question = Question::new(self.question.clone());
+        let transcript = ask(&mut model, &frame, &question, &settings, words)?;
+        let query = Query {
+            ended: transcript.status.into(),
+            transcript: Some(transcript),
+            error: None,
+            frame,
+            question,
+            settings,
+            model: model.info(),
+            queued: Duration::ZERO,
         };
-        self.tell(&transcript, &settings, &model.info(), image.dimensions())
+        self.tell(&query)
     }
 
-    fn tell(
-        &self,
-        transcript: &Transcript,
-        settings: &Settings,
-        model: &ModelInfo,
-        size: (u32, u32),
-    ) -> Result<()> {
-        let mut trace = describe(transcript, settings, model);
-        trace["question"] = json!(self.question);
-        trace["image"] = json!({"path": self.image, "width": size.0, "height": size.1});
-        if let Some(dir) = &self.trace {
-            write_trace(dir, transcript, &trace)?;
-            note(&format!("trace: {}", dir.display()));
+    /// The pictures.
+    fn frame(&self) -> Result<Frame> {
+        let frame = |path: &PathBuf| {
+            let image = imaging::load_rgb(path)?;
+            Ok(Frame::new("", FrameHeader::default(), image))
+        };
+        let frames = self.images.iter().map(frame);
+        let frame = Frame::of_all(frames.collect::<Result<Vec<Frame>>>()?);
+        frame.ok_or_else(|| Error::invalid("IMAGE", "expected a picture, got none"))
+    }
+
+    fn tell(&self, query: &Query) -> Result<()> {
+        let mut trace = Trace::of(query);
+        for (picture, path) in trace.pictures.iter_mut().zip(&self.images) {
+            picture.path = Some(path.display().to_string());
         }
         if self.json {
-            return output::print_json(&trace);
+            output::print_json(&trace)?;
+        } else if let Some(transcript) = &query.transcript {
+            output::print(&self.last_line(transcript))?;
         }
-        output::print(&match transcript.status {
+        // Behind the answer: one that cannot be written does not take it away.
+        if let Some(dir) = &self.trace {
+            trace::write(dir, query, &trace)?;
+            note(&format!("trace: {}", dir.display()));
+        }
+        Ok(())
+    }
+
+    fn last_line(&self, transcript: &Transcript) -> String {
+        match transcript.status {
             Status::Answered => format!("answer: {}\n", printable(&transcript.answer)),
             Status::NoAnswer => format!("no answer within {} turns\n", self.max_turns),
             Status::Truncated if !transcript.answer.is_empty() => format!(
@@ -137,59 +154,21 @@ impl AskArgs {
                 "no answer: a turn reached its limit; raise it with --max-new-tokens\n".into()
             }
             Status::Canceled => "no answer: canceled\n".into(),
-        })
+        }
     }
 }
 
-/// Everything that would be needed to ask again, and everything that came of it.
-fn describe(transcript: &Transcript, settings: &Settings, model: &ModelInfo) -> Value {
-    let timings = &transcript.timings;
-    let evidence = transcript.evidence.iter().enumerate().map(|(n, map)| {
-        json!({
-            "kind": kind(map), "turn": map.turn, "steps": map.steps, "seed": map.seed,
-            "width": map.image.width(), "height": map.image.height(), "file": map_file(n, map),
-        })
-    });
-    json!({
-        "status": transcript.status,
-        "answer": transcript.answer,
-        "text": transcript.text(),
-        "turns": transcript.turns,
-        "evidence": evidence.collect::<Vec<_>>(),
-        "mode": settings.mode,
-        "max_turns": settings.max_turns,
-        "seed": settings.seed,
-        "flow": flow_json(&settings.flow),
-        "sampling": sampling_json(&settings.sampling),
-        "model": {
-            "dir": model.dir, "device": model.device, "dtype": model.dtype,
-            "memory_bytes": model.memory_bytes,
-        },
-        "seconds": {
-            "prefill": timings.prefill.as_secs_f64(), "text": timings.text.as_secs_f64(),
-            "maps": timings.maps.as_secs_f64(), "total": timings.total.as_secs_f64(),
-        },
-    })
-}
-
-fn write_trace(dir: &Path, transcript: &Transcript, trace: &Value) -> Result<()> {
-    for (n, turn) in transcript.turns.iter().enumerate() {
-        output::write(&dir.join(format!("turn_{}.txt", n + 1)), turn.as_bytes())?;
-    }
-    for (n, map) in transcript.evidence.iter().enumerate() {
-        output::write_rgb_png(&dir.join(map_file(n, map)), &map.image)?;
-    }
-    // Last: where it lies, everything it names lies too.
-    output::write_json(&dir.join("trace.json"), trace)
-}
-
-fn map_file(n: usize, map: &Evidence) -> String {
-    format!("map_{}_{}.png", n + 1, kind(map))
-}
-
-fn kind(map: &Evidence) -> &'static str {
-    match map.kind {
-        MapKind::Depth => "depth",
-        MapKind::Segmentation => "segmentation",
+/// Put a question to the model, telling its progress.
+pub(super) fn ask(
+    model: &mut impl Perceive,
+    frame: &Frame,
+    question: &Question,
+    settings: &Settings,
+    words: Words,
+) -> Result<Transcript> {
+    let work = Work::Answer(question.clone());
+    match perceive(model, &frame.pictures(), &work, settings, words)? {
+        Outcome::Answer(transcript) => Ok(transcript),
+        _ => Err(Error::Internal("a question brought a map".into())),
     }
 }

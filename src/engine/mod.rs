@@ -3,14 +3,16 @@
 mod context;
 mod control;
 mod frame;
+mod identity;
 mod kept;
 mod load;
 mod picture;
 mod text;
 
-pub use context::Views;
+pub use context::{Pictures, Views};
 pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage};
 pub use frame::WorkDone;
+pub use identity::ModelIdentity;
 pub use load::{Engine, ModelOptions, VAE_NAME, WEIGHTS_NAMES};
 pub use picture::{FlowParams, GuidanceContexts};
 pub use text::{SamplingParams, Speech};

@@ -36,6 +36,8 @@ pub enum FrameSource {
     Pinned(Arc<Frame>),
     /// The newest frame of the moment when the work begins.
     Latest(Arc<dyn LatestFrame>),
+    /// The first one, and further ones behind it.
+    Several(Box<FrameSource>, Vec<FrameSource>),
 }
 
 /// One thing to do.
@@ -348,7 +350,8 @@ fn serve(inner: &Inner, model: &mut impl Perceive, waiting: Waiting) {
                 let _ = news.send(Event::Progress(progress));
             });
             catch_unwind(AssertUnwindSafe(|| {
-                model.perceive(&frame.image, &request.work, &request.settings, &mut control)
+                let pictures = frame.pictures();
+                model.perceive(&pictures, &request.work, &request.settings, &mut control)
             }))
             .unwrap_or_else(|panic| Err(told(&*panic)))
         }
@@ -377,6 +380,11 @@ fn newest(source: &FrameSource) -> Result<Arc<Frame>> {
     match source {
         FrameSource::Pinned(frame) => Ok(frame.clone()),
         FrameSource::Latest(camera) => camera.latest(),
+        FrameSource::Several(first, further) => {
+            let frame = Frame::clone(&*newest(first)?);
+            let further = further.iter().map(newest).collect::<Result<_>>()?;
+            Ok(Arc::new(Frame { further, ..frame }))
+        }
     }
 }
 

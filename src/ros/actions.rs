@@ -4,7 +4,7 @@
 //! accepted and aborted at once, with a code and words in the result.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::Stream;
@@ -14,9 +14,10 @@ use r2r::ActionServerGoal;
 use r2r::ActionServerGoalRequest;
 use r2r::Node;
 use r2r::cooper_perception::action::Reason;
-use r2r::cooper_perception::msg::Answer;
 
 use super::codes;
+use super::conclusion::{Asked, Ending};
+use super::convert;
 use super::feedback;
 use super::feedback::Feedback;
 use super::requests::{self, Accepted, Core, Finished, Inquiry};
@@ -56,7 +57,6 @@ pub fn offer(node: &mut Node, core: &Arc<Core>, tasks: &mut Tasks) -> Result<()>
 
 /// Refuse a goal, abort it at once, or set it going in a task of its own.
 fn begin(core: &Arc<Core>, request: ActionServerGoalRequest<Reason::Action>) -> r2r::Result<()> {
-    let since = Instant::now();
     let cancel = Cancel::default();
     let submitted = time_budget(request.goal.time_budget).and_then(|budget| {
         let accepted = core.ask(inquiry(&request.goal), Work::Answer, cancel.clone())?;
@@ -78,7 +78,6 @@ fn begin(core: &Arc<Core>, request: ActionServerGoalRequest<Reason::Action>) -> 
                 core: core.clone(),
                 goal,
                 cancel,
-                since,
                 canceled: false,
                 expired: false,
             };
@@ -96,6 +95,8 @@ fn inquiry(goal: &Reason::Goal) -> Inquiry {
         mode: goal.mode,
         seed: goal.seed,
         max_turns: goal.max_turns,
+        further_cameras: goal.further_cameras.clone(),
+        further_images: goal.further_images.clone(),
     }
 }
 
@@ -116,7 +117,7 @@ fn time_budget(seconds: f64) -> Result<Option<Duration>> {
 
 /// How a goal ends in ROS's terms.
 #[derive(Clone, Copy)]
-enum Ending {
+enum GoalEnding {
     Succeeded,
     Aborted,
     Canceled,
@@ -127,7 +128,6 @@ struct Run {
     core: Arc<Core>,
     goal: Goal,
     cancel: Cancel,
-    since: Instant,
     /// The client asked for a stop.
     canceled: bool,
     /// The time budget was spent.
@@ -142,13 +142,9 @@ impl Run {
         accepted: Accepted,
         budget: Option<Duration>,
     ) {
-        let Accepted { mut events, answer } = accepted;
+        let Accepted { mut events, asked } = accepted;
         let mut feedback = Feedback::default();
-        let mut finished = Finished {
-            frame: None,
-            waited: Duration::ZERO,
-            result: Err(requests::lost()),
-        };
+        let mut finished = Finished::refused(requests::lost());
         let deadline = async {
             match budget {
                 Some(budget) => tokio::time::sleep(budget).await,
@@ -169,7 +165,10 @@ impl Run {
                     }
                     Some(event) => {
                         if let Event::Started(frame, waited) = &event {
-                            (finished.frame, finished.waited) = (Some(frame.clone()), *waited);
+                            finished.ending = Ending {
+                                frame: Some(frame.clone()),
+                                waited: *waited,
+                            };
                         }
                         self.tell(feedback.of(event));
                     }
@@ -186,7 +185,7 @@ impl Run {
                 }
             }
         }
-        let ending = self.end(finished, answer).await;
+        let ending = self.end(finished, asked).await;
         // A cancel that came too late would otherwise wait for its reply for ever.
         while let Some(Some(late)) = cancels.next().now_or_never() {
             late.reject();
@@ -207,13 +206,15 @@ impl Run {
     }
 
     /// Return the result and publish the answer.
-    async fn end(&mut self, finished: Finished, answer: Answer) -> Ending {
-        let header = finished.header();
-        let total = self.since.elapsed();
-        let transcript = requests::transcript_of(finished.result);
-        let base = results::begun(&header, finished.waited, total);
+    async fn end(&mut self, finished: Finished, asked: Asked) -> GoalEnding {
+        let Finished { ending, result } = finished;
+        let transcript = requests::transcript_of(result);
+        let base = Reason::Result {
+            header: convert::std_header(&ending.header()),
+            ..Reason::Result::default()
+        };
         let result = match &transcript {
-            Ok(transcript) => results::of_transcript(transcript, &header, base),
+            Ok(transcript) => results::of_transcript(transcript, ending.frame.as_deref(), base),
             Err(error) => results::failed(error, base),
         };
         let result = if self.expired && !self.canceled {
@@ -224,15 +225,21 @@ impl Run {
         if result.status == codes::STATUS_FAILED {
             tracing::warn!("a goal failed: {}", result.error_msg);
         }
-        self.core
-            .publish_answer(answer, &header, result.status, transcript.as_ref().ok());
+        let told = self
+            .core
+            .conclude(asked, &ending, result.status, transcript.as_ref());
+        let result = Reason::Result {
+            pictures: told.pictures,
+            timings: told.timings,
+            ..result
+        };
         let ending = if self.canceled {
             self.until_canceling().await;
-            Ending::Canceled
+            GoalEnding::Canceled
         } else if result.error_code == codes::NONE {
-            Ending::Succeeded
+            GoalEnding::Succeeded
         } else {
-            Ending::Aborted
+            GoalEnding::Aborted
         };
         if let Err(error) = self.finish(ending, result) {
             tracing::warn!("a result could not be returned: {error}");
@@ -240,17 +247,17 @@ impl Run {
         ending
     }
 
-    fn finish(&mut self, ending: Ending, result: Reason::Result) -> r2r::Result<()> {
+    fn finish(&mut self, ending: GoalEnding, result: Reason::Result) -> r2r::Result<()> {
         match ending {
-            Ending::Succeeded => self.goal.succeed(result),
-            Ending::Aborted => self.goal.abort(result),
-            Ending::Canceled => self.goal.cancel(result),
+            GoalEnding::Succeeded => self.goal.succeed(result),
+            GoalEnding::Aborted => self.goal.abort(result),
+            GoalEnding::Canceled => self.goal.cancel(result),
         }
     }
 
     /// Put an empty result in the place of one that nobody fetched in time: r2r 0.9.7 keeps them, and their maps, for
     /// ever.
-    async fn forget(mut self, ending: Ending) {
+    async fn forget(mut self, ending: GoalEnding) {
         self.goal.goal = Reason::Goal::default();
         tokio::time::sleep(KEEP_RESULT).await;
         let _ = self.finish(ending, results::forgotten(KEEP_RESULT));

@@ -19,7 +19,7 @@ use super::convert;
 use super::drawing::{Samples, samples_of};
 use super::measure::measure;
 use super::metric_maps::metres;
-use super::requests::{self, Core, Finished, Inquiry};
+use super::requests::{self, Accepted, Core, Finished, Inquiry};
 use super::status;
 use super::tasks::Tasks;
 use super::topics;
@@ -91,22 +91,23 @@ async fn ask(core: Arc<Core>, request: Ask::Request) -> Ask::Response {
         mode: request.mode,
         seed: request.seed,
         max_turns: request.max_turns,
+        further_cameras: request.further_cameras,
+        further_images: request.further_images,
     };
-    let accepted = match core.ask(inquiry, Work::Answer, Cancel::default()) {
+    let Accepted { events, asked } = match core.ask(inquiry, Work::Answer, Cancel::default()) {
         Ok(accepted) => accepted,
         Err(error) => return ask_failed(&error, Header::default()),
     };
-    let finished = requests::finished(accepted.events).await;
-    let header = finished.header();
-    let transcript = requests::transcript_of(finished.result);
+    let Finished { ending, result } = requests::finished(events).await;
+    let transcript = requests::transcript_of(result);
     let status = match &transcript {
         Ok(transcript) => codes::status_number(transcript.status),
         Err(Error::Canceled) => codes::STATUS_CANCELED,
         Err(_) => codes::STATUS_FAILED,
     };
-    core.publish_answer(accepted.answer, &header, status, transcript.as_ref().ok());
-    let header = convert::std_header(&header);
-    match transcript {
+    let told = core.conclude(asked, &ending, status, transcript.as_ref());
+    let header = convert::std_header(&ending.header());
+    let response = match transcript {
         Ok(transcript) if status == codes::STATUS_CANCELED => {
             let failed = ask_failed(&Error::Canceled, header.clone());
             Ask::Response {
@@ -118,6 +119,12 @@ async fn ask(core: Arc<Core>, request: Ask::Request) -> Ask::Response {
         }
         Ok(transcript) => answered(&transcript, header),
         Err(error) => ask_failed(&error, header),
+    };
+    Ask::Response {
+        pictures: told.pictures,
+        evidence: told.evidence,
+        timings: told.timings,
+        ..response
     }
 }
 
@@ -144,6 +151,7 @@ fn answered(transcript: &Transcript, header: Header) -> Ask::Response {
             .collect(),
         depth_calls: count(MapKind::Depth),
         segmentation_calls: count(MapKind::Segmentation),
+        ..Ask::Response::default()
     }
 }
 
@@ -205,7 +213,7 @@ async fn estimated(
         Outcome::Depth(depth) => Arc::new(depth),
         _ => return Err(requests::wrong_outcome()),
     };
-    let frame = finished.frame.ok_or_else(requests::lost)?;
+    let frame = finished.ending.frame.ok_or_else(requests::lost)?;
     let size = frame.image.dimensions();
     // Before more maps are drawn: what this one is compared with is kept for a while only.
     let metres = match core.camera(&frame.camera) {
@@ -265,7 +273,11 @@ async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Respons
     let error = match finished.result {
         Ok(Outcome::Segmentation(segmentation)) => {
             // A picture of the request's own has no past.
-            let camera = finished.frame.as_ref().map_or("", |frame| &frame.camera);
+            let camera = finished
+                .ending
+                .frame
+                .as_ref()
+                .map_or("", |frame| &frame.camera);
             let segmentation = match core.camera(camera) {
                 Ok(camera_of) if !camera.is_empty() => camera_of.track(segmentation),
                 _ => segmentation,

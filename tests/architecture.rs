@@ -133,7 +133,14 @@ const PLACES: &[(&str, &[&str])] = &[
     ("println!", &["src/cli/", "src/bin/"]),
     (
         "std::env",
-        &["src/cli/", "src/bin/", "src/ros/", "src/tensor/threads.rs"],
+        // The trace asks for the names of system and processor only.
+        &[
+            "src/cli/",
+            "src/bin/",
+            "src/ros/",
+            "src/tensor/threads.rs",
+            "src/trace/record.rs",
+        ],
     ),
     ("unsafe {", &["src/engine/load.rs", "src/tensor/threads.rs"]),
     ("serde_yaml::", &["src/reasoning/prompts.rs", "src/config/"]),

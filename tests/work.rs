@@ -5,8 +5,8 @@ mod common;
 
 use common::{difference, model_options, picture};
 use cooper_perception::engine::{
-    Control, Engine, FlowParams, GuidanceContexts, KvContext, MapKind, Noise, Pictures,
-    SamplingParams, Speech, Views, WorkDone,
+    Control, Engine, FlowParams, GuidanceContexts, KvContext, MapKind, ModelOptions, Noise,
+    Pictures, SamplingParams, Speech, Views, WorkDone,
 };
 use cooper_perception::perception::{draw_map_of, estimate_depth, segment};
 use cooper_perception::reasoning::{Mode, Prompts, Question, Settings, Transcript, answer};
@@ -127,7 +127,21 @@ fn several_pictures_are_read_one_after_another() {
 
 #[test]
 fn too_many_pictures_are_refused() {
-    let (engine, frame) = (engine(), picture());
+    // A model that can read less, so that it is full soon.
+    let dir = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(model_options().dir).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let config = dir.path().join("llm_config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("32768"));
+    std::fs::write(&config, text.replace("32768", "1000")).unwrap();
+    let options = ModelOptions {
+        dir: dir.path().into(),
+        ..model_options()
+    };
+    let (engine, frame) = (Engine::load(&options).unwrap(), picture());
     let (noise, control) = (&mut Noise::seeded(3), &Control::unattended());
     let read = |n: usize, noise: &mut Noise| {
         let further = std::iter::repeat_n(&frame, n - 1);

@@ -34,11 +34,13 @@ use crate::trace::Trace;
 /// Ask a question about a picture, or about several
 #[derive(Debug, Args)]
 pub(super) struct AskArgs {
-    /// The picture, PNG or JPEG; or several, in the order in which the model reads them
-    #[arg(value_name = "IMAGE", required = true)]
-    images: Vec<PathBuf>,
+    /// The picture, PNG or JPEG
+    image: PathBuf,
     /// The question
     question: String,
+    /// Another picture, read behind the first; may be given several times
+    #[arg(long, value_name = "IMAGE")]
+    further: Vec<PathBuf>,
     /// How it is answered
     #[arg(long, value_enum, default_value_t = ModeName::Interleaved)]
     mode: ModeName,
@@ -115,18 +117,22 @@ impl AskArgs {
 
     /// The pictures.
     fn frame(&self) -> Result<Frame> {
-        let frame = |path: &PathBuf| {
+        let frame = |path: &PathBuf| -> Result<Frame> {
             let image = imaging::load_rgb(path)?;
             Ok(Frame::new("", FrameHeader::default(), image))
         };
-        let frames = self.images.iter().map(frame);
-        let frame = Frame::of_all(frames.collect::<Result<Vec<Frame>>>()?);
-        frame.ok_or_else(|| Error::invalid("IMAGE", "expected a picture, got none"))
+        let first = frame(&self.image)?;
+        let further = self.further.iter().map(|path| frame(path).map(Arc::new));
+        Ok(Frame {
+            further: further.collect::<Result<_>>()?,
+            ..first
+        })
     }
 
     fn tell(&self, query: &Query) -> Result<()> {
         let mut trace = Trace::of(query);
-        for (picture, path) in trace.pictures.iter_mut().zip(&self.images) {
+        let paths = std::iter::once(&self.image).chain(&self.further);
+        for (picture, path) in trace.pictures.iter_mut().zip(paths) {
             picture.path = Some(path.display().to_string());
         }
         if self.json {

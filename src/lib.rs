@@ -20,6 +20,7 @@ pub mod reasoning;
 pub mod ros;
 pub mod scenes;
 pub mod tensor;
+pub mod trace;
 pub mod training;
 
 pub use error::{Error, Result};

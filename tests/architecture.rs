@@ -25,6 +25,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["error", "engine", "measure", "perception", "reasoning"],
     ),
     (
+        "trace",
+        &["error", "imaging", "engine", "reasoning", "pipeline"],
+    ),
+    (
         "training",
         &[
             "error",
@@ -70,6 +74,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "perception",
             "reasoning",
             "pipeline",
+            "trace",
         ],
     ),
     (
@@ -77,6 +82,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "error",
             "imaging",
+            "engine",
             "perception",
             "reasoning",
             "pipeline",
@@ -95,6 +101,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "perception",
             "reasoning",
             "pipeline",
+            "trace",
             "scenes",
             "conformance",
             "config",
@@ -114,6 +121,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "perception",
             "reasoning",
             "pipeline",
+            "trace",
             "config",
         ],
     ),
@@ -125,7 +133,14 @@ const PLACES: &[(&str, &[&str])] = &[
     ("println!", &["src/cli/", "src/bin/"]),
     (
         "std::env",
-        &["src/cli/", "src/bin/", "src/ros/", "src/tensor/threads.rs"],
+        // The trace asks for the names of system and processor only.
+        &[
+            "src/cli/",
+            "src/bin/",
+            "src/ros/",
+            "src/tensor/threads.rs",
+            "src/trace/record.rs",
+        ],
     ),
     (
         "unsafe {",

@@ -6,13 +6,17 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use cooper_perception::bag::{
     Answer, BagMessage, CdrReader, CompressedImage, Image, Input, Look, McapFile, Survey,
     Transport, choose,
 };
+use cooper_perception::engine::{Evidence, MapKind};
 use cooper_perception::pipeline::{Frame, FrameHeader};
 use cooper_perception::reasoning::{Mode, Status};
+use image::RgbImage;
 use mcap::records::MessageHeader;
 use mcap::{Compression, WriteOptions};
 use serde_json::Value;
@@ -150,19 +154,31 @@ fn messages_are_written_as_python_writes_them() {
         image
     );
     assert_eq!(Image::read(&bytes_of("image_big_endian")).unwrap(), image);
+    let header = FrameHeader {
+        stamp_secs: 7,
+        stamp_nanos: 5,
+        frame_id: "front".into(),
+    };
+    let red = RgbImage::from_pixel(1, 1, image::Rgb([255, 0, 0]));
+    let map = Evidence {
+        kind: MapKind::Depth,
+        turn: 1,
+        image: Arc::new(red.clone()),
+        depth: None,
+        seed: 41,
+        steps: 9,
+        picture: 0,
+        took: Duration::from_secs(1),
+    };
     let answer = Answer {
-        header: &FrameHeader {
-            stamp_secs: 7,
-            stamp_nanos: 5,
-            frame_id: "front".into(),
-        },
-        camera: "front/left",
+        frame: &Frame::new("front/left", header, red),
         question: "Wie weit? ä",
         answer: "2.5 m",
         text: "<answer>2.5 m</answer>\n",
         mode: Mode::Direct,
         status: Some(Status::Answered),
         seed: 41,
+        evidence: &[map],
     };
     assert_eq!(answer.write(), bytes_of("answer_little_endian"));
     let bytes = bytes_of("answer_big_endian");

@@ -106,25 +106,30 @@ fn ask_streams_words_and_says_how_it_ended() {
     assert!(stderr(&output).contains("loaded in"), "{}", stderr(&output));
 }
 
-#[test]
-fn ask_writes_a_trace() {
+/// Ask with a trace; its folder.
+fn traced(rest: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let dir = folder();
     let trace = dir.path().join("new/trace");
-    run(&ask(&[
-        "--mode",
-        "perception",
-        "--trace",
-        trace.to_str().unwrap(),
-    ]));
-    let text = std::fs::read_to_string(trace.join("trace.json")).unwrap();
-    let json: Value = serde_json::from_str(&text).unwrap();
+    run(&[&ask(rest)[..], &["--trace", trace.to_str().unwrap()]].concat());
+    (dir, trace)
+}
+
+fn json_of(trace: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(trace.join("trace.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn ask_writes_a_trace() {
+    let (_dir, trace) = traced(&["--mode", "perception"]);
+    let json = json_of(&trace);
     let turns = json["turns"].as_array().unwrap();
     for (n, turn) in turns.iter().enumerate() {
         let text = std::fs::read_to_string(trace.join(format!("turn_{}.txt", n + 1))).unwrap();
         assert_eq!(turn.as_str().unwrap(), text);
     }
+    assert_eq!(json["tokens"][0].as_array().unwrap().len(), 6 + 1);
     let maps = json["evidence"].as_array().unwrap();
-    assert_eq!(maps.len(), 2, "{text}");
+    assert_eq!(maps.len(), 2, "{json}");
     for (map, kind) in maps.iter().zip(["depth", "segmentation"]) {
         assert_eq!(
             (&map["kind"], &map["steps"]),
@@ -132,11 +137,211 @@ fn ask_writes_a_trace() {
         );
         let picture = image::open(trace.join(map["file"].as_str().unwrap())).unwrap();
         assert_eq!(map["width"], picture.width());
+        assert!(map["seconds"].as_f64().unwrap() > 0.0);
     }
+    let picture = &json["pictures"][0];
+    assert_eq!(picture["path"], PICTURE);
+    let kept = image::open(trace.join(picture["file"].as_str().unwrap())).unwrap();
+    let asked = image::open(PICTURE).unwrap().into_rgb8();
+    assert_eq!(kept.into_rgb8(), asked);
     assert_eq!(
-        std::fs::read_dir(&trace).unwrap().count(),
-        turns.len() + 2 + 1
+        picture["sha256"],
+        cooper_perception::imaging::sha256(&asked)
     );
+    let weights = std::fs::metadata(Path::new(MODEL).join("ema.safetensors")).unwrap();
+    assert_eq!(json["model"]["weights_bytes"], weights.len());
+    assert!(json["model"]["dir"].as_str().unwrap().starts_with('/'));
+    assert_eq!(json["model"]["configs_sha256"].as_str().unwrap().len(), 64);
+    let prompts = std::fs::read_to_string(trace.join("prompts.yaml")).unwrap();
+    assert!(prompts.contains("depth_instruction"));
+    let n_files = turns.len() + 2 + "picture prompts trace".split(' ').count();
+    assert_eq!(std::fs::read_dir(&trace).unwrap().count(), n_files);
+}
+
+#[test]
+fn an_answer_outlives_a_trace_that_cannot_be_written() {
+    let dir = folder();
+    // The first file of a trace has a folder in its place.
+    std::fs::create_dir_all(dir.path().join("prompts.yaml")).unwrap();
+    let args = ask(&[
+        "--mode",
+        "direct",
+        "--json",
+        "--trace",
+        dir.path().to_str().unwrap(),
+    ]);
+    let output = cooper(&[&args[..], &["--model", MODEL]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("prompts.yaml: Is a directory"),
+        "{}",
+        stderr(&output)
+    );
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["status"], "TRUNCATED");
+    assert!(!dir.path().join("trace.json").exists());
+}
+
+#[test]
+fn a_replay_is_the_same() {
+    for mode in ["interleaved", "perception", "text", "direct"] {
+        let (_dir, trace) = traced(&["--mode", mode, "--seed", "5", "--temperature", "0.9"]);
+        let output = cooper(&["replay", trace.to_str().unwrap()]);
+        assert!(
+            output.status.success(),
+            "{mode}: {}{}",
+            stdout(&output),
+            stderr(&output)
+        );
+        assert!(
+            stdout(&output).starts_with("the same: "),
+            "{}",
+            stdout(&output)
+        );
+        assert!(
+            !stderr(&output).contains("not as recorded"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+/// Change a trace and replay it; the differences.
+#[track_caller]
+fn changed(trace: &Path, change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut json = json_of(trace);
+    change(&mut json);
+    std::fs::write(trace.join("trace.json"), json.to_string()).unwrap();
+    let output = cooper(&["replay", trace.to_str().unwrap(), "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = report["differences"].as_array().unwrap().clone();
+    assert_eq!(report["same"], told.is_empty());
+    assert_eq!(output.status.code(), Some(i32::from(!told.is_empty())));
+    told.iter()
+        .map(|one| one.as_str().unwrap().into())
+        .collect()
+}
+
+#[test]
+fn a_replay_tells_the_first_difference() {
+    let (_dir, trace) = traced(&["--mode", "perception", "--seed", "5"]);
+    let told = changed(&trace, |json| json["seed"] = 6.into());
+    assert!(
+        told[0].starts_with("map 1 (depth): ") && told[0].contains("pixels differ"),
+        "{told:?}"
+    );
+    let told = changed(&trace, |json| {
+        json["seed"] = 5.into();
+        json["turns"][0] = (json["turns"][0].as_str().unwrap().to_owned() + "!").into();
+    });
+    assert!(
+        told[0].starts_with("turn 1, token 7: at character "),
+        "{told:?}"
+    );
+    assert_eq!(told.len(), 1);
+    // A question that was stopped has only begun the same.
+    let told = changed(&trace, |json| {
+        json["status"] = "CANCELED".into();
+        json["turns"] = Value::Array(Vec::new());
+        json["tokens"] = Value::Array(Vec::new());
+    });
+    assert_eq!(told, Vec::<String>::new());
+    let told = changed(&trace, |json| json["status"] = "ANSWERED".into());
+    assert_eq!(told[0], "turn 1: expected the end before it");
+    let none = ["replay", "tests/none"];
+    check_refused(&none, 1, &["tests/none/trace.json", "No such file"]);
+    std::fs::write(
+        trace.join("picture_1.png"),
+        std::fs::read("tests/fixtures/random-a/image_rgba.png").unwrap(),
+    )
+    .unwrap();
+    let trace = trace.to_str().unwrap();
+    check_refused(
+        &["replay", trace],
+        1,
+        &["picture_1.png: expected pixels with the SHA-256", "got"],
+    );
+    std::fs::write(format!("{trace}/trace.json"), "{}").unwrap();
+    check_refused(
+        &["replay", trace],
+        1,
+        &["trace.json: expected a trace of format 1, got null"],
+    );
+}
+
+#[test]
+fn another_model_is_told() {
+    let (_dir, trace) = traced(&["--mode", "direct"]);
+    let model = folder();
+    copy(Path::new(MODEL), model.path());
+    let config = model.path().join("llm_config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text + "\n").unwrap();
+    let (trace, model) = (trace.to_str().unwrap(), model.path().to_str().unwrap());
+    let output = cooper(&["replay", trace, "--model", model]);
+    assert!(
+        output.status.success(),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("not as recorded: model configs_sha256: expected "),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn several_pictures_are_asked_about() {
+    let rgba = "tests/fixtures/random-a/image_rgba.png";
+    let few = ["--max-new-tokens", "4", "--json"];
+    let further = ["--further", rgba, "--mode", "text"];
+    let output = run(&[&["ask", PICTURE], &further[..], &["Which is nearer?"], &few].concat());
+    let both: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let paths: Vec<&Value> = both["pictures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| &p["path"])
+        .collect();
+    assert_eq!(paths, [PICTURE, rgba]);
+    assert_eq!(both["question"], "Which is nearer?");
+    assert_ne!(both["pictures"][0]["sha256"], both["pictures"][1]["sha256"]);
+    let (_dir, trace) = {
+        let dir = folder();
+        let trace = dir.path().join("two");
+        let to = ["--trace", trace.to_str().unwrap(), "--mode", "perception"];
+        run(&[
+            &["ask", rgba, "Which is nearer?", "--further", PICTURE],
+            &few[..2],
+            &to,
+        ]
+        .concat());
+        (dir, trace)
+    };
+    let json = json_of(&trace);
+    assert_eq!(
+        json["evidence"][0]["picture"], 1,
+        "maps are of the last picture's size"
+    );
+    let output = cooper(&["replay", trace.to_str().unwrap()]);
+    assert_eq!(
+        stdout(&output),
+        "the same: 1 turns, 2 maps\n",
+        "{}",
+        stderr(&output)
+    );
+    let none = [
+        "ask",
+        PICTURE,
+        "q",
+        "--further",
+        "none.png",
+        "--model",
+        MODEL,
+    ];
+    check_refused(&none, 1, &["none.png"]);
 }
 
 #[test]

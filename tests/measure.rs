@@ -8,7 +8,7 @@ use cooper_perception::measure::{
 };
 use cooper_perception::metric::{Affine, Intrinsics};
 use cooper_perception::perception::{DepthMap, Segmentation};
-use cooper_perception::reasoning::{Status, Timings, Transcript};
+use cooper_perception::reasoning::{Question, Status, Timings, Transcript};
 use image::{Rgb, RgbImage};
 use nalgebra::{Point2, Point3};
 
@@ -38,11 +38,12 @@ fn seen(answer: &str) -> Observation {
         })
     });
     Observation {
-        question: String::new(),
+        question: Question::default(),
         transcript: Transcript {
             status: Status::Answered,
             answer: answer.into(),
             turns: vec![answer.into()],
+            ids: Vec::new(),
             evidence: Vec::new(),
             timings: Timings::default(),
         },

@@ -5,7 +5,8 @@ mod common;
 
 use common::{ENGINE, picture};
 use cooper_perception::engine::{
-    Cancel, Control, Engine, FlowParams, KvContext, MapKind, Noise, Progress, Speech, Stage,
+    Cancel, Control, Engine, FlowParams, KvContext, MapKind, Noise, Pictures, Progress, Speech,
+    Stage,
 };
 use cooper_perception::reasoning::{
     Mode, Prompts, Question, Settings, Speaker, Status, Studio, Transcript, answer_with,
@@ -89,6 +90,34 @@ fn run(lines: &[&'static str]) -> (Transcript, Script) {
     let question = Question::new("How far?");
     let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
     (transcript, script)
+}
+
+#[test]
+fn maps_have_the_size_of_the_last_picture_and_say_so() {
+    let narrow = image::imageops::rotate90(&picture());
+    let (prompts, settings) = (Prompts::built_in().unwrap(), settings());
+    let rule = ENGINE.vae_rule();
+    for (pictures, last) in [
+        (vec![picture(), narrow.clone()], &narrow),
+        (vec![narrow.clone(), picture()], &picture()),
+    ] {
+        let mut studio = Studio::new(&ENGINE, &prompts, &settings.flow, Noise::seeded(1), 1);
+        let transcript = answer_with(
+            &mut Script::new(&[DEPTH, ANSWER]),
+            &mut studio,
+            Pictures::new(&pictures[0], [&pictures[1]]),
+            &Question::new("How far?"),
+            &settings,
+            &mut Control::unattended(),
+        );
+        let map = &transcript.unwrap().evidence[0];
+        assert_eq!(
+            map.image.dimensions(),
+            rule.output_size(last.width(), last.height())
+        );
+        assert_eq!(map.picture, 1);
+        assert!(!map.took.is_zero());
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod common;
 
 use common::{difference, model_options, picture};
 use cooper_perception::engine::{
-    Control, Engine, FlowParams, GuidanceContexts, KvContext, MapKind, Noise, SamplingParams,
-    Speech, Views, WorkDone,
+    Control, Engine, FlowParams, GuidanceContexts, KvContext, MapKind, ModelOptions, Noise,
+    Pictures, SamplingParams, Speech, Views, WorkDone,
 };
 use cooper_perception::perception::{draw_map_of, estimate_depth, segment};
 use cooper_perception::reasoning::{Mode, Prompts, Question, Settings, Transcript, answer};
@@ -83,6 +83,79 @@ fn the_second_question_on_a_frame_does_no_image_work() {
         // Other noise gives other latents of the same moments; without latents nothing is random.
         assert_eq!(of("Which is nearer?", 1), (0, 0, vae == 1), "{mode:?}");
     }
+}
+
+#[test]
+fn several_pictures_are_read_one_after_another() {
+    let engine = engine();
+    let (left, right) = (picture(), image::imageops::flip_horizontal(&picture()));
+    let read = |pictures: Pictures| {
+        let (noise, control) = (&mut Noise::seeded(3), &Control::unattended());
+        let views = Views::VaeAndVit;
+        let context = engine.read_frame(Some("Look."), pictures, views, noise, control);
+        context.unwrap()
+    };
+    let both = || Pictures::new(&left, [&right]);
+    let mut by_hand = KvContext::default();
+    engine.add_text(&mut by_hand, "Look.").unwrap();
+    let noise = &mut Noise::seeded(3);
+    for picture in [&left, &right] {
+        let added = engine.add_picture(&mut by_hand, picture, Views::VaeAndVit, noise);
+        added.unwrap();
+    }
+    engine.forget();
+    let first = read(both());
+    assert_same(&engine, &by_hand, &first, 0.0);
+    // The same again is a fork; what begins the same is read on from there.
+    let forked = counted(&engine, || drop(read(both())));
+    assert_eq!(
+        (image_work(&forked), forked.text_tokens),
+        ((0, 0, false), 0)
+    );
+    let alone = counted(&engine, || drop(read(Pictures::from(&left))));
+    assert_eq!(image_work(&alone), (0, 0, false));
+    let other = counted(&engine, || drop(read(Pictures::new(&left, [&left]))));
+    assert_eq!(
+        image_work(&other),
+        (0, 0, true),
+        "encoded before, read anew"
+    );
+    let swapped = read(Pictures::new(&right, [&left]));
+    let layer = |context: &KvContext| context.layer(0).unwrap().unwrap().0;
+    assert!(difference(&layer(&first), &layer(&swapped)) > 0.0);
+}
+
+#[test]
+fn too_many_pictures_are_refused() {
+    // A model that can read less, so that it is full soon.
+    let dir = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(model_options().dir).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let config = dir.path().join("llm_config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("32768"));
+    std::fs::write(&config, text.replace("32768", "1000")).unwrap();
+    let options = ModelOptions {
+        dir: dir.path().into(),
+        ..model_options()
+    };
+    let (engine, frame) = (Engine::load(&options).unwrap(), picture());
+    let (noise, control) = (&mut Noise::seeded(3), &Control::unattended());
+    let read = |n: usize, noise: &mut Noise| {
+        let further = std::iter::repeat_n(&frame, n - 1);
+        let pictures = Pictures::new(&frame, further);
+        engine.read_frame(None, pictures, Views::Vit, noise, control)
+    };
+    let n_tokens = read(1, noise).unwrap().len();
+    let n_fit = engine.max_tokens() / n_tokens;
+    assert_eq!(read(n_fit, noise).unwrap().len(), n_fit * n_tokens);
+    let error = read(n_fit + 1, noise).unwrap_err();
+    assert!(
+        error.to_string().starts_with("context: expected at most"),
+        "{error}"
+    );
 }
 
 #[test]

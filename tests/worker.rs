@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use cooper_perception::engine::{Cancel, Control, Speed};
+use cooper_perception::engine::{Cancel, Control, Pictures, Speed};
 use cooper_perception::perception::Segmentation;
 use cooper_perception::pipeline::{
     Event, Frame, FrameHeader, FrameSource, LatestFrame, ModelInfo, Outcome, Perceive, Priority,
@@ -22,7 +22,7 @@ struct StandIn {
 impl Perceive for StandIn {
     fn perceive(
         &mut self,
-        image: &RgbImage,
+        pictures: &Pictures,
         work: &Work,
         _: &Settings,
         control: &mut Control,
@@ -37,7 +37,7 @@ impl Perceive for StandIn {
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(Outcome::Segmentation(Segmentation::from_colors(
-            image.clone(),
+            pictures.last().1.clone(),
         )))
     }
 
@@ -103,11 +103,7 @@ impl LatestFrame for Camera {
 }
 
 fn frame(width: u32) -> Frame {
-    Frame {
-        camera: "camera".into(),
-        header: FrameHeader::default(),
-        image: RgbImage::new(width, 1),
-    }
+    Frame::new("camera", FrameHeader::default(), RgbImage::new(width, 1))
 }
 
 fn request(millis: u64, priority: Priority) -> Request {

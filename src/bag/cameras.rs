@@ -68,11 +68,7 @@ impl Camera {
                 (image.header, pixels)
             }
         };
-        Ok(Frame {
-            camera: self.name.clone(),
-            header,
-            image,
-        })
+        Ok(Frame::new(&self.name, header, image))
     }
 }
 

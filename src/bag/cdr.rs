@@ -144,6 +144,11 @@ impl CdrWriter {
     }
 
     /// Write a whole number from 0 up.
+    pub fn u16(&mut self, value: u16) {
+        self.value(value.to_le_bytes());
+    }
+
+    /// Write a whole number from 0 up.
     pub fn u32(&mut self, value: u32) {
         self.value(value.to_le_bytes());
     }
@@ -155,6 +160,11 @@ impl CdrWriter {
 
     /// Write a whole number.
     pub fn i64(&mut self, value: i64) {
+        self.value(value.to_le_bytes());
+    }
+
+    /// Write a number.
+    pub fn f64(&mut self, value: f64) {
         self.value(value.to_le_bytes());
     }
 

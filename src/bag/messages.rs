@@ -5,10 +5,13 @@ use std::borrow::Cow;
 use image::RgbImage;
 
 use super::cdr::{CdrReader, CdrWriter};
+use crate::engine::Evidence;
+use crate::engine::MapKind;
 use crate::error::Result;
 use crate::imaging;
 use crate::imaging::RawImage;
 use crate::perception::Raster;
+use crate::pipeline::Frame;
 use crate::pipeline::FrameHeader;
 use crate::reasoning::Mode;
 use crate::reasoning::Status;
@@ -66,14 +69,18 @@ impl<'a> Image<'a> {
     /// Write the message.
     pub fn write(&self) -> Vec<u8> {
         let mut cdr = CdrWriter::default();
-        write_header(&mut cdr, &self.header);
+        self.write_into(&mut cdr);
+        cdr.finish()
+    }
+
+    fn write_into(&self, cdr: &mut CdrWriter) {
+        write_header(cdr, &self.header);
         cdr.u32(self.height);
         cdr.u32(self.width);
         cdr.string(&self.encoding);
         cdr.u8(self.is_bigendian.into());
         cdr.u32(self.step);
         cdr.bytes(&self.data);
-        cdr.finish()
     }
 
     /// Its fields, to be checked and read as pixels.
@@ -123,13 +130,12 @@ impl<'a> CompressedImage<'a> {
     }
 }
 
-/// `cooper_perception/msg/Answer`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `cooper_perception/msg/Answer`, about one picture. What it says of times is left at 0: the same input gives the same
+/// bytes.
+#[derive(Clone, Debug)]
 pub struct Answer<'a> {
-    /// Of the picture that the question was about.
-    pub header: &'a FrameHeader,
-    /// The camera's name.
-    pub camera: &'a str,
+    /// The picture that the question was about.
+    pub frame: &'a Frame,
     /// As asked.
     pub question: &'a str,
     /// The short answer, or nothing.
@@ -142,19 +148,29 @@ pub struct Answer<'a> {
     pub status: Option<Status>,
     /// The seed that gives it again.
     pub seed: u64,
+    /// The maps that were drawn.
+    pub evidence: &'a [Evidence],
 }
 
 impl Answer<'_> {
     /// Write the message.
     pub fn write(&self) -> Vec<u8> {
         let mut cdr = CdrWriter::default();
-        write_header(&mut cdr, self.header);
-        for text in [self.camera, self.question, self.answer, self.text] {
+        let Frame { camera, header, .. } = self.frame;
+        write_header(&mut cdr, header);
+        for text in [camera, self.question, self.answer, self.text] {
             cdr.string(text);
         }
         cdr.u8(mode_number(self.mode));
         cdr.u8(status_number(self.status));
-        cdr.i64(i64::try_from(self.seed).unwrap_or(i64::MAX));
+        cdr.i64(seed_number(self.seed));
+        cdr.u32(1);
+        write_picture(&mut cdr, self.frame);
+        cdr.u32(count(self.evidence.len()));
+        for map in self.evidence {
+            write_evidence(&mut cdr, map, header);
+        }
+        write_no_timings(&mut cdr);
         cdr.finish()
     }
 }
@@ -171,6 +187,56 @@ fn write_header(cdr: &mut CdrWriter, header: &FrameHeader) {
     cdr.i32(header.stamp_secs);
     cdr.u32(header.stamp_nanos);
     cdr.string(&header.frame_id);
+}
+
+/// `cooper_perception/msg/Picture`.
+fn write_picture(cdr: &mut CdrWriter, frame: &Frame) {
+    write_header(cdr, &frame.header);
+    cdr.string(&frame.camera);
+    cdr.u32(frame.image.width());
+    cdr.u32(frame.image.height());
+    cdr.string(&imaging::sha256(&frame.image));
+}
+
+/// `cooper_perception/msg/Evidence`, without the picture and the time that drawing it took.
+fn write_evidence(cdr: &mut CdrWriter, map: &Evidence, header: &FrameHeader) {
+    let no_image = Image {
+        header: header.clone(),
+        height: 0,
+        width: 0,
+        encoding: String::new(),
+        is_bigendian: false,
+        step: 0,
+        data: Cow::Borrowed(&[]),
+    };
+    cdr.u8(match map.kind {
+        MapKind::Depth => 0,
+        MapKind::Segmentation => 1,
+    });
+    cdr.u16(u16::try_from(map.turn).unwrap_or(u16::MAX));
+    no_image.write_into(cdr);
+    cdr.i64(seed_number(map.seed));
+    cdr.u32(count(map.steps));
+    cdr.u16(u16::try_from(map.picture).unwrap_or(u16::MAX));
+    cdr.f64(0.0);
+}
+
+/// `cooper_perception/msg/Timings`.
+fn write_no_timings(cdr: &mut CdrWriter) {
+    for _ in ["queue", "prefill", "text", "maps", "total"] {
+        cdr.f64(0.0);
+    }
+    for _ in ["turn_s", "turn_tokens"] {
+        cdr.u32(0);
+    }
+}
+
+fn seed_number(seed: u64) -> i64 {
+    i64::try_from(seed).unwrap_or(i64::MAX)
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 fn mode_number(mode: Mode) -> u8 {

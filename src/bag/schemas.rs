@@ -9,6 +9,8 @@ pub struct MessageType {
     pub name: &'static str,
     /// Its own definition.
     definition: &'static str,
+    /// The names and definitions of all messages in it.
+    parts: &'static [(&'static str, &'static str)],
 }
 
 /// How schemas are written.
@@ -19,8 +21,8 @@ pub const MESSAGE_ENCODING: &str = "cdr";
 /// `sensor_msgs/msg/Image`.
 pub const IMAGE: MessageType = MessageType {
     name: "sensor_msgs/msg/Image",
-    definition: "std_msgs/Header header\nuint32 height\nuint32 width\nstring encoding\nuint8 is_bigendian\n\
-                 uint32 step\nuint8[] data\n",
+    definition: IMAGE_DEFINITION,
+    parts: &[HEADER, TIME],
 };
 /// The name of `sensor_msgs/msg/CompressedImage`, which is only read.
 pub const COMPRESSED_IMAGE: &str = "sensor_msgs/msg/CompressedImage";
@@ -28,22 +30,38 @@ pub const COMPRESSED_IMAGE: &str = "sensor_msgs/msg/CompressedImage";
 pub const ANSWER: MessageType = MessageType {
     name: "cooper_perception/msg/Answer",
     definition: include_str!("../../msg/Answer.msg"),
+    parts: &[
+        (
+            "cooper_perception/Picture",
+            include_str!("../../msg/Picture.msg"),
+        ),
+        (
+            "cooper_perception/Evidence",
+            include_str!("../../msg/Evidence.msg"),
+        ),
+        (
+            "cooper_perception/Timings",
+            include_str!("../../msg/Timings.msg"),
+        ),
+        ("sensor_msgs/Image", IMAGE_DEFINITION),
+        HEADER,
+        TIME,
+    ],
 };
 
-/// What both contain.
-const DEPENDENCIES: [(&str, &str); 2] = [
-    (
-        "std_msgs/Header",
-        "builtin_interfaces/Time stamp\nstring frame_id\n",
-    ),
-    ("builtin_interfaces/Time", "int32 sec\nuint32 nanosec\n"),
-];
+const IMAGE_DEFINITION: &str = "std_msgs/Header header\nuint32 height\nuint32 width\nstring encoding\n\
+                                uint8 is_bigendian\nuint32 step\nuint8[] data\n";
+const HEADER: (&str, &str) = (
+    "std_msgs/Header",
+    "builtin_interfaces/Time stamp\nstring frame_id\n",
+);
+const TIME: (&str, &str) = ("builtin_interfaces/Time", "int32 sec\nuint32 nanosec\n");
 
 impl MessageType {
     /// The definition with all that it contains.
     pub fn schema(&self) -> String {
         let mut text = self.definition.to_owned();
-        for (name, definition) in DEPENDENCIES {
+        for (name, definition) in self.parts {
             text += &format!("{}\nMSG: {name}\n{definition}", "=".repeat(80));
         }
         text
@@ -60,10 +78,19 @@ mod tests {
         for message in [IMAGE, ANSWER] {
             let schema = message.schema();
             let parts: Vec<&str> = schema.split(&format!("{separator}\n")).collect();
-            assert_eq!(parts.len(), 3, "{schema}");
+            assert_eq!(parts.len(), 1 + message.parts.len(), "{schema}");
             assert!(parts[0].contains("std_msgs/Header header"));
-            assert!(parts[1].starts_with("MSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\n"));
-            assert!(parts[2].starts_with("MSG: builtin_interfaces/Time\nint32 sec\n"));
+            let [.., header, time] = parts.as_slice() else {
+                panic!("{schema}");
+            };
+            assert!(header.starts_with("MSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\n"));
+            assert!(time.starts_with("MSG: builtin_interfaces/Time\nint32 sec\n"));
+            // Every type with a package is one of the parts.
+            for line in parts.iter().flat_map(|part| part.lines().skip(1)) {
+                let kind = line.split([' ', '[']).next().unwrap();
+                let known = message.parts.iter().any(|(name, _)| *name == kind);
+                assert!(known || !kind.contains('/'), "{line}");
+            }
         }
     }
 }

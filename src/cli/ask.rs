@@ -1,29 +1,41 @@
 //! `cooper ask`: a question about a picture, its answer, and the trace of how the model came to it.
 
+<<<<<<< HEAD
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+=======
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+>>>>>>> wt-evidence
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 
 use super::maps::perceive;
 use super::model::ModelArgs;
 use super::model::SamplingArgs;
 use super::model::at_least;
+<<<<<<< HEAD
 use super::model::flow_json;
 use super::model::positive;
 use super::model::sampling_json;
+=======
+>>>>>>> wt-evidence
 use super::output;
 use super::progress::Words;
 use super::progress::note;
 use super::progress::printable;
+<<<<<<< HEAD
 use crate::engine::Cancel;
 use crate::engine::Evidence;
 use crate::engine::MapKind;
+=======
+>>>>>>> wt-evidence
 use crate::error::Error;
 use crate::error::Result;
 use crate::imaging;
-use crate::pipeline::ModelInfo;
+use crate::pipeline::Frame;
+use crate::pipeline::FrameHeader;
 use crate::pipeline::Outcome;
 use crate::pipeline::Perceive;
 use crate::pipeline::Perceiver;
@@ -33,25 +45,35 @@ use crate::reasoning::Mode;
 use crate::reasoning::Question;
 use crate::reasoning::Status;
 use crate::reasoning::Transcript;
+use crate::trace;
+use crate::trace::Query;
+use crate::trace::Trace;
 
-/// Ask a question about a picture
+/// Ask a question about a picture, or about several
 #[derive(Debug, Args)]
 pub(super) struct AskArgs {
     /// The picture, PNG or JPEG
     image: PathBuf,
     /// The question
     question: String,
+    /// Another picture, read behind the first; may be given several times
+    #[arg(long, value_name = "IMAGE")]
+    further: Vec<PathBuf>,
     /// How it is answered
     #[arg(long, value_enum, default_value_t = ModeName::Interleaved)]
     mode: ModeName,
     /// Turns before the model must have answered
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 3)]
     max_turns: usize,
+<<<<<<< HEAD
     /// Seconds for the answer, loading not counted: maps get fewer steps where they would take longer, and what there
     /// is by then comes back
     #[arg(long, value_name = "S", value_parser = positive)]
     time_budget: Option<f64>,
     /// Write every turn's text, every map and trace.json into this folder
+=======
+    /// Write everything that `cooper replay` needs into this folder: pictures, turns, maps, prompts, trace.json
+>>>>>>> wt-evidence
     #[arg(long, value_name = "DIR")]
     trace: Option<PathBuf>,
     /// Print one JSON object instead of words
@@ -92,7 +114,7 @@ impl AskArgs {
         if self.question.trim().is_empty() {
             return Err(Error::invalid("question", "expected some text, got none"));
         }
-        let image = imaging::load_rgb(&self.image)?;
+        let frame = Arc::new(self.frame()?);
         if let Some(dir) = &self.trace {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         }
@@ -104,6 +126,7 @@ impl AskArgs {
         } else {
             Words::Streamed
         };
+<<<<<<< HEAD
         let work = Work::Answer(Question {
             text: self.question.clone(),
             mode: None,
@@ -141,11 +164,58 @@ impl AskArgs {
         if let Some(dir) = &self.trace {
             write_trace(dir, transcript, &trace)?;
             note(&format!("trace: {}", dir.display()));
+=======
+        let question = Question::new(self.question.clone());
+        let transcript = ask(&mut model, &frame, &question, &settings, words)?;
+        let query = Query {
+            ended: transcript.status.into(),
+            transcript: Some(transcript),
+            error: None,
+            frame,
+            question,
+            settings,
+            model: model.info(),
+            queued: Duration::ZERO,
+        };
+        self.tell(&query)
+    }
+
+    /// The pictures.
+    fn frame(&self) -> Result<Frame> {
+        let frame = |path: &PathBuf| -> Result<Frame> {
+            let image = imaging::load_rgb(path)?;
+            Ok(Frame::new("", FrameHeader::default(), image))
+        };
+        let first = frame(&self.image)?;
+        let further = self.further.iter().map(|path| frame(path).map(Arc::new));
+        Ok(Frame {
+            further: further.collect::<Result<_>>()?,
+            ..first
+        })
+    }
+
+    fn tell(&self, query: &Query) -> Result<()> {
+        let mut trace = Trace::of(query);
+        let paths = std::iter::once(&self.image).chain(&self.further);
+        for (picture, path) in trace.pictures.iter_mut().zip(paths) {
+            picture.path = Some(path.display().to_string());
+>>>>>>> wt-evidence
         }
         if self.json {
-            return output::print_json(&trace);
+            output::print_json(&trace)?;
+        } else if let Some(transcript) = &query.transcript {
+            output::print(&self.last_line(transcript))?;
         }
-        output::print(&match transcript.status {
+        // Behind the answer: one that cannot be written does not take it away.
+        if let Some(dir) = &self.trace {
+            trace::write(dir, query, &trace)?;
+            note(&format!("trace: {}", dir.display()));
+        }
+        Ok(())
+    }
+
+    fn last_line(&self, transcript: &Transcript) -> String {
+        match transcript.status {
             Status::Answered => format!("answer: {}\n", printable(&transcript.answer)),
             Status::NoAnswer => format!("no answer within {} turns\n", self.max_turns),
             Status::Truncated if !transcript.answer.is_empty() => format!(
@@ -155,62 +225,29 @@ impl AskArgs {
             Status::Truncated => {
                 "no answer: a turn reached its limit; raise it with --max-new-tokens\n".into()
             }
+<<<<<<< HEAD
             Status::Canceled => {
                 "no answer: the time budget was spent; --time-budget allows more\n".into()
             }
         })
+=======
+            Status::Canceled => "no answer: canceled\n".into(),
+        }
+>>>>>>> wt-evidence
     }
 }
 
-/// Everything that would be needed to ask again, and everything that came of it.
-fn describe(transcript: &Transcript, settings: &Settings, model: &ModelInfo) -> Value {
-    let timings = &transcript.timings;
-    let evidence = transcript.evidence.iter().enumerate().map(|(n, map)| {
-        json!({
-            "kind": kind(map), "turn": map.turn, "steps": map.steps, "seed": map.seed,
-            "width": map.image.width(), "height": map.image.height(), "file": map_file(n, map),
-        })
-    });
-    json!({
-        "status": transcript.status,
-        "answer": transcript.answer,
-        "text": transcript.text(),
-        "turns": transcript.turns,
-        "evidence": evidence.collect::<Vec<_>>(),
-        "mode": settings.mode,
-        "max_turns": settings.max_turns,
-        "seed": settings.seed,
-        "flow": flow_json(&settings.flow),
-        "sampling": sampling_json(&settings.sampling),
-        "model": {
-            "dir": model.dir, "device": model.device, "dtype": model.dtype,
-            "memory_bytes": model.memory_bytes,
-        },
-        "seconds": {
-            "prefill": timings.prefill.as_secs_f64(), "text": timings.text.as_secs_f64(),
-            "maps": timings.maps.as_secs_f64(), "total": timings.total.as_secs_f64(),
-        },
-    })
-}
-
-fn write_trace(dir: &Path, transcript: &Transcript, trace: &Value) -> Result<()> {
-    for (n, turn) in transcript.turns.iter().enumerate() {
-        output::write(&dir.join(format!("turn_{}.txt", n + 1)), turn.as_bytes())?;
-    }
-    for (n, map) in transcript.evidence.iter().enumerate() {
-        output::write_rgb_png(&dir.join(map_file(n, map)), &map.image)?;
-    }
-    // Last: where it lies, everything it names lies too.
-    output::write_json(&dir.join("trace.json"), trace)
-}
-
-fn map_file(n: usize, map: &Evidence) -> String {
-    format!("map_{}_{}.png", n + 1, kind(map))
-}
-
-fn kind(map: &Evidence) -> &'static str {
-    match map.kind {
-        MapKind::Depth => "depth",
-        MapKind::Segmentation => "segmentation",
+/// Put a question to the model, telling its progress.
+pub(super) fn ask(
+    model: &mut impl Perceive,
+    frame: &Frame,
+    question: &Question,
+    settings: &Settings,
+    words: Words,
+) -> Result<Transcript> {
+    let work = Work::Answer(question.clone());
+    match perceive(model, &frame.pictures(), &work, settings, words)? {
+        Outcome::Answer(transcript) => Ok(transcript),
+        _ => Err(Error::Internal("a question brought a map".into())),
     }
 }

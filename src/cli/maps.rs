@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use image::RgbImage;
 
 use super::model::ModelArgs;
 use super::output;
@@ -13,6 +12,7 @@ use super::progress::Words;
 use super::progress::note;
 use crate::engine::Cancel;
 use crate::engine::Control;
+use crate::engine::Pictures;
 use crate::error::Error;
 use crate::error::Result;
 use crate::imaging;
@@ -174,7 +174,7 @@ fn draw(image: &Path, output: &Path, model: &ModelArgs, work: &Work) -> Result<O
     output::check_writable(output)?;
     perceive(
         &mut model.load()?,
-        &image,
+        &(&image).into(),
         work,
         &model.settings(None)?,
         &Cancel::default(),
@@ -185,7 +185,7 @@ fn draw(image: &Path, output: &Path, model: &ModelArgs, work: &Work) -> Result<O
 /// Carry out `work`, telling its progress.
 pub(super) fn perceive(
     model: &mut impl Perceive,
-    image: &RgbImage,
+    pictures: &Pictures,
     work: &Work,
     settings: &Settings,
     cancel: &Cancel,
@@ -198,7 +198,7 @@ pub(super) fn perceive(
                 cancel.cancel();
             }
         });
-        model.perceive(image, work, settings, &mut control)
+        model.perceive(pictures, work, settings, &mut control)
     };
     reporter.finish()?;
     outcome

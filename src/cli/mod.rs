@@ -1,4 +1,4 @@
-//! `cooper`, the command line: ask, depth, segment, bag, bench, conformance, doctor, eval, train, scenes.
+//! `cooper`, the command line: ask, replay, depth, segment, bag, bench, conformance, doctor, eval, train, scenes.
 //!
 //! Results go to standard output, progress and errors to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
@@ -14,6 +14,7 @@ mod maps;
 mod model;
 mod output;
 mod progress;
+mod replay;
 mod scenes;
 mod train;
 mod train_keys;
@@ -38,6 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Ask(ask::AskArgs),
+    Replay(replay::ReplayArgs),
     Depth(maps::DepthArgs),
     Segment(maps::SegmentArgs),
     Bag(Box<bag::BagArgs>),
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<Verdict> {
     match command {
         Command::Ask(args) => args.run().map(|()| Verdict::Good),
+        Command::Replay(args) => args.run(),
         Command::Depth(args) => args.run().map(|()| Verdict::Good),
         Command::Segment(args) => args.run().map(|()| Verdict::Good),
         Command::Bag(args) => args.run(),

@@ -212,7 +212,7 @@ pub const DIAGNOSTICS: Interface = published(
     "/diagnostics",
     "diagnostic_msgs/msg/DiagnosticArray",
     Quality::Reliable(10),
-    "Once per second: the model, each camera and each camera's scale, with the reason why it is silent.",
+    "Once per second: the model, each camera and each camera's scale, with the reason why it is silent, and the traces.",
 );
 /// Log messages.
 pub const ROSOUT: Interface = published(

@@ -9,7 +9,9 @@ mod scale;
 mod value;
 
 pub use file::{parse_yaml, read_yaml};
-pub use node::{CameraConfig, NodeConfig, Transport, flow_of_model, settings, shipped_model};
+pub use node::{
+    CameraConfig, NodeConfig, Transport, flow_of_model, settings, shipped_model, trace_limits,
+};
 pub use parameter_set::ParameterSet;
 pub use parameters::{Changes, MAX_SAMPLES, MAX_TURNS, Parameter, camera_parameters, parameters};
 pub use scale::{DepthConfig, DepthEncoding, ScaleConfig, ScaleSource};

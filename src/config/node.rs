@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::flow::Renorm;
 use crate::pipeline::Settings;
 use crate::reasoning::Mode;
+use crate::trace::Limits;
 
 /// What is fixed at start.
 #[derive(Clone, Debug)]
@@ -128,6 +129,18 @@ pub fn settings(parameters: &ParameterSet) -> Result<Settings> {
         },
         max_turns: count(parameters, "reasoning.max_turns")?,
         seed: parameters.integer("seed")?,
+    })
+}
+
+/// Read where traces go, and how many are kept.
+///
+/// # Errors
+/// As [`settings`].
+pub fn trace_limits(parameters: &ParameterSet) -> Result<Limits> {
+    Ok(Limits {
+        dir: path(parameters.text("trace.dir")?),
+        max_queries: count(parameters, "trace.max_queries")?,
+        max_bytes: 1_000_000 * count(parameters, "trace.max_megabytes")? as u64,
     })
 }
 

@@ -114,6 +114,9 @@ pub fn parameters() -> Vec<Parameter> {
         },
         integer("limits.queue", 8, 1..=1000, AtStart, "Requests that may wait; more are refused."),
         float("limits.image_age", 5.0, 0.0..=86400.0, Running, "Seconds after which a camera's newest frame is too old to be used; 0: never."),
+        text("trace.dir", "", Accepts::Text, Running, "Folder that each question's trace is written into, for cooper replay; empty: none."),
+        integer("trace.max_queries", 100, 1..=100_000, Running, "Traces that are kept; the oldest goes first."),
+        integer("trace.max_megabytes", 1000, 1..=10_000_000, Running, "Megabytes (10^6) of all traces that are kept; the oldest goes first."),
         Parameter {
             name: "use_sim_time".into(),
             default: Value::Bool(false),

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::Grid;
 use crate::model::KvContext;
 use crate::model::qwen2_mot::Expert;
+use crate::model::qwen2_mot::N_MARKERS;
 use crate::tensor::Noise;
 
 /// With which encoders a picture is read, each a block of its own.
@@ -31,6 +32,45 @@ impl Views {
             Self::Vae => &[Self::Vae],
             Self::Vit => &[Self::Vit],
         }
+    }
+}
+
+/// The pictures that a question is about, in the order in which they are read: at least one.
+#[derive(Clone, Debug)]
+pub struct Pictures<'a> {
+    first: &'a RgbImage,
+    further: Vec<&'a RgbImage>,
+}
+
+impl<'a> Pictures<'a> {
+    /// The first one and those behind it.
+    pub fn new(first: &'a RgbImage, further: impl IntoIterator<Item = &'a RgbImage>) -> Self {
+        Self {
+            first,
+            further: further.into_iter().collect(),
+        }
+    }
+
+    /// The first one.
+    pub fn first(&self) -> &'a RgbImage {
+        self.first
+    }
+
+    /// The last one, and its number, counted from 0.
+    pub fn last(&self) -> (usize, &'a RgbImage) {
+        let last = self.further.last().copied().unwrap_or(self.first);
+        (self.further.len(), last)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &'a RgbImage> {
+        std::iter::once(self.first).chain(self.further.iter().copied())
+    }
+}
+
+impl<'a> From<&'a RgbImage> for Pictures<'a> {
+    fn from(picture: &'a RgbImage) -> Self {
+        Self::new(picture, [])
     }
 }
 
@@ -128,6 +168,10 @@ impl Engine {
 
     fn read_picture(&self, context: &mut KvContext, tokens: Tensor, expert: Expert) -> Result<()> {
         let before = context.len();
+        let (needed, limit) = (before + tokens.dim(0)? + N_MARKERS, self.max_tokens());
+        if needed > limit {
+            return Err(Error::ContextFull { limit, needed });
+        }
         self.model.read_picture(context, tokens, expert)?;
         self.note(|work| work.picture_tokens += (context.len() - before) as u64);
         Ok(())

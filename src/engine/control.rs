@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -90,12 +91,23 @@ impl Cancel {
 }
 
 /// What the model draws.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MapKind {
     /// A relative depth map, 0 near to 1 far.
     Depth,
     /// A segmentation in flat colours.
     Segmentation,
+}
+
+impl MapKind {
+    /// Its name in files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Depth => "depth",
+            Self::Segmentation => "segmentation",
+        }
+    }
 }
 
 /// What the model is doing.
@@ -128,6 +140,10 @@ pub struct Evidence {
     pub seed: u64,
     /// Flow steps that were run.
     pub steps: usize,
+    /// Which picture it has the size of, counted from 0: the last one that was read before it, as upstream.
+    pub picture: usize,
+    /// How long drawing it took.
+    pub took: Duration,
 }
 
 /// News from a running request.

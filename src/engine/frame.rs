@@ -6,7 +6,7 @@ use candle_core::{Result as CandleResult, Tensor};
 use image::RgbImage;
 
 use super::Engine;
-use super::context::Views;
+use super::context::{Pictures, Views};
 use super::control::Control;
 use super::kept::{Kept, Key, KeyOf, Value};
 use crate::error::Result;
@@ -38,6 +38,13 @@ pub struct WorkDone {
     pub flow_branches: u64,
 }
 
+/// A picture of the autoencoder's size, and the key of the context behind it.
+struct FrameToRead {
+    picture: RgbImage,
+    posterior: Option<Tensor>,
+    key: Key,
+}
+
 impl Engine {
     /// What a context is that has read an opening text and nothing else; none reads nothing.
     ///
@@ -57,40 +64,71 @@ impl Engine {
         Ok(context)
     }
 
-    /// A context that has read an opening text (or none) and a picture behind it, as [`Self::add_picture`] does.
-    /// The same again, with the same noise, is a fork of what was kept.
+    /// A context that has read an opening text (or none) and pictures behind it, one after another as
+    /// [`Self::add_picture`] does. The same again, with the same noise, is a fork of what was kept; so is the part
+    /// that begins the same.
     ///
     /// # Errors
-    /// [`crate::Error::Canceled`] after a stop; otherwise if the network fails.
-    pub fn read_frame(
+    /// [`crate::Error::Canceled`] after a stop; [`crate::Error::ContextFull`] if there are too many pictures;
+    /// otherwise if the network fails.
+    pub fn read_frame<'a>(
         &self,
         opening: Option<&str>,
-        picture: &RgbImage,
+        pictures: impl Into<Pictures<'a>>,
         views: Views,
         noise: &mut Noise,
         control: &Control,
     ) -> Result<KvContext> {
-        let picture = self.vae_rule().apply(picture);
-        // Drawn in any case, so that the noise behind it is the same.
-        let posterior = self.posterior(&picture, views, noise)?;
-        let mut key = KeyOf::new("frame").views(views).picture(&picture);
+        let frames = self.frames(opening, &pictures.into(), views, noise)?;
+        let mut from_last = frames.iter().enumerate().rev();
+        let known = from_last.find_map(|(i, frame)| Some((i + 1, self.kept_context(&frame.key)?)));
+        let (n_known, mut context) = match known {
+            Some(known) => known,
+            None => (0, self.read_opening(opening)?),
+        };
+        for frame in &frames[n_known..] {
+            for view in views.blocks() {
+                control.check()?;
+                self.add_blocks(
+                    &mut context,
+                    &frame.picture,
+                    *view,
+                    frame.posterior.as_ref(),
+                )?;
+            }
+            self.keep(frame.key, Value::Context(context.clone()));
+        }
+        Ok(context)
+    }
+
+    /// What reading each picture follows from, with all that was read before it.
+    fn frames(
+        &self,
+        opening: Option<&str>,
+        pictures: &Pictures,
+        views: Views,
+        noise: &mut Noise,
+    ) -> Result<Vec<FrameToRead>> {
+        let mut key = KeyOf::new("frame").views(views);
         if let Some(opening) = opening {
             key = key.text(opening);
         }
-        if let Some(posterior) = &posterior {
-            key = key.numbers(&posterior.flatten_all()?.to_vec1::<f32>()?);
+        let mut frames = Vec::new();
+        for picture in pictures.iter() {
+            let picture = self.vae_rule().apply(picture);
+            key = key.picture(&picture);
+            // Drawn in any case, so that the noise behind it is the same.
+            let posterior = self.posterior(&picture, views, noise)?;
+            if let Some(posterior) = &posterior {
+                key = key.numbers(&posterior.flatten_all()?.to_vec1::<f32>()?);
+            }
+            frames.push(FrameToRead {
+                picture,
+                posterior,
+                key: key.clone().key(),
+            });
         }
-        let key = key.key();
-        if let Some(kept) = self.kept_context(&key) {
-            return Ok(kept);
-        }
-        let mut context = self.read_opening(opening)?;
-        for view in views.blocks() {
-            control.check()?;
-            self.add_blocks(&mut context, &picture, *view, posterior.as_ref())?;
-        }
-        self.keep(key, Value::Context(context.clone()));
-        Ok(context)
+        Ok(frames)
     }
 
     /// Keep at most so many bytes of openings and pictures; 0 keeps nothing. What is kept now is forgotten.

@@ -83,6 +83,7 @@ impl Kept {
 }
 
 /// Hashes what a value follows from, part by part.
+#[derive(Clone)]
 pub(super) struct KeyOf(Sha256);
 
 impl KeyOf {

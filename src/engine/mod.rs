@@ -3,15 +3,17 @@
 mod context;
 mod control;
 mod frame;
+mod identity;
 mod kept;
 mod load;
 mod picture;
 mod speed;
 mod text;
 
-pub use context::Views;
+pub use context::{Pictures, Views};
 pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage, Stop};
 pub use frame::WorkDone;
+pub use identity::ModelIdentity;
 pub use load::{Engine, ModelOptions, VAE_NAME, WEIGHTS_NAMES};
 pub use picture::{FlowParams, GuidanceContexts, MIN_FITTED_STEPS};
 pub use speed::{Part, Speed};

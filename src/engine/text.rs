@@ -3,6 +3,7 @@
 //! Source: BAGEL `modeling/bagel/bagel.py`, `generate_text`, and COOPER's cut of the logits to the tokenizer.
 
 use candle_transformers::generation::{LogitsProcessor, Sampling};
+use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::control::{Control, Progress};
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::KvContext;
 
 /// How text is written.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct SamplingParams {
     /// Tokens of one text at most, from 1.
     pub max_new_tokens: usize,

@@ -1,6 +1,7 @@
 //! What the model says and sees: its answer, where the objects are, the maps, and the names of what lies there.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use image::RgbImage;
 use nalgebra::Point2;
@@ -29,8 +30,8 @@ pub struct Named {
 /// What was said and seen, before it is compared.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// The question in words, as put to the model.
-    pub question: String,
+    /// The question as put to the model.
+    pub question: Question,
     /// What came of it.
     pub transcript: Transcript,
     /// Of the source picture: width, height.
@@ -74,7 +75,7 @@ pub fn observe(
     };
     let transcript = answer(engine, prompts, picture, &question, settings, control)?;
     let mut seen = Observation {
-        question: question.text.clone(),
+        question: question.clone(),
         transcript,
         size: picture.dimensions(),
         places: Vec::new(),
@@ -201,6 +202,7 @@ impl Observer<'_> {
         if let Some(map) = drawn.find(|map| map.kind == kind) {
             return Ok(map.clone());
         }
+        let started = Instant::now();
         let map = draw_map_of(
             self.engine,
             kind,
@@ -217,6 +219,8 @@ impl Observer<'_> {
             depth: map.depth.map(Arc::new),
             seed: self.seed,
             steps: self.settings.flow.n_steps(),
+            picture: 0,
+            took: started.elapsed(),
         })
     }
 

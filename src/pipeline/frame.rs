@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use crate::engine::Pictures;
 use crate::error::Result;
 
 /// When and in which optical frame a picture was taken: copied to everything made from it.
@@ -30,7 +31,7 @@ impl FrameHeader {
     }
 }
 
-/// One picture of one camera.
+/// One picture of one camera, and what else a question is about.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// The camera's name; empty for a picture that came inside a request.
@@ -39,6 +40,44 @@ pub struct Frame {
     pub header: FrameHeader,
     /// The pixels at the source's size.
     pub image: RgbImage,
+    /// More pictures of the same question, in order; they have none themselves.
+    pub further: Vec<Arc<Frame>>,
+}
+
+impl Frame {
+    /// A picture of its own.
+    pub fn new(camera: impl Into<String>, header: FrameHeader, image: RgbImage) -> Self {
+        Self {
+            camera: camera.into(),
+            header,
+            image,
+            further: Vec::new(),
+        }
+    }
+
+    /// Several pictures of one question, in order; none of none.
+    pub fn of_all(frames: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut frames = frames.into_iter();
+        let first = frames.next()?;
+        let further = frames.map(Arc::new).collect();
+        Some(Self { further, ..first })
+    }
+
+    /// It and the further ones, in order.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.further.iter().map(AsRef::as_ref))
+    }
+
+    /// The last of them: drawn maps have its size and its header.
+    pub fn last(&self) -> &Self {
+        self.further.last().map_or(self, AsRef::as_ref)
+    }
+
+    /// The pixels of all.
+    pub fn pictures(&self) -> Pictures<'_> {
+        let further = self.further.iter().map(|frame| &frame.image);
+        Pictures::new(&self.image, further)
+    }
 }
 
 /// A camera that can be asked for its newest picture: asked when the work begins, so that the newest one is used

@@ -145,7 +145,8 @@ fn serve(inner: &Inner, model: &mut impl Perceive, waiting: Waiting) {
                 let _ = news.send(Event::Progress(progress));
             });
             catch_unwind(AssertUnwindSafe(|| {
-                model.perceive(&frame.image, &request.work, &request.settings, &mut control)
+                let pictures = frame.pictures();
+                model.perceive(&pictures, &request.work, &request.settings, &mut control)
             }))
             .unwrap_or_else(|panic| Err(told(&*panic)))
         }

@@ -1,6 +1,7 @@
 //! One request from a frame to its outcome, on the thread that owns the model.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use image::RgbImage;
 use nalgebra::Point2;
@@ -9,7 +10,9 @@ use crate::engine::Cancel;
 use crate::engine::Control;
 use crate::engine::Engine;
 use crate::engine::MapKind;
+use crate::engine::ModelIdentity;
 use crate::engine::ModelOptions;
+use crate::engine::Pictures;
 use crate::engine::Speed;
 use crate::error::Result;
 use crate::measure::Measurement;
@@ -29,7 +32,7 @@ use crate::reasoning::answer;
 /// What is asked of the model.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// Answer a question about the frame.
+    /// Answer a question about the frame and those behind it.
     Answer(Question),
     /// Ask a typed question; of [`Question`] all but the text counts.
     Measure(Measurement, Question),
@@ -73,17 +76,21 @@ pub struct ModelInfo {
     pub dtype: String,
     /// Bytes of all weights as loaded.
     pub memory_bytes: u64,
+    /// Which files it was loaded from.
+    pub identity: Arc<ModelIdentity>,
+    /// The prompts, as a file of theirs.
+    pub prompts: Arc<str>,
 }
 
 /// Who carries out requests: the model, or a stand-in in tests of the worker.
 pub trait Perceive {
-    /// Carry out `work` on `image`.
+    /// Carry out `work`; all but a question looks at the first picture only.
     ///
     /// # Errors
     /// [`crate::Error::Canceled`] when `control` was stopped before there was anything to return.
     fn perceive(
         &mut self,
-        image: &RgbImage,
+        pictures: &Pictures,
         work: &Work,
         settings: &Settings,
         control: &mut Control,
@@ -103,6 +110,7 @@ pub struct Perceiver {
     pub engine: Engine,
     /// The texts that steer it.
     pub prompts: Prompts,
+    info: ModelInfo,
 }
 
 impl Perceiver {
@@ -111,9 +119,20 @@ impl Perceiver {
     /// # Errors
     /// See [`Engine::load`] and [`Prompts::load`].
     pub fn load(options: &ModelOptions, prompts_file: Option<&Path>) -> Result<Self> {
+        let prompts = Prompts::load(prompts_file, &options.dir)?;
+        let engine = Engine::load(options)?;
+        let info = ModelInfo {
+            dir: engine.dir().display().to_string(),
+            device: engine.device_name(),
+            dtype: engine.dtype_name(),
+            memory_bytes: engine.memory_bytes(),
+            identity: Arc::new(ModelIdentity::of(options)?),
+            prompts: prompts.to_yaml()?.into(),
+        };
         Ok(Self {
-            prompts: Prompts::load(prompts_file, &options.dir)?,
-            engine: Engine::load(options)?,
+            engine,
+            prompts,
+            info,
         })
     }
 
@@ -132,7 +151,7 @@ impl Perceiver {
             Work::Answer(Question::new("What is near?")),
         ] {
             let mut control = Control::new(Cancel::default(), |_| {});
-            self.perceive(&picture, &work, &settings, &mut control)?;
+            self.perceive(&(&picture).into(), &work, &settings, &mut control)?;
         }
         Ok(())
     }
@@ -141,16 +160,19 @@ impl Perceiver {
 impl Perceive for Perceiver {
     fn perceive(
         &mut self,
-        image: &RgbImage,
+        pictures: &Pictures,
         work: &Work,
         settings: &Settings,
         control: &mut Control,
     ) -> Result<Outcome> {
-        let Self { engine, prompts } = &*self;
-        let flow = &settings.flow;
+        let Self {
+            engine, prompts, ..
+        } = &*self;
+        let (image, flow) = (pictures.first(), &settings.flow);
         match work {
             Work::Answer(question) => {
-                answer(engine, prompts, image, question, settings, control).map(Outcome::Answer)
+                let pictures = pictures.clone();
+                answer(engine, prompts, pictures, question, settings, control).map(Outcome::Answer)
             }
             Work::Measure(measurement, question) => {
                 let seen = observe(
@@ -181,12 +203,7 @@ impl Perceive for Perceiver {
     }
 
     fn info(&self) -> ModelInfo {
-        ModelInfo {
-            dir: self.engine.dir().display().to_string(),
-            device: self.engine.device_name(),
-            dtype: self.engine.dtype_name(),
-            memory_bytes: self.engine.memory_bytes(),
-        }
+        self.info.clone()
     }
 
     fn speed(&self) -> Speed {

@@ -26,6 +26,8 @@ pub enum FrameSource {
     Pinned(Arc<Frame>),
     /// The newest frame of the moment when the work begins.
     Latest(Arc<dyn LatestFrame>),
+    /// The first one, and further ones behind it.
+    Several(Box<FrameSource>, Vec<FrameSource>),
 }
 
 impl FrameSource {
@@ -35,6 +37,7 @@ impl FrameSource {
             Self::Pinned(frame) if frame.camera.is_empty() => &frame.header.frame_id,
             Self::Pinned(frame) => &frame.camera,
             Self::Latest(camera) => camera.name(),
+            Self::Several(first, _) => first.origin(),
         }
     }
 
@@ -46,6 +49,11 @@ impl FrameSource {
         match self {
             Self::Pinned(frame) => Ok(frame.clone()),
             Self::Latest(camera) => camera.latest(),
+            Self::Several(first, further) => {
+                let frame = Frame::clone(&*first.frame()?);
+                let further = further.iter().map(Self::frame).collect::<Result<_>>()?;
+                Ok(Arc::new(Frame { further, ..frame }))
+            }
         }
     }
 }

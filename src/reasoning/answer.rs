@@ -4,8 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-use image::RgbImage;
-
 use super::budget::Ahead;
 use super::prompts::Prompts;
 use super::settings::Settings;
@@ -17,6 +15,7 @@ use crate::engine::Engine;
 use crate::engine::KvContext;
 use crate::engine::MapKind;
 use crate::engine::Noise;
+use crate::engine::Pictures;
 use crate::engine::Progress;
 use crate::engine::SamplingParams;
 use crate::engine::Speech;
@@ -26,7 +25,7 @@ use crate::error::{Error, Result};
 /// The longest question.
 pub const MAX_QUESTION_CHARS: usize = 8192;
 
-/// A question about a picture.
+/// A question about a picture or several.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
     /// The user's words.
@@ -93,14 +92,14 @@ impl Speaker for Sampler<'_> {
     }
 }
 
-/// Answer `question` about `picture`. No answer, a broken turn and a stop are outcomes, not errors.
+/// Answer `question` about a picture or several. No answer, a broken turn and a stop are outcomes, not errors.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an empty question or no turns; otherwise if the network fails.
-pub fn answer(
+pub fn answer<'p>(
     engine: &Engine,
     prompts: &Prompts,
-    picture: &RgbImage,
+    pictures: impl Into<Pictures<'p>>,
     question: &Question,
     settings: &Settings,
     control: &mut Control,
@@ -114,7 +113,7 @@ pub fn answer(
     answer_with(
         &mut speaker,
         &mut studio,
-        picture,
+        pictures,
         question,
         settings,
         control,
@@ -125,10 +124,10 @@ pub fn answer(
 ///
 /// # Errors
 /// As [`answer`].
-pub fn answer_with(
+pub fn answer_with<'p>(
     speaker: &mut dyn Speaker,
     studio: &mut Studio,
-    picture: &RgbImage,
+    pictures: impl Into<Pictures<'p>>,
     question: &Question,
     settings: &Settings,
     control: &mut Control,
@@ -147,7 +146,7 @@ pub fn answer_with(
     }
     let started = Instant::now();
     let mode = question.mode.unwrap_or(settings.mode);
-    let opened = studio.open(mode, picture, &question.text, control);
+    let opened = studio.open(mode, pictures, &question.text, control);
     let conversation = Conversation::new(speaker, studio, control);
     conversation.told(opened, max_turns, started)
 }
@@ -173,7 +172,8 @@ struct Conversation<'a, 'e, 'c> {
     speaker: &'a mut dyn Speaker,
     control: &'a mut Control<'c>,
     turns: Vec<String>,
-    text_time: Duration,
+    ids: Vec<Vec<u32>>,
+    turn_times: Vec<Duration>,
 }
 
 impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
@@ -187,7 +187,8 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
             speaker,
             control,
             turns: Vec::new(),
-            text_time: Duration::ZERO,
+            ids: Vec::new(),
+            turn_times: Vec::new(),
         }
     }
 
@@ -198,11 +199,11 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
         max_turns: usize,
         started: Instant,
     ) -> Result<Transcript> {
-        let ended = opened.and_then(|()| match self.studio.opened()? {
-            (Mode::Interleaved, size) => self.interleaved(size, max_turns),
-            (Mode::Perception, size) => self.perception(size),
-            (Mode::Text, _) => self.text(true),
-            (Mode::Direct, _) => self.text(false),
+        let ended = opened.and_then(|()| match self.studio.opened()?.mode {
+            Mode::Interleaved => self.interleaved(max_turns),
+            Mode::Perception => self.perception(),
+            Mode::Text => self.text(true),
+            Mode::Direct => self.text(false),
         });
         let (status, answer) = match ended {
             Ok(ended) => ended,
@@ -212,23 +213,26 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
             }
             Err(error) => return Err(error),
         };
-        let (maps, text, total) = (self.studio.drawing_time, self.text_time, started.elapsed());
+        let (maps, total) = (self.studio.drawing_time, started.elapsed());
+        let text = self.turn_times.iter().sum();
         Ok(Transcript {
             status,
             answer,
             turns: self.turns,
+            ids: self.ids,
             timings: Timings {
                 prefill: total.saturating_sub(text + maps),
                 text,
                 maps,
                 total,
+                turns: self.turn_times,
             },
             evidence: std::mem::take(&mut self.studio.evidence),
         })
     }
 
     /// COOPER's loop: the model decides in each turn whether to draw, and looks at what it drew.
-    fn interleaved(&mut self, size: (u32, u32), max_turns: usize) -> Result<Ended> {
+    fn interleaved(&mut self, max_turns: usize) -> Result<Ended> {
         for turn in 1..=max_turns {
             let speech = self.speak(turn, Stage::Thinking)?;
             match parse_turn(&speech.text) {
@@ -242,7 +246,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
                     // Each turn but the last may bring a map.
                     let (maps, texts) = (max_turns - turn, max_turns - turn);
                     let ahead = Ahead { maps, texts };
-                    self.studio.draw(kind, size, turn, ahead, self.control)?;
+                    self.studio.draw(kind, turn, ahead, self.control)?;
                     self.studio.remember_reflection()?;
                 }
                 // The context stays as it was: greedy decoding would only write the same again.
@@ -256,12 +260,12 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
     }
 
     /// Both maps first, then an answer without thoughts.
-    fn perception(&mut self, size: (u32, u32)) -> Result<Ended> {
+    fn perception(&mut self) -> Result<Ended> {
         const OPENING: &str = "<answer>";
         for (kind, maps) in [(MapKind::Depth, 2), (MapKind::Segmentation, 1)] {
             self.studio.remember_instruction(kind)?;
             let ahead = Ahead { maps, texts: 1 };
-            self.studio.draw(kind, size, 0, ahead, self.control)?;
+            self.studio.draw(kind, 0, ahead, self.control)?;
         }
         self.studio.remember_opening(OPENING)?;
         let mut speech = self.speak(1, Stage::Answering)?;
@@ -315,8 +319,9 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
         let (engine, context) = (self.studio.engine, &self.studio.contexts.full);
         let speech = self.speaker.speak(engine, context, turn, &mut control)?;
         drop(control);
-        self.text_time += started.elapsed();
+        self.turn_times.push(started.elapsed());
         self.turns.push(speech.text.clone());
+        self.ids.push(speech.ids.clone());
         Ok(speech)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::transcript::Mode;
 use crate::engine::MapKind;
@@ -15,7 +15,7 @@ const BUILT_IN: &str = include_str!("../../config/prompts.yaml");
 const FILE_NAME: &str = "prompts.yaml";
 
 /// All prompts.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prompts {
     /// Asks for a depth map; what the model was trained on and writes itself.
@@ -36,7 +36,7 @@ pub struct Prompts {
 }
 
 /// How a model is asked where something is, and what is somewhere; both in the direct mode.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlacePrompts {
     /// `{object}` stands for its name with an article. The answer's first two numbers are the place, in percent of the
@@ -112,6 +112,14 @@ impl Prompts {
         }
     }
 
+    /// A file that [`Self::load`] reads them from.
+    ///
+    /// # Errors
+    /// [`Error::Internal`]: none, as a test holds.
+    pub fn to_yaml(&self) -> Result<String> {
+        serde_yaml::to_string(self).map_err(|e| Error::Internal(format!("prompts as YAML: {e}")))
+    }
+
     fn read(file: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?;
         Self::parse(&text, file.into())
@@ -151,6 +159,14 @@ mod tests {
         assert_eq!(without, whole);
         assert_eq!(whole.place.name([7, 61]).matches(" 07 percent").count(), 1);
         assert!(whole.place.locate("the box").contains("is the box?"));
+    }
+
+    #[test]
+    fn prompts_are_read_as_they_were_written() {
+        let mut prompts = Prompts::built_in().unwrap();
+        prompts.reflection = "\n: 'x'  \n\n- \\boxed{{}}\t\"ä\"\n".into();
+        let again = Prompts::parse(&prompts.to_yaml().unwrap(), "p.yaml".into());
+        assert_eq!(again.unwrap(), prompts);
     }
 
     #[test]

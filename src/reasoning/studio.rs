@@ -17,6 +17,7 @@ use crate::engine::GuidanceContexts;
 use crate::engine::KvContext;
 use crate::engine::MapKind;
 use crate::engine::Noise;
+use crate::engine::Pictures;
 use crate::engine::Progress;
 use crate::engine::Speech;
 use crate::engine::Stage;
@@ -24,6 +25,16 @@ use crate::engine::Views;
 use crate::error::{Error, Result};
 use crate::perception::draw_map;
 use crate::perception::stage_of;
+
+/// What a conversation was opened with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opened {
+    pub(super) mode: Mode,
+    /// Width and height of maps: those of the last picture, as upstream.
+    pub(super) size: (u32, u32),
+    /// The number of that picture, counted from 0.
+    picture: usize,
+}
 
 /// The contexts of one conversation. `without_image` holds everything but the input picture, drawn maps included.
 /// Where drawing is not guided, only the full context is kept.
@@ -35,8 +46,7 @@ pub struct Studio<'e> {
     noise: Noise,
     seed: u64,
     shown: VecDeque<RgbImage>,
-    /// The mode, and the size (width, height) of maps.
-    opened: Option<(Mode, (u32, u32))>,
+    opened: Option<Opened>,
     pub(super) contexts: GuidanceContexts,
     pub(super) evidence: Vec<Evidence>,
     pub(super) drawing_time: Duration,
@@ -90,24 +100,32 @@ impl<'e> Studio<'e> {
         }
     }
 
-    /// Read what comes before the first turn: system prompt, picture, question.
+    /// Read what comes before the first turn: system prompt, pictures, question.
     ///
     /// # Errors
-    /// [`Error::Canceled`] after a stop; [`Error::ContextFull`] if the question is too long.
-    pub fn open(
+    /// [`Error::Canceled`] after a stop; [`Error::ContextFull`] if the pictures and the question are too long.
+    pub fn open<'p>(
         &mut self,
         mode: Mode,
-        picture: &RgbImage,
+        pictures: impl Into<Pictures<'p>>,
         question: &str,
         control: &mut Control,
     ) -> Result<()> {
-        let picture = self.engine.vae_rule().apply(picture);
-        self.opened = Some((mode, picture.dimensions()));
+        let pictures = pictures.into();
+        let (number, last) = pictures.last();
+        self.opened = Some(Opened {
+            mode,
+            size: self
+                .engine
+                .vae_rule()
+                .output_size(last.width(), last.height()),
+            picture: number,
+        });
         control.tell(Progress::Stage(Stage::Prefill, 0));
         control.check()?;
         let (system, views) = self.prompts.opening(mode);
         let (engine, noise) = (self.engine, &mut self.noise);
-        self.contexts.full = engine.read_frame(system, &picture, views, noise, control)?;
+        self.contexts.full = engine.read_frame(system, pictures, views, noise, control)?;
         if self.flow.is_guided() {
             self.contexts.without_image = engine.read_opening(system)?;
         }
@@ -116,8 +134,8 @@ impl<'e> Studio<'e> {
         control.check()
     }
 
-    /// The mode it was opened in, and the size (width, height) of maps.
-    pub(super) fn opened(&self) -> Result<(Mode, (u32, u32))> {
+    /// What it was opened with.
+    pub(super) fn opened(&self) -> Result<Opened> {
         let closed = || Error::Internal("a studio was not opened".into());
         self.opened.ok_or_else(closed)
     }
@@ -153,22 +171,23 @@ impl<'e> Studio<'e> {
         self.engine.add_text(&mut self.contexts.full, opening)
     }
 
-    /// Draw a map of `size` (width, height) in the present contexts, and look at it. Where the request has a deadline,
-    /// the map has no more steps than leave time for what is `ahead`.
+    /// Draw a map in the present contexts, and look at it. Where the request has a deadline, the map has no more steps
+    /// than leave time for what is `ahead`.
     pub(super) fn draw(
         &mut self,
         kind: MapKind,
-        size: (u32, u32),
         turn: usize,
         ahead: Ahead,
         control: &mut Control,
     ) -> Result<()> {
+        let Opened { size, picture, .. } = self.opened()?;
         let started = Instant::now();
         control.tell(Progress::Stage(stage_of(kind), turn));
         let flow = self.flow_within(size, ahead, control);
         let (engine, contexts, noise) = (self.engine, &self.contexts, &mut self.noise);
         let drawn = draw_map(engine, kind, contexts, size, &flow, noise, control);
-        self.drawing_time += started.elapsed();
+        let took = started.elapsed();
+        self.drawing_time += took;
         let map = drawn?;
         let evidence = Evidence {
             kind,
@@ -177,6 +196,8 @@ impl<'e> Studio<'e> {
             depth: map.depth.map(Arc::new),
             seed: self.seed,
             steps: flow.n_steps(),
+            picture,
+            took,
         };
         control.tell(Progress::Map(evidence.clone()));
         let shown = self.shown.pop_front();

@@ -33,10 +33,10 @@ pub enum Status {
     Canceled,
 }
 
-/// Seconds are spent here.
-#[derive(Clone, Copy, Debug, Default)]
+/// Where the time was spent.
+#[derive(Clone, Debug, Default)]
 pub struct Timings {
-    /// Reading the system prompt, the picture, the question and the maps.
+    /// Reading the system prompt, the pictures, the question and the maps.
     pub prefill: Duration,
     /// Writing text.
     pub text: Duration,
@@ -44,6 +44,8 @@ pub struct Timings {
     pub maps: Duration,
     /// All of it.
     pub total: Duration,
+    /// Of the text, each turn.
+    pub turns: Vec<Duration>,
 }
 
 /// Everything that a question brought.
@@ -55,6 +57,8 @@ pub struct Transcript {
     pub answer: String,
     /// The text of every turn, in order.
     pub turns: Vec<String>,
+    /// The tokens of every turn as the model wrote them, the start token first, the end token not among them.
+    pub ids: Vec<Vec<u32>>,
     /// The maps that the model drew and looked at, in order.
     pub evidence: Vec<Evidence>,
     /// Where the time went.

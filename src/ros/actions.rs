@@ -14,9 +14,10 @@ use r2r::ActionServerGoal;
 use r2r::ActionServerGoalRequest;
 use r2r::Node;
 use r2r::cooper_perception::action::Reason;
-use r2r::cooper_perception::msg::Answer;
 
 use super::codes;
+use super::conclusion::{Asked, Ending};
+use super::convert;
 use super::feedback;
 use super::feedback::Feedback;
 use super::requests::{self, Accepted, Caller, Core, Finished, Inquiry};
@@ -82,7 +83,6 @@ fn begin(core: &Arc<Core>, request: ActionServerGoalRequest<Reason::Action>) -> 
                 core: core.clone(),
                 goal,
                 cancel,
-                since,
                 canceled: false,
             };
             tokio::spawn(run.follow(cancels, accepted));
@@ -99,6 +99,8 @@ fn inquiry(goal: &Reason::Goal) -> Inquiry {
         mode: goal.mode,
         seed: goal.seed,
         max_turns: goal.max_turns,
+        further_cameras: goal.further_cameras.clone(),
+        further_images: goal.further_images.clone(),
     }
 }
 
@@ -119,7 +121,7 @@ fn time_budget(seconds: f64) -> Result<Option<Duration>> {
 
 /// How a goal ends in ROS's terms.
 #[derive(Clone, Copy)]
-enum Ending {
+enum GoalEnding {
     Succeeded,
     Aborted,
     Canceled,
@@ -130,7 +132,6 @@ struct Run {
     core: Arc<Core>,
     goal: Goal,
     cancel: Cancel,
-    since: Instant,
     /// The client asked for a stop.
     canceled: bool,
 }
@@ -142,13 +143,9 @@ impl Run {
         mut cancels: impl Stream<Item = ActionServerCancelRequest> + Unpin + Send,
         accepted: Accepted,
     ) {
-        let Accepted { mut events, answer } = accepted;
+        let Accepted { mut events, asked } = accepted;
         let mut feedback = Feedback::default();
-        let mut finished = Finished {
-            frame: None,
-            waited: Duration::ZERO,
-            result: Err(requests::lost()),
-        };
+        let mut finished = Finished::refused(requests::lost());
         let left = self.cancel.time_left();
         let deadline = async move {
             match left {
@@ -170,7 +167,10 @@ impl Run {
                     }
                     Some(event) => {
                         if let Event::Started(frame, waited) = &event {
-                            (finished.frame, finished.waited) = (Some(frame.clone()), *waited);
+                            finished.ending = Ending {
+                                frame: Some(frame.clone()),
+                                waited: *waited,
+                            };
                         }
                         self.tell(feedback.of(event));
                     }
@@ -186,7 +186,7 @@ impl Run {
                 () = &mut deadline => self.core.worker.sweep(),
             }
         }
-        let ending = self.end(finished, answer).await;
+        let ending = self.end(finished, asked).await;
         // A cancel that came too late would otherwise wait for its reply for ever.
         while let Some(Some(late)) = cancels.next().now_or_never() {
             late.reject();
@@ -202,13 +202,15 @@ impl Run {
     }
 
     /// Return the result and publish the answer.
-    async fn end(&mut self, finished: Finished, answer: Answer) -> Ending {
-        let header = finished.header();
-        let total = self.since.elapsed();
-        let transcript = requests::transcript_of(finished.result);
-        let base = results::begun(&header, finished.waited, total);
+    async fn end(&mut self, finished: Finished, asked: Asked) -> GoalEnding {
+        let Finished { ending, result } = finished;
+        let transcript = requests::transcript_of(result);
+        let base = Reason::Result {
+            header: convert::std_header(&ending.header()),
+            ..Reason::Result::default()
+        };
         let result = match &transcript {
-            Ok(transcript) => results::of_transcript(transcript, &header, base),
+            Ok(transcript) => results::of_transcript(transcript, ending.frame.as_deref(), base),
             Err(error) => results::failed(error, base),
         };
         let result = match self.cancel.stopped() {
@@ -219,15 +221,21 @@ impl Run {
         if result.status == codes::STATUS_FAILED {
             tracing::warn!("a goal failed: {}", result.error_msg);
         }
-        self.core
-            .publish_answer(answer, &header, result.status, transcript.as_ref().ok());
+        let told = self
+            .core
+            .conclude(asked, &ending, result.status, transcript.as_ref());
+        let result = Reason::Result {
+            pictures: told.pictures,
+            timings: told.timings,
+            ..result
+        };
         let ending = if self.canceled {
             self.until_canceling().await;
-            Ending::Canceled
+            GoalEnding::Canceled
         } else if result.error_code == codes::NONE {
-            Ending::Succeeded
+            GoalEnding::Succeeded
         } else {
-            Ending::Aborted
+            GoalEnding::Aborted
         };
         if let Err(error) = self.finish(ending, result) {
             tracing::warn!("a result could not be returned: {error}");
@@ -235,17 +243,17 @@ impl Run {
         ending
     }
 
-    fn finish(&mut self, ending: Ending, result: Reason::Result) -> r2r::Result<()> {
+    fn finish(&mut self, ending: GoalEnding, result: Reason::Result) -> r2r::Result<()> {
         match ending {
-            Ending::Succeeded => self.goal.succeed(result),
-            Ending::Aborted => self.goal.abort(result),
-            Ending::Canceled => self.goal.cancel(result),
+            GoalEnding::Succeeded => self.goal.succeed(result),
+            GoalEnding::Aborted => self.goal.abort(result),
+            GoalEnding::Canceled => self.goal.cancel(result),
         }
     }
 
     /// Put an empty result in the place of one that nobody fetched in time: r2r 0.9.7 keeps them, and their maps, for
     /// ever.
-    async fn forget(mut self, ending: Ending) {
+    async fn forget(mut self, ending: GoalEnding) {
         self.goal.goal = Reason::Goal::default();
         tokio::time::sleep(KEEP_RESULT).await;
         let _ = self.finish(ending, results::forgotten(KEEP_RESULT));

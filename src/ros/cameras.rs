@@ -343,11 +343,7 @@ fn frame_of(camera: &str, message: &Message) -> Result<Frame> {
         Message::Raw(image) => (&image.header, convert::rgb_from_image(image)?),
         Message::Compressed(image) => (&image.header, convert::rgb_from_compressed(image)?),
     };
-    Ok(Frame {
-        camera: camera.into(),
-        header: convert::header_of(header),
-        image,
-    })
+    Ok(Frame::new(camera, convert::header_of(header), image))
 }
 
 fn unusable<T>(checked: Result<T>) -> Option<String> {

@@ -12,6 +12,7 @@ use crate::engine::Stop;
 use crate::error::{Error, Result};
 use crate::reasoning::Mode;
 use crate::reasoning::Status;
+use crate::trace::Ended;
 
 /// The error code of success.
 pub const NONE: u16 = Ask::Response::NONE as u16;
@@ -91,6 +92,24 @@ pub fn status_number(status: Status) -> u8 {
         Status::NoAnswer => Answer::NO_ANSWER as u8,
         Status::Truncated => Answer::TRUNCATED as u8,
         Status::Canceled => Answer::CANCELED as u8,
+    }
+}
+
+/// How a question ended, by the number of its status.
+pub fn ended(status: u8) -> Ended {
+    let known = [
+        Status::Answered,
+        Status::NoAnswer,
+        Status::Truncated,
+        Status::Canceled,
+    ];
+    let known = known
+        .into_iter()
+        .find(|known| status_number(*known) == status);
+    match known {
+        Some(known) => known.into(),
+        None if status == STATUS_DEADLINE => Ended::Deadline,
+        None => Ended::Failed,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::engine::Part;
 use crate::metric::ScaleFit;
 use crate::pipeline::State;
 use crate::pipeline::WorkerStatus;
+use crate::trace::RecorderStatus;
 
 const OK: u8 = DiagnosticStatus::OK as u8;
 const WARN: u8 = DiagnosticStatus::WARN as u8;
@@ -38,6 +39,7 @@ pub async fn publish(core: Arc<Core>, publisher: Publisher<DiagnosticArray>, nod
             status.push(camera_status(name, camera, &heard, scale.has_camera_info));
             status.push(scale_status(name, &camera.config.name, &scale));
         }
+        status.push(trace_status(name, &core.recorder.status()));
         let message = DiagnosticArray {
             header: core.clock.header(),
             status,
@@ -190,6 +192,32 @@ fn scale_status(node: &str, camera: &str, scale: &ScaleStatus) -> DiagnosticStat
             ("points", of_fit(|fit| fit.n_points as f64, 0)),
             ("references", scale.n_references.to_string()),
             ("why_not", scale.why_not.clone()),
+        ]),
+    }
+}
+
+fn trace_status(node: &str, traces: &RecorderStatus) -> DiagnosticStatus {
+    let dir = traces.limits.dir.as_ref();
+    let (level, message) = match (dir, &traces.why_lost) {
+        (None, _) => (OK, "no traces are wanted".into()),
+        (Some(_), None) => (OK, format!("{} traces were written", traces.written)),
+        (Some(_), Some(why)) => (WARN, format!("a trace is lost: {why}")),
+    };
+    DiagnosticStatus {
+        level,
+        name: format!("{node}: traces"),
+        message: message_text(&message),
+        hardware_id: String::new(),
+        values: values([
+            (
+                "dir",
+                dir.map_or(String::new(), |dir| dir.display().to_string()),
+            ),
+            ("written", traces.written.to_string()),
+            ("lost", traces.lost.to_string()),
+            ("why_lost", traces.why_lost.clone().unwrap_or_default()),
+            ("kept", traces.kept.to_string()),
+            ("kept_bytes", traces.kept_bytes.to_string()),
         ]),
     }
 }

@@ -28,7 +28,7 @@ pub async fn drawn(
     let events = core.submit(caller, source, work, Cancel::default())?;
     let finished = requests::finished(events).await;
     let outcome = finished.result?;
-    Ok((finished.frame.ok_or_else(requests::lost)?, outcome))
+    Ok((finished.ending.frame.ok_or_else(requests::lost)?, outcome))
 }
 
 /// Draw a depth map.

@@ -42,7 +42,7 @@ impl Feedback {
                 })
             }
             Event::Started(frame, _) => {
-                self.header = frame.header.clone();
+                self.header = frame.last().header.clone();
                 None
             }
             Event::Progress(progress) => self.of_progress(progress),

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use nalgebra::Point2;
+use nalgebra::{Point2, Point3};
+use r2r::cooper_perception::msg::Answer;
 use r2r::cooper_perception::srv::Measure;
 use r2r::geometry_msgs::msg::Point;
 
 use super::codes;
 use super::convert;
 use super::metric_maps::{NO_CAMERA, metres};
-use super::requests::{self, Caller, Core, Finished, Inquiry};
+use super::requests::{self, Accepted, Caller, Core, Finished, Inquiry};
 use crate::config::interfaces;
 use crate::engine::Cancel;
 use crate::error::{Error, Result};
@@ -20,24 +21,30 @@ use crate::pipeline::Work;
 
 /// Answer a request.
 pub async fn measure(core: Arc<Core>, request: Measure::Request) -> Measure::Response {
-    let (finished, measured) = match begin(&core, request).await {
-        Ok(measured) => measured,
+    let (finished, measurement, told) = match begin(&core, request).await {
+        Ok(begun) => begun,
         Err(error) => return failed(&error),
     };
     let header = convert::std_header(&finished.header());
-    let response = match (measured, finished.result) {
-        (measurement, Ok(Outcome::Measured(seen))) => {
-            let frame = finished.frame.as_deref();
+    let response = match finished.result {
+        Ok(Outcome::Measured(seen)) => {
+            let frame = finished.ending.frame.as_deref();
             reply(&core, &measurement, *seen, frame).await
         }
-        (_, Ok(_)) => failed(&requests::wrong_outcome()),
-        (_, Err(error)) => failed(&error),
+        Ok(_) => failed(&requests::wrong_outcome()),
+        Err(error) => failed(&error),
     };
-    Measure::Response { header, ..response }
+    Measure::Response {
+        header,
+        pictures: told.pictures,
+        evidence: told.evidence,
+        timings: told.timings,
+        ..response
+    }
 }
 
 /// Ask, wait, and tell the answer on its topic.
-async fn begin(core: &Core, request: Measure::Request) -> Result<(Finished, Measurement)> {
+async fn begin(core: &Core, request: Measure::Request) -> Result<(Finished, Measurement, Answer)> {
     let kind = kind_of(request.kind)?;
     let measurement = Measurement::new(kind, axis_of(request.axis)?, &request.objects)?;
     let inquiry = Inquiry {
@@ -47,25 +54,30 @@ async fn begin(core: &Core, request: Measure::Request) -> Result<(Finished, Meas
         mode: request.mode,
         seed: request.seed,
         max_turns: request.max_turns,
+        further_cameras: Vec::new(),
+        further_images: Vec::new(),
     };
     let work = |question| Work::Measure(measurement.clone(), question);
-    let caller = Caller::of(&interfaces::MEASURE);
-    let cancel = Cancel::default();
-    let accepted = core.ask(caller, inquiry, work, cancel.clone())?;
-    let mut finished = requests::finished(accepted.events).await;
-    let (status, transcript) = match &finished.result {
+    let (caller, cancel) = (Caller::of(&interfaces::MEASURE), Cancel::default());
+    let Accepted { events, mut asked } = core.ask(caller, inquiry, work, cancel.clone())?;
+    let mut finished = requests::finished(events).await;
+    let wrong = requests::wrong_outcome();
+    let (status, outcome) = match &finished.result {
         Ok(Outcome::Measured(seen)) => {
             let transcript = &seen.transcript;
-            (codes::status_number(transcript.status), Some(transcript))
+            // As it was put to the model, for the trace.
+            asked.question = seen.question.clone();
+            (codes::status_number(transcript.status), Ok(transcript))
         }
-        Err(Error::Canceled) => (codes::STATUS_CANCELED, None),
-        _ => (codes::STATUS_FAILED, None),
+        Err(error @ Error::Canceled) => (codes::STATUS_CANCELED, Err(error)),
+        Err(error) => (codes::STATUS_FAILED, Err(error)),
+        Ok(_) => (codes::STATUS_FAILED, Err(&wrong)),
     };
-    core.publish_answer(accepted.answer, &finished.header(), status, transcript);
+    let told = core.conclude(asked, &finished.ending, status, outcome);
     if status == codes::STATUS_CANCELED {
         finished.result = Err(codes::stopped(&cancel));
     }
-    Ok((finished, measurement))
+    Ok((finished, measurement, told))
 }
 
 async fn reply(
@@ -89,7 +101,7 @@ async fn reply(
         success: true,
         error_code: codes::NONE,
         message: convert::message_text(&remarks.join("; ")),
-        question: convert::message_text(&seen.question),
+        question: convert::message_text(&seen.question.text),
         answer: convert::message_text(&seen.transcript.answer),
         has_value: found.value.is_some(),
         value: found.value.unwrap_or(f64::NAN),

@@ -8,6 +8,7 @@ mod actions;
 mod cameras;
 mod clock;
 mod codes;
+mod conclusion;
 mod continuous;
 mod convert;
 mod diagnostics;

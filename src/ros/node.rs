@@ -35,6 +35,7 @@ use crate::config::interfaces::Interface;
 use crate::error::{Error, Result};
 use crate::pipeline::State;
 use crate::pipeline::Worker;
+use crate::trace::Recorder;
 
 /// The node's name, unless a remapping rule gives another.
 const NAME: &str = "cooper";
@@ -117,6 +118,7 @@ fn open(
         clock,
         answers: Mutex::new(topics::publisher::<Answer>(node, &interfaces::ANSWER, "")?),
         markers: Markers::advertise(node)?,
+        recorder: Recorder::start()?,
     });
     for camera in &core.cameras {
         subscriptions::listen(node, camera, tasks)?;
@@ -156,6 +158,9 @@ fn apply_parameters(core: &Core) {
     for camera in &core.cameras {
         camera.set_max_age(max_age);
     }
+    if let Ok(limits) = config::trace_limits(&core.parameters.now()) {
+        core.recorder.limit(limits);
+    }
 }
 
 async fn follow_parameters<T>(core: Arc<Core>, changes: impl Stream<Item = (String, T)>) {
@@ -194,6 +199,11 @@ async fn stop(core: &Arc<Core>, spin: Spin, tasks: Tasks) {
     let stopped = tokio::task::spawn_blocking(move || worker.stop());
     if !is_loading && tokio::time::timeout(LAST_STEP, stopped).await.is_err() {
         tracing::warn!("the model did not stop in time; it ends with the process");
+    }
+    let of_traces = core.clone();
+    let written = tokio::task::spawn_blocking(move || of_traces.recorder.finish());
+    if tokio::time::timeout(LAST_STEP, written).await.is_err() {
+        tracing::warn!("the last traces were not written in time");
     }
     tokio::time::sleep(LAST_WORDS).await;
     let _ = tokio::task::spawn_blocking(move || spin.stop()).await;

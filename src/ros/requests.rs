@@ -1,7 +1,7 @@
 //! What services, the action and the continuous maps have in common: from a request's fields to the model and back.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use r2r::Publisher;
 use r2r::cooper_perception::msg::Answer;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::cameras::Camera;
 use super::clock::Clock;
 use super::codes;
+use super::conclusion::{Asked, Ending};
 use super::convert;
 use super::markers::Markers;
 use super::params::Parameters;
@@ -30,6 +31,10 @@ use crate::pipeline::Work;
 use crate::pipeline::Worker;
 use crate::reasoning::Question;
 use crate::reasoning::Transcript;
+use crate::trace::Recorder;
+
+/// The most pictures of one question.
+const MAX_PICTURES: usize = 8;
 
 /// What all tasks of the node share.
 pub struct Core {
@@ -45,6 +50,8 @@ pub struct Core {
     pub answers: Mutex<Publisher<Answer>>,
     /// Where rviz is shown regions and answers.
     pub markers: Markers,
+    /// Where their traces are written.
+    pub recorder: Recorder,
 }
 
 /// Who asks, as far as ROS tells: a call carries no name of its caller, so those that use one interface for pictures of
@@ -87,22 +94,24 @@ pub struct Inquiry {
     pub seed: i64,
     /// 0: as configured.
     pub max_turns: u16,
+    /// Cameras whose pictures are read behind the first one.
+    pub further_cameras: Vec<String>,
+    /// Pictures that are read behind those.
+    pub further_images: Vec<Image>,
 }
 
 /// A question that the model has accepted.
 pub struct Accepted {
     /// Its news.
     pub events: UnboundedReceiver<Event>,
-    /// What of [`Answer`] is known by now.
-    pub answer: Answer,
+    /// What was asked.
+    pub asked: Asked,
 }
 
 /// How a request ended.
 pub struct Finished {
-    /// The frame that was worked on, if the work began.
-    pub frame: Option<Arc<Frame>>,
-    /// How long it waited for its turn.
-    pub waited: Duration,
+    /// What was worked on, and when.
+    pub ending: Ending,
     /// What came of it.
     pub result: Result<Outcome>,
 }
@@ -111,18 +120,14 @@ impl Finished {
     /// A request that did not get so far as to be handed to the model.
     pub fn refused(error: Error) -> Self {
         Self {
-            frame: None,
-            waited: Duration::ZERO,
+            ending: Ending::default(),
             result: Err(error),
         }
     }
 
-    /// The header of the frame; zero if there was none.
+    /// See [`Ending::header`].
     pub fn header(&self) -> FrameHeader {
-        self.frame
-            .as_ref()
-            .map(|frame| frame.header.clone())
-            .unwrap_or_default()
+        self.ending.header()
     }
 }
 
@@ -152,16 +157,42 @@ impl Core {
     /// [`Error::InvalidInput`], [`Error::UnknownCamera`] or [`Error::NoImage`].
     pub fn frame_source(&self, camera: &str, image: &Image) -> Result<FrameSource> {
         if image.width > 0 {
-            let frame = Frame {
-                camera: String::new(),
-                header: convert::header_of(&image.header),
-                image: convert::rgb_from_image(image)?,
-            };
+            let header = convert::header_of(&image.header);
+            let frame = Frame::new("", header, convert::rgb_from_image(image)?);
             return Ok(FrameSource::Pinned(Arc::new(frame)));
         }
         let camera = self.camera(camera)?;
         camera.check()?;
         Ok(FrameSource::Latest(camera.clone()))
+    }
+
+    /// Where all pictures of a question come from.
+    ///
+    /// # Errors
+    /// As [`Core::frame_source`]; [`Error::InvalidInput`] for too many.
+    fn frame_sources(&self, inquiry: &Inquiry) -> Result<FrameSource> {
+        let first = self.frame_source(&inquiry.camera, &inquiry.image)?;
+        let (cameras, images) = (&inquiry.further_cameras, &inquiry.further_images);
+        let n_pictures = 1 + cameras.len() + images.len();
+        if n_pictures > MAX_PICTURES {
+            let why = format!("expected at most {MAX_PICTURES} in all, got {n_pictures}");
+            return Err(Error::invalid("pictures", why));
+        }
+        let mut further = Vec::new();
+        for camera in cameras {
+            further.push(self.frame_source(camera, &Image::default())?);
+        }
+        for (n, image) in images.iter().enumerate() {
+            if image.width == 0 {
+                let why = "expected a picture, got one of width 0";
+                return Err(Error::invalid(format!("further_images[{n}]"), why));
+            }
+            further.push(self.frame_source("", image)?);
+        }
+        Ok(match further.is_empty() {
+            true => first,
+            false => FrameSource::Several(first.into(), further),
+        })
     }
 
     /// Hand work to the model, to be done as the parameters of this moment say.
@@ -199,38 +230,19 @@ impl Core {
     ) -> Result<Accepted> {
         let settings = self.parameters.settings()?;
         let question = question_of(&inquiry)?;
-        let answer = announced(&inquiry, &question, &settings);
-        let frame = self.frame_source(&inquiry.camera, &inquiry.image)?;
-        let answer = match &frame {
-            FrameSource::Pinned(_) => answer,
-            FrameSource::Latest(_) => {
-                let camera = self.camera(&inquiry.camera)?.config.name.clone();
-                Answer { camera, ..answer }
-            }
+        let mut answer = announced(&inquiry, &question, &settings);
+        if inquiry.image.width == 0 {
+            answer.camera = self.camera(&inquiry.camera)?.config.name.clone();
+        }
+        let asked = Asked {
+            answer,
+            question: question.clone(),
+            settings,
+            since: Instant::now(),
         };
+        let frame = self.frame_sources(&inquiry)?;
         let events = self.submit(caller, frame, work(question), cancel)?;
-        Ok(Accepted { events, answer })
-    }
-
-    /// Publish a finished question on the answer topic.
-    pub fn publish_answer(
-        &self,
-        mut answer: Answer,
-        header: &FrameHeader,
-        status: u8,
-        transcript: Option<&Transcript>,
-    ) {
-        answer.header = convert::std_header(header);
-        answer.status = status;
-        if let Some(transcript) = transcript {
-            answer.answer = convert::message_text(&transcript.answer);
-            answer.text = convert::message_text(transcript.text());
-        }
-        self.markers.show_answer(&answer);
-        let publisher = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = publisher.publish(&answer) {
-            tracing::warn!("an answer could not be published: {error}");
-        }
+        Ok(Accepted { events, asked })
     }
 }
 
@@ -285,26 +297,19 @@ fn announced(inquiry: &Inquiry, question: &Question, settings: &Settings) -> Ans
 
 /// Wait for the end of a request.
 pub async fn finished(mut events: UnboundedReceiver<Event>) -> Finished {
-    let (mut frame, mut waited) = (None, Duration::ZERO);
+    let mut ending = Ending::default();
     while let Some(event) = events.recv().await {
         match event {
-            Event::Started(begun, queued) => (frame, waited) = (Some(begun), queued),
-            Event::Done(result) => {
-                return Finished {
-                    frame,
-                    waited,
-                    result,
-                };
+            Event::Started(begun, waited) => {
+                let frame = Some(begun);
+                ending = Ending { frame, waited };
             }
+            Event::Done(result) => return Finished { ending, result },
             Event::Position(_) | Event::Progress(_) => {}
         }
     }
     let result = Err(lost());
-    Finished {
-        frame,
-        waited,
-        result,
-    }
+    Finished { ending, result }
 }
 
 /// What a request ends with when its end was never told.
@@ -340,6 +345,8 @@ mod tests {
             mode,
             seed,
             max_turns: 0,
+            further_cameras: Vec::new(),
+            further_images: Vec::new(),
         }
     }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use r2r::cooper_perception::action::Reason;
 use r2r::cooper_perception::msg::Evidence as EvidenceMsg;
+use r2r::cooper_perception::msg::Picture;
 use r2r::cooper_perception::msg::Timings;
+use r2r::sensor_msgs::msg::Image;
 
 use super::codes;
 use super::convert;
@@ -12,26 +14,14 @@ use super::feedback::turn_number;
 use crate::engine::Evidence;
 use crate::engine::Stop;
 use crate::error::Error;
-use crate::pipeline::FrameHeader;
+use crate::imaging;
+use crate::pipeline::Frame;
 use crate::reasoning::Transcript;
-
-/// What every ended goal can tell: its picture's header and its time.
-pub fn begun(header: &FrameHeader, waited: Duration, total: Duration) -> Reason::Result {
-    Reason::Result {
-        header: convert::std_header(header),
-        timings: Timings {
-            queue_s: waited.as_secs_f64(),
-            total_s: total.as_secs_f64(),
-            ..Timings::default()
-        },
-        ..Reason::Result::default()
-    }
-}
 
 /// A goal that brought a transcript, perhaps a partial one.
 pub fn of_transcript(
     transcript: &Transcript,
-    header: &FrameHeader,
+    frame: Option<&Frame>,
     base: Reason::Result,
 ) -> Reason::Result {
     let status = codes::status_number(transcript.status);
@@ -45,11 +35,7 @@ pub fn of_transcript(
             .iter()
             .map(|turn| convert::message_text(turn))
             .collect(),
-        evidence: transcript
-            .evidence
-            .iter()
-            .map(|map| evidence(map, header))
-            .collect(),
+        evidence: frame.map_or(Vec::new(), |frame| evidence(Some(transcript), frame, true)),
         error_code: if canceled {
             codes::CANCELED
         } else {
@@ -59,12 +45,6 @@ pub fn of_transcript(
             codes::remark(transcript.status).into()
         } else {
             String::new()
-        },
-        timings: Timings {
-            prefill_s: transcript.timings.prefill.as_secs_f64(),
-            text_s: transcript.timings.text.as_secs_f64(),
-            maps_s: transcript.timings.maps.as_secs_f64(),
-            ..base.timings
         },
         ..base
     }
@@ -116,12 +96,61 @@ pub fn forgotten(kept: Duration) -> Reason::Result {
     }
 }
 
-fn evidence(map: &Evidence, header: &FrameHeader) -> EvidenceMsg {
-    EvidenceMsg {
+/// Where the time went, as far as it is known.
+pub fn timings(transcript: Option<&Transcript>, waited: Duration, total: Duration) -> Timings {
+    let of_all = Timings {
+        queue_s: waited.as_secs_f64(),
+        total_s: total.as_secs_f64(),
+        ..Timings::default()
+    };
+    let Some(Transcript { ids, timings, .. }) = transcript else {
+        return of_all;
+    };
+    // The start token was not written.
+    let n_written = |ids: &Vec<u32>| u32::try_from(ids.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    Timings {
+        prefill_s: timings.prefill.as_secs_f64(),
+        text_s: timings.text.as_secs_f64(),
+        maps_s: timings.maps.as_secs_f64(),
+        turn_s: timings.turns.iter().map(Duration::as_secs_f64).collect(),
+        turn_tokens: ids.iter().map(n_written).collect(),
+        ..of_all
+    }
+}
+
+/// A picture that a question was about.
+pub fn picture(frame: &Frame) -> Picture {
+    Picture {
+        header: convert::std_header(&frame.header),
+        camera: frame.camera.clone(),
+        width: frame.image.width(),
+        height: frame.image.height(),
+        sha256: imaging::sha256(&frame.image),
+    }
+}
+
+/// The maps of a question about `frame`, with their pictures or without.
+pub fn evidence(
+    transcript: Option<&Transcript>,
+    frame: &Frame,
+    with_images: bool,
+) -> Vec<EvidenceMsg> {
+    let maps = transcript.map_or(&[][..], |transcript| &transcript.evidence);
+    let header = &frame.last().header;
+    let message = |map: &Evidence| EvidenceMsg {
         kind: codes::kind_number(map.kind),
         turn: turn_number(map.turn),
-        image: convert::rgb_image(&map.image, header),
+        image: match with_images {
+            true => convert::rgb_image(&map.image, header),
+            false => Image {
+                header: convert::std_header(header),
+                ..Image::default()
+            },
+        },
         seed: i64::try_from(map.seed).unwrap_or(i64::MAX),
         steps: u32::try_from(map.steps).unwrap_or(u32::MAX),
-    }
+        picture: u16::try_from(map.picture).unwrap_or(u16::MAX),
+        duration_s: map.took.as_secs_f64(),
+    };
+    maps.iter().map(message).collect()
 }

@@ -21,7 +21,7 @@ use super::drawing::{Samples, samples_of};
 use super::loading::{load_model, unload_model};
 use super::measure::measure;
 use super::metric_maps::{NO_CAMERA, metres};
-use super::requests::{self, Caller, Core, Finished, Inquiry};
+use super::requests::{self, Accepted, Caller, Core, Finished, Inquiry};
 use super::segment::segment;
 use super::status;
 use super::tasks::Tasks;
@@ -95,23 +95,24 @@ async fn ask(core: Arc<Core>, request: Ask::Request) -> Ask::Response {
         mode: request.mode,
         seed: request.seed,
         max_turns: request.max_turns,
+        further_cameras: request.further_cameras,
+        further_images: request.further_images,
     };
     let (caller, cancel) = (Caller::of(&interfaces::ASK), Cancel::default());
-    let accepted = match core.ask(caller, inquiry, Work::Answer, cancel.clone()) {
+    let Accepted { events, asked } = match core.ask(caller, inquiry, Work::Answer, cancel.clone()) {
         Ok(accepted) => accepted,
         Err(error) => return ask_failed(&error, Header::default()),
     };
-    let finished = requests::finished(accepted.events).await;
-    let header = finished.header();
-    let transcript = requests::transcript_of(finished.result);
+    let Finished { ending, result } = requests::finished(events).await;
+    let transcript = requests::transcript_of(result);
     let status = match &transcript {
         Ok(transcript) => codes::status_number(transcript.status),
         Err(Error::Canceled) => codes::STATUS_CANCELED,
         Err(_) => codes::STATUS_FAILED,
     };
-    core.publish_answer(accepted.answer, &header, status, transcript.as_ref().ok());
-    let header = convert::std_header(&header);
-    match transcript {
+    let told = core.conclude(asked, &ending, status, transcript.as_ref());
+    let header = convert::std_header(&ending.header());
+    let response = match transcript {
         Ok(transcript) if status == codes::STATUS_CANCELED => {
             let failed = ask_failed(&codes::stopped(&cancel), header.clone());
             Ask::Response {
@@ -123,6 +124,12 @@ async fn ask(core: Arc<Core>, request: Ask::Request) -> Ask::Response {
         }
         Ok(transcript) => answered(&transcript, header),
         Err(error) => ask_failed(&error, header),
+    };
+    Ask::Response {
+        pictures: told.pictures,
+        evidence: told.evidence,
+        timings: told.timings,
+        ..response
     }
 }
 
@@ -149,6 +156,7 @@ fn answered(transcript: &Transcript, header: Header) -> Ask::Response {
             .collect(),
         depth_calls: count(MapKind::Depth),
         segmentation_calls: count(MapKind::Segmentation),
+        ..Ask::Response::default()
     }
 }
 
@@ -211,7 +219,7 @@ async fn estimated(
         Outcome::Depth(depth) => Arc::new(depth),
         _ => return Err(requests::wrong_outcome()),
     };
-    let frame = finished.frame.ok_or_else(requests::lost)?;
+    let frame = finished.ending.frame.ok_or_else(requests::lost)?;
     let size = frame.image.dimensions();
     // Before more maps are drawn: what this one is compared with is kept for a while only.
     let metres = match core.camera(&frame.camera) {

@@ -66,6 +66,10 @@ def check_answer(n, answer):
     assert (answer.mode, answer.seed) == (DIRECT, 11)
     assert answer.status in (ANSWERED, TRUNCATED)
     assert answer.text
+    (picture,) = answer.pictures
+    assert (picture.camera, picture.width, picture.height) == (answer.camera, 32, 24)
+    assert len(picture.sha256) == 64 and picture.header.stamp.sec == answer.header.stamp.sec
+    assert (len(answer.evidence), answer.timings.total_s) == (0, 0.0), "direct; the same input gives the same bytes"
 
 
 def log_time(n):

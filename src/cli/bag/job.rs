@@ -110,9 +110,9 @@ impl Job<'_> {
         let mut made = Made::default();
         for work in &self.works {
             let mut control = batch::control(&self.cancel);
-            let outcome = self
-                .model
-                .perceive(&frame.image, work, &self.settings, &mut control);
+            let outcome =
+                self.model
+                    .perceive(&frame.pictures(), work, &self.settings, &mut control);
             // A question that was stopped has a transcript all the same.
             self.cancel.check()?;
             match (outcome, work) {
@@ -148,14 +148,14 @@ impl Job<'_> {
         };
         let transcript = answered.as_ref().ok();
         let answer = Answer {
-            header: &frame.header,
-            camera: &camera.name,
+            frame,
             question,
             answer: transcript.map_or("", |transcript| transcript.answer.as_str()),
             text: transcript.map_or("", Transcript::text),
             mode: self.settings.mode,
             status: transcript.map(|transcript| transcript.status),
             seed: self.settings.seed,
+            evidence: transcript.map_or(&[], |transcript| &transcript.evidence),
         };
         self.output.answer(times, &answer)?;
         if let Err(error) = &answered {
@@ -239,9 +239,9 @@ pub(super) fn tell_loss(loss: &str) {
 }
 
 fn describe(answer: &Answer<'_>) -> Value {
-    let header = answer.header;
+    let header = &answer.frame.header;
     json!({
-        "camera": answer.camera,
+        "camera": answer.frame.camera,
         "stamp": format!("{}.{:09}", header.stamp_secs, header.stamp_nanos),
         "status": answer.status.map_or(json!("FAILED"), |status| json!(status)),
         "answer": answer.answer,

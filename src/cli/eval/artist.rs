@@ -39,6 +39,6 @@ impl Artist {
         let seed = Some(self.settings.seed.wrapping_add(i as u64));
         let mut control = batch::control(&self.cancel);
         self.model
-            .perceive(picture, &work(seed), &self.settings, &mut control)
+            .perceive(&picture.into(), &work(seed), &self.settings, &mut control)
     }
 }

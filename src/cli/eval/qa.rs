@@ -306,7 +306,7 @@ impl Respondent {
         let mut control = batch::control(&self.cancel);
         let outcome = self
             .model
-            .perceive(picture, &work, &self.settings, &mut control)?;
+            .perceive(&picture.into(), &work, &self.settings, &mut control)?;
         match outcome {
             Outcome::Answer(transcript) if transcript.status == Status::Canceled => {
                 Err(Error::Canceled)

@@ -266,6 +266,7 @@ mod tests {
             status: Status::Answered,
             answer: answer.into(),
             turns: turns(said),
+            ids: Vec::new(),
             evidence: Vec::new(),
             timings: Timings::default(),
         };

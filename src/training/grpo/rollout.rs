@@ -39,7 +39,7 @@ impl<'a> Opening<'a> {
         let noise = Noise::seeded(seed);
         let mut studio = Studio::new(engine, self.prompts, self.flow, noise, seed);
         let mut control = Control::unattended();
-        studio.open(self.mode, &asked.picture, &asked.question, &mut control)?;
+        studio.open(self.mode, &*asked.picture, &asked.question, &mut control)?;
         Ok(studio)
     }
 

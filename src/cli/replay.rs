@@ -1,0 +1,148 @@
+//! `cooper replay`: a question asked again as its trace says, and what is not the same.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Verdict;
+use super::ask::ask;
+use super::output;
+use super::progress::Words;
+use super::progress::note;
+use super::progress::printable;
+use crate::engine::DeviceChoice;
+use crate::engine::DtypeChoice;
+use crate::engine::ModelOptions;
+use crate::error::Error;
+use crate::error::Result;
+use crate::pipeline::Frame;
+use crate::pipeline::FrameHeader;
+use crate::pipeline::Perceive;
+use crate::pipeline::Perceiver;
+use crate::trace;
+use crate::trace::ModelRecord;
+use crate::trace::Recorded;
+
+/// Ask a traced question again and compare words and maps; exit code 1 if anything is not the same
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// A folder that `cooper ask --trace` or the node (trace.dir) has written
+    trace: PathBuf,
+    /// Model directory [default: the trace's]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Transformer weights [default: the trace's; with --model, those in its directory]
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// auto, cpu or cuda:N [default: the trace's]
+    #[arg(long)]
+    device: Option<DeviceChoice>,
+    /// auto, f32, bf16 or f16 [default: the trace's]
+    #[arg(long)]
+    dtype: Option<DtypeChoice>,
+    /// Print one JSON object instead of words
+    #[arg(long)]
+    json: bool,
+}
+
+impl ReplayArgs {
+    /// Ask again, compare, tell.
+    pub(super) fn run(self) -> Result<Verdict> {
+        let recorded = trace::read(&self.trace)?;
+        let options = self.options(&recorded.trace.model)?;
+        note(&format!("loading {}", options.dir.display()));
+        let mut model = Perceiver::load(&options, Some(&recorded.prompts))?;
+        let others = other_model(&recorded.trace.model, &ModelRecord::of(&model.info()));
+        for other in &others {
+            note(&format!("not as recorded: {other}"));
+        }
+        let (question, settings) = (recorded.trace.question(), recorded.trace.settings());
+        let frame = frame_of(&recorded)?;
+        let now = ask(&mut model, &frame, &question, &settings, Words::Silent)?;
+        let differences = trace::differences(&recorded, &now);
+        let trace = &recorded.trace;
+        let (n_turns, n_maps) = (trace.turns.len(), trace.evidence.len());
+        if self.json {
+            output::print_json(&json!({
+                "trace": self.trace,
+                "same": differences.is_empty(),
+                "differences": differences,
+                "not_as_recorded": others,
+                "turns": n_turns,
+                "maps": n_maps,
+                "status": now.status,
+                "answer": now.answer,
+                "seconds": now.timings.total.as_secs_f64(),
+            }))?;
+        } else if differences.is_empty() {
+            let until = if trace.status.is_stopped() {
+                ", as far as it went before it was stopped"
+            } else {
+                ""
+            };
+            output::print(&format!(
+                "the same: {n_turns} turns, {n_maps} maps{until}\n"
+            ))?;
+        } else {
+            for difference in &differences {
+                output::print(&format!("different: {}\n", printable(difference)))?;
+            }
+        }
+        Ok(if differences.is_empty() {
+            Verdict::Good
+        } else {
+            Verdict::Bad
+        })
+    }
+
+    fn options(&self, model: &ModelRecord) -> Result<ModelOptions> {
+        let (device, dtype) = (&model.device, &model.dtype);
+        Ok(ModelOptions {
+            dir: self.model.clone().unwrap_or_else(|| (&model.dir).into()),
+            weights: match (&self.weights, &self.model) {
+                (Some(weights), _) => Some(weights.clone()),
+                (None, Some(_)) => None,
+                (None, None) => Some((&model.identity.weights).into()),
+            },
+            device: self
+                .device
+                .map_or_else(|| recorded(device, "--device"), Ok)?,
+            dtype: self.dtype.map_or_else(|| recorded(dtype, "--dtype"), Ok)?,
+        })
+    }
+}
+
+/// What a trace says, where no flag says something else.
+fn recorded<T: FromStr<Err = String>>(text: &str, flag: &str) -> Result<T> {
+    text.parse().map_err(|why| {
+        let what = format!("the trace's `{text}`");
+        Error::invalid(what, format!("{why}; name another with {flag}"))
+    })
+}
+
+/// In what the model that answers now is another one, its place aside.
+fn other_model(was: &ModelRecord, is: &ModelRecord) -> Vec<String> {
+    let (a, b) = (&was.identity, &is.identity);
+    let pairs = [
+        ("device", &was.device, &is.device),
+        ("dtype", &was.dtype, &is.dtype),
+        (
+            "weights_sample_sha256",
+            &a.weights_sample_sha256,
+            &b.weights_sample_sha256,
+        ),
+        ("configs_sha256", &a.configs_sha256, &b.configs_sha256),
+    ];
+    let others = pairs.into_iter().filter(|(_, was, is)| was != is);
+    others
+        .map(|(field, was, is)| format!("model {field}: expected {was}, got {is}"))
+        .collect()
+}
+
+fn frame_of(recorded: &Recorded) -> Result<Frame> {
+    let frame = |image: &image::RgbImage| Frame::new("", FrameHeader::default(), image.clone());
+    let frame = Frame::of_all(recorded.pictures.iter().map(frame));
+    frame.ok_or_else(|| Error::Internal("a trace without a picture".into()))
+}

@@ -1,0 +1,88 @@
+//! A question that has ended, with everything that is known of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::Frame;
+use crate::pipeline::ModelInfo;
+use crate::pipeline::Settings;
+use crate::reasoning::Mode;
+use crate::reasoning::Question;
+use crate::reasoning::Status;
+use crate::reasoning::Transcript;
+
+/// A question that has ended.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The pictures.
+    pub frame: Arc<Frame>,
+    /// As asked.
+    pub question: Question,
+    /// What holds where the question says nothing.
+    pub settings: Settings,
+    /// Who answered.
+    pub model: ModelInfo,
+    /// How it ended.
+    pub ended: Ended,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// What came of it, if anything.
+    pub transcript: Option<Transcript>,
+    /// How long it waited for its turn.
+    pub queued: Duration,
+}
+
+/// How a question ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Ended {
+    /// See [`Status::Answered`].
+    Answered,
+    /// See [`Status::NoAnswer`].
+    NoAnswer,
+    /// See [`Status::Truncated`].
+    Truncated,
+    /// Somebody stopped it.
+    Canceled,
+    /// It was stopped since its time was spent.
+    Deadline,
+    /// It failed.
+    Failed,
+}
+
+impl From<Status> for Ended {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Answered => Self::Answered,
+            Status::NoAnswer => Self::NoAnswer,
+            Status::Truncated => Self::Truncated,
+            Status::Canceled => Self::Canceled,
+        }
+    }
+}
+
+impl Ended {
+    /// Whether more would have come.
+    pub fn is_stopped(self) -> bool {
+        matches!(self, Self::Canceled | Self::Deadline | Self::Failed)
+    }
+}
+
+impl Query {
+    /// How it was reasoned.
+    pub fn mode(&self) -> Mode {
+        self.question.mode.unwrap_or(self.settings.mode)
+    }
+
+    /// Of all its randomness.
+    pub fn seed(&self) -> u64 {
+        self.question.seed.unwrap_or(self.settings.seed)
+    }
+
+    /// Turns before the model must have answered.
+    pub fn max_turns(&self) -> usize {
+        self.question.max_turns.unwrap_or(self.settings.max_turns)
+    }
+}

@@ -13,6 +13,7 @@ mod convert;
 mod diagnostics;
 mod drawing;
 mod feedback;
+mod inbox;
 mod measure;
 mod metric_maps;
 mod node;

@@ -86,7 +86,7 @@ const fn published(
 }
 
 /// The calls of a service that the middleware keeps until the node takes them; ROS's default, 10, is lost in a burst.
-const MAX_CALLS: usize = 100;
+const MAX_CALLS: usize = 1000;
 
 const fn service(
     name: &'static str,

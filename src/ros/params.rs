@@ -123,7 +123,8 @@ impl RosParams for Declared {
         if self.0.get(name).is_none() {
             return Err(unknown(name));
         }
-        let value = plain(value).ok_or_else(|| refused(name, "cannot be unset".into()))?;
+        let value = plain(value)
+            .ok_or_else(|| refused(name, "cannot be unset: expected a value, got none".into()))?;
         self.0
             .check(name, &value)
             .map(drop)

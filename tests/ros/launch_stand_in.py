@@ -4,6 +4,7 @@ with the given arguments, and keeps the nodes that launch would start. Each beco
 
 import contextlib
 import json
+import os
 import runpy
 import sys
 import types
@@ -33,6 +34,19 @@ class Expression:
 
     def perform(self, context):
         return str(eval("".join(performed(part, context) for part in self.parts)))  # noqa: S307 (that is what it is)
+
+
+class Environment:
+    def __init__(self, name, default_value):
+        self.name, self.default = name, default_value
+
+    def perform(self, context):
+        return os.environ.get(self.name, self.default)
+
+
+class SetEnvironment:
+    def __init__(self, name, value):
+        self.name, self.value = name, value
 
 
 class Function:
@@ -65,7 +79,7 @@ class Node:
     def __init__(self, package, executable, name, namespace="", parameters=(), remappings=(), arguments=(), **_):
         self.package, self.executable, self.name, self.namespace = package, executable, name, namespace
         self.parameters, self.remappings, self.arguments = parameters, remappings, arguments
-        self.context = {}
+        self.context, self.environment = {}, {}
 
     def ros_arguments(self):
         """What follows --ros-args."""
@@ -91,8 +105,11 @@ class Node:
 
 MODULES = {
     "launch": {"LaunchDescription": Description},
-    "launch.actions": {"DeclareLaunchArgument": Argument, "OpaqueFunction": Function, "IncludeLaunchDescription": Include},
-    "launch.substitutions": {"LaunchConfiguration": Configuration, "PythonExpression": Expression},
+    "launch.actions": {
+        "DeclareLaunchArgument": Argument, "OpaqueFunction": Function, "IncludeLaunchDescription": Include,
+        "SetEnvironmentVariable": SetEnvironment,
+    },
+    "launch.substitutions": {"LaunchConfiguration": Configuration, "PythonExpression": Expression, "EnvironmentVariable": Environment},
     "launch.launch_description_sources": {"PythonLaunchDescriptionSource": Source},
     "launch_ros": {},
     "launch_ros.actions": {"Node": Node},
@@ -117,7 +134,7 @@ def stand_ins():
 
 def nodes_of(path, **arguments):
     """The nodes that `ros2 launch PATH name:=value ...` would start."""
-    context, found = dict(arguments), []
+    context, environment, found = dict(arguments), {}, []
 
     def visit(entity):
         if isinstance(entity, Argument):
@@ -127,10 +144,12 @@ def nodes_of(path, **arguments):
         elif isinstance(entity, Function):
             for made in entity.function(context):
                 visit(made)
+        elif isinstance(entity, SetEnvironment):
+            environment[entity.name] = entity.value.perform(context)
         elif isinstance(entity, Include):
             describe(entity.source.path)
         else:
-            entity.context = dict(context)
+            entity.context, entity.environment = dict(context), dict(environment)
             found.append(entity)
 
     def describe(file):

@@ -107,6 +107,16 @@ def test_rviz_is_started_when_asked_for_and_shows_the_nodes_topics():
     assert set(nodes_of(DEMO, picture="a.png", rviz="false")) == {"cooper_node", "publish_picture.py"}
 
 
+def test_the_middleware_has_room_for_pictures(monkeypatch):
+    profiles = "FASTRTPS_DEFAULT_PROFILES_FILE"
+    monkeypatch.delenv(profiles, raising=False)
+    for node in nodes_of(DEMO, picture="a.png").values():
+        shipped = node.environment[profiles]
+        assert shipped == str(SHARE / "config" / "fastdds_subnet.xml") and (ROOT / "config" / "fastdds_subnet.xml").exists()
+    monkeypatch.setenv(profiles, "/mine.xml")
+    assert nodes_of(COOPER)["cooper_node"].environment[profiles] == "/mine.xml"
+
+
 def test_the_demo_publishes_a_picture(launch, client, tmp_path):
     file = tmp_path / "picture.png"
     Picture.fromarray(pixels(80, 60)).save(file)

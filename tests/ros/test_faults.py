@@ -128,7 +128,7 @@ def test_a_hundred_goals_at_once(start, client):
     goal = Reason.Goal(question="What is near?", seed=-1, image=image(pixels()), mode=DIRECT)
 
     def sent():
-        time.sleep(0.002)
+        time.sleep(0.005)  # Ten goals wait in the middleware: 50 ms for the node, on a machine that does other things too.
         return flooding.send_goal_async(goal)
 
     refused = 0
@@ -223,7 +223,7 @@ def test_a_client_that_dies_is_no_ones_trouble(start, client):
     dying.wait(10)
     done = lambda: int(diagnostic(client, "cooper: model")[1]["done"])
     assert client.call(Ask, "/cooper/ask", Ask.Request(question="And now?", image=image(pixels()), seed=-1), timeout=60.0).success
-    until(lambda: done() >= 3, message="its goal and its call are carried out, then ours")
+    until(lambda: done() >= 2, message="its goal is carried out, then our call")
     assert is_well(client) and process.is_alive()
     assert "ERROR" not in process.log() and "panicked" not in process.log()
 

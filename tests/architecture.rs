@@ -127,7 +127,14 @@ const PLACES: &[(&str, &[&str])] = &[
         "std::env",
         &["src/cli/", "src/bin/", "src/ros/", "src/tensor/threads.rs"],
     ),
-    ("unsafe {", &["src/engine/load.rs", "src/tensor/threads.rs"]),
+    (
+        "unsafe {",
+        &[
+            "src/bin/cooper_node.rs",
+            "src/engine/load.rs",
+            "src/tensor/threads.rs",
+        ],
+    ),
     ("serde_yaml::", &["src/reasoning/prompts.rs", "src/config/"]),
     ("todo!", &[]),
     ("unimplemented!", &[]),

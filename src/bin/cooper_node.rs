@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
+    share_one_heap();
     use_threads(0);
     let (rosout, events) = ros::rosout();
     let stderr = tracing_subscriber::fmt::layer()
@@ -41,6 +42,17 @@ fn main() -> ExitCode {
             tracing::error!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Let all threads allocate from one heap: of the several that glibc makes, each keeps what its threads once needed at
+/// most, and memory creeps up for hours.
+fn share_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // Sound: it is called before there are other threads.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 

@@ -1,12 +1,11 @@
 """The values in /diagnostics, key by key, against what was made to happen."""
 
-import pytest
 from cooper_client import image, pixels, until
 from cooper_process import MODEL
 from cooper_perception.action import Reason
-from cooper_perception.srv import EstimateDepth, GetStatus
+from cooper_perception.srv import GetStatus
 from metric_rig import depth_image
-from test_metric import CAMERAS, HEIGHT, SCALE, SHIFT, WIDTH, deep, metric_node, sensed  # noqa: F401 (fixtures)
+from test_metric import HEIGHT, SCALE, SHIFT, WIDTH, deep, metric_node, sensed  # noqa: F401 (fixtures)
 from test_topics import diagnostic, stamped_camera
 
 
@@ -39,14 +38,15 @@ def test_work_that_waits_is_done_is_refused_or_fails_is_counted(start, client):
     for handle in (waiting, running):
         client.wait(handle.cancel_goal_async())
         client.result(handle)
-    # A short one has to wait for no step of a map.
     handle, _ = client.send_goal(image=image(pixels()), mode=Reason.Goal.DIRECT)
     client.result(handle)
-    values = model(lambda status: value(status, "queue_length") == "0" and value(status, "done") > begun["done"])
-    assert float(values["last_run_s"]) > 0.0
-    # A picture of one row is longer than the model can read at any size; if not, it is done.
-    failed, last_error = values["failed"], values["last_error"]
-    assert (int(failed) > 0) == (last_error != ""), values
+    values = model(lambda status: value(status, "queue_length") == "0" and int(value(status, "done")) > int(begun["done"]))
+    assert float(values["last_run_s"]) > 0.0 and (values["failed"], values["last_error"]) == ("0", "")
+    handle, _ = client.send_goal(image=image(pixels()), question="far " * 3000)
+    words = "question: expected at most 8192 characters, got 11999"
+    assert client.result(handle)[1].error_msg == words
+    values = model(lambda status: value(status, "failed") == "1")
+    assert values["last_error"] == words
 
 
 def test_a_camera_tells_what_it_hears(node, client):

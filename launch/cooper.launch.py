@@ -5,12 +5,14 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
 SHARE = Path(get_package_share_directory("cooper_perception"))
 RVIZ_FILE = SHARE / "rviz" / "cooper.rviz"
+# Fast DDS's settings; others read no such file.
+PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def nodes(context):
@@ -104,6 +106,10 @@ def generate_launch_description():
             ),
             DeclareLaunchArgument("rviz", default_value="false", description="also start rviz2: true or false"),
             DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
+            # Room for pictures, unless the environment has settings of its own.
+            SetEnvironmentVariable(
+                PROFILES, EnvironmentVariable(PROFILES, default_value=str(SHARE / "config" / "fastdds_subnet.xml"))
+            ),
             OpaqueFunction(function=nodes),
         ]
     )

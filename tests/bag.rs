@@ -400,5 +400,5 @@ fn messages_of_other_kinds_of_bags_are_told() {
     let message = cdr.finish();
     assert_eq!(CompressedImage::read(&message).unwrap().data, b"\x89PNG");
     let told = bag("sensor_msgs/msg/CompressedImage", "cdr", &message);
-    assert!(told.contains("it is depth, not a picture"), "{told}");
+    assert!(told.contains("expected a picture, got depth"), "{told}");
 }

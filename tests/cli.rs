@@ -375,7 +375,11 @@ fn depth_in_colours() {
     let args = [
         "depth", PICTURE, "-o", "map.npy", "--format", "color", "--model", MODEL,
     ];
-    check_refused(&args, 1, &["--format color", "need a .png, got map.npy"]);
+    check_refused(
+        &args,
+        1,
+        &["--format color", "expected a .png for colours, got map.npy"],
+    );
 }
 
 #[test]

@@ -378,7 +378,11 @@ fn what_cannot_be_measured_is_refused_with_a_reason() {
         1,
         &["got text twice"],
     );
-    check_refused(&["depth", "--data", empty], 1, &["there are no samples"]);
+    check_refused(
+        &["depth", "--data", empty],
+        1,
+        &["expected samples, got none"],
+    );
     check_refused(&["depth", "--data", "none.jsonl"], 1, &["none.jsonl"]);
     let range = ["depth", "--scenes", "1", "--range", "5", "1"];
     check_refused(&range, 1, &["--range", "0 <= LO < HI"]);

@@ -246,7 +246,7 @@ pub(super) fn look(message: &BagMessage) -> Look {
         Transport::Compressed => CompressedImage::read(&message.data).and_then(|image| {
             if image.format.contains("compressedDepth") {
                 let why = format!(
-                    "its format is `{}`: it is depth, not a picture",
+                    "expected a picture, got depth: its format is `{}`",
                     image.format
                 );
                 return Err(Error::invalid("compressed image", why));

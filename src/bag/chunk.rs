@@ -96,7 +96,7 @@ fn check(body: &[u8]) -> Result<(), String> {
 fn check_records(records: &[u8]) -> Result<(), String> {
     match records.len() - whole_records(records) {
         0 => Ok(()),
-        n => Err(format!("its last {n} bytes are no whole record")),
+        n => Err(format!("expected whole records, got {n} bytes at its end")),
     }
 }
 

@@ -1,13 +1,8 @@
 //! `cooper ask`: a question about a picture, its answer, and the trace of how the model came to it.
 
-<<<<<<< HEAD
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-=======
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
->>>>>>> wt-evidence
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
@@ -15,22 +10,12 @@ use super::maps::perceive;
 use super::model::ModelArgs;
 use super::model::SamplingArgs;
 use super::model::at_least;
-<<<<<<< HEAD
-use super::model::flow_json;
 use super::model::positive;
-use super::model::sampling_json;
-=======
->>>>>>> wt-evidence
 use super::output;
 use super::progress::Words;
 use super::progress::note;
 use super::progress::printable;
-<<<<<<< HEAD
 use crate::engine::Cancel;
-use crate::engine::Evidence;
-use crate::engine::MapKind;
-=======
->>>>>>> wt-evidence
 use crate::error::Error;
 use crate::error::Result;
 use crate::imaging;
@@ -46,6 +31,7 @@ use crate::reasoning::Question;
 use crate::reasoning::Status;
 use crate::reasoning::Transcript;
 use crate::trace;
+use crate::trace::Ended;
 use crate::trace::Query;
 use crate::trace::Trace;
 
@@ -65,15 +51,11 @@ pub(super) struct AskArgs {
     /// Turns before the model must have answered
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 3)]
     max_turns: usize,
-<<<<<<< HEAD
     /// Seconds for the answer, loading not counted: maps get fewer steps where they would take longer, and what there
     /// is by then comes back
     #[arg(long, value_name = "S", value_parser = positive)]
     time_budget: Option<f64>,
-    /// Write every turn's text, every map and trace.json into this folder
-=======
     /// Write everything that `cooper replay` needs into this folder: pictures, turns, maps, prompts, trace.json
->>>>>>> wt-evidence
     #[arg(long, value_name = "DIR")]
     trace: Option<PathBuf>,
     /// Print one JSON object instead of words
@@ -126,25 +108,24 @@ impl AskArgs {
         } else {
             Words::Streamed
         };
-<<<<<<< HEAD
-        let work = Work::Answer(Question {
-            text: self.question.clone(),
-            mode: None,
-            seed: None,
-            max_turns: None,
-        });
+        let question = Question::new(self.question.clone());
         let cancel = self.switch(&mut model, &settings)?;
-        let outcome = perceive(&mut model, &image, &work, &settings, &cancel, words)?;
-        let Outcome::Answer(transcript) = outcome else {
-            return Err(Error::Internal("a question brought a map".into()));
+        let transcript = ask(&mut model, &frame, &question, &settings, &cancel, words)?;
+        let query = Query {
+            ended: match transcript.status {
+                // Nothing else stops it.
+                Status::Canceled => Ended::Deadline,
+                status => status.into(),
+            },
+            transcript: Some(transcript),
+            error: None,
+            frame,
+            question,
+            settings,
+            model: model.info(),
+            queued: Duration::ZERO,
         };
-        let mut trace = describe(&transcript, &settings, &model.info());
-        trace["time_budget"] = json!(self.time_budget);
-        if transcript.status == Status::Canceled {
-            // Nothing else stops it.
-            trace["status"] = json!("DEADLINE");
-        }
-        self.tell(&transcript, trace, image.dimensions())
+        self.tell(&query)
     }
 
     /// What stops the answer when its time is spent. How fast the model is must be known before.
@@ -156,28 +137,6 @@ impl AskArgs {
         let budget = Duration::try_from_secs_f64(budget).unwrap_or(Duration::MAX);
         let deadline = Instant::now().checked_add(budget);
         Ok(deadline.map_or_else(Cancel::default, Cancel::at))
-    }
-
-    fn tell(&self, transcript: &Transcript, mut trace: Value, size: (u32, u32)) -> Result<()> {
-        trace["question"] = json!(self.question);
-        trace["image"] = json!({"path": self.image, "width": size.0, "height": size.1});
-        if let Some(dir) = &self.trace {
-            write_trace(dir, transcript, &trace)?;
-            note(&format!("trace: {}", dir.display()));
-=======
-        let question = Question::new(self.question.clone());
-        let transcript = ask(&mut model, &frame, &question, &settings, words)?;
-        let query = Query {
-            ended: transcript.status.into(),
-            transcript: Some(transcript),
-            error: None,
-            frame,
-            question,
-            settings,
-            model: model.info(),
-            queued: Duration::ZERO,
-        };
-        self.tell(&query)
     }
 
     /// The pictures.
@@ -199,7 +158,6 @@ impl AskArgs {
         let paths = std::iter::once(&self.image).chain(&self.further);
         for (picture, path) in trace.pictures.iter_mut().zip(paths) {
             picture.path = Some(path.display().to_string());
->>>>>>> wt-evidence
         }
         if self.json {
             output::print_json(&trace)?;
@@ -225,15 +183,10 @@ impl AskArgs {
             Status::Truncated => {
                 "no answer: a turn reached its limit; raise it with --max-new-tokens\n".into()
             }
-<<<<<<< HEAD
             Status::Canceled => {
                 "no answer: the time budget was spent; --time-budget allows more\n".into()
             }
-        })
-=======
-            Status::Canceled => "no answer: canceled\n".into(),
         }
->>>>>>> wt-evidence
     }
 }
 
@@ -243,10 +196,11 @@ pub(super) fn ask(
     frame: &Frame,
     question: &Question,
     settings: &Settings,
+    cancel: &Cancel,
     words: Words,
 ) -> Result<Transcript> {
     let work = Work::Answer(question.clone());
-    match perceive(model, &frame.pictures(), &work, settings, words)? {
+    match perceive(model, &frame.pictures(), &work, settings, cancel, words)? {
         Outcome::Answer(transcript) => Ok(transcript),
         _ => Err(Error::Internal("a question brought a map".into())),
     }

@@ -111,7 +111,7 @@ impl DepthArgs {
     pub(super) fn run(self) -> Result<()> {
         let DepthFile { path, encoding } = &self.output;
         if self.format == DepthFormat::Color && *encoding != DepthEncoding::Png {
-            let why = format!("colours need a .png, got {}", path.display());
+            let why = format!("expected a .png for colours, got {}", path.display());
             return Err(Error::invalid("--format color", why));
         }
         let work = Work::Depth { seed: None };

@@ -182,7 +182,7 @@ pub(super) fn default_model() -> Result<PathBuf> {
             Error::invalid(
                 "--model",
                 format!(
-                    "no model is named, and {SHIPPED} is neither installed beside {} nor in {} or above it; \
+                    "expected a model, got none, and {SHIPPED} is neither installed beside {} nor in {} or above it; \
                      name a model directory with --model DIR (and its weights, where they lie apart, with --weights FILE)",
                     executable.display(),
                     here.display()

@@ -1,5 +1,6 @@
 //! `cooper replay`: a question asked again as its trace says, and what is not the same.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -12,6 +13,7 @@ use super::output;
 use super::progress::Words;
 use super::progress::note;
 use super::progress::printable;
+use crate::engine::Cancel;
 use crate::engine::DeviceChoice;
 use crate::engine::DtypeChoice;
 use crate::engine::ModelOptions;
@@ -58,9 +60,15 @@ impl ReplayArgs {
         for other in &others {
             note(&format!("not as recorded: {other}"));
         }
-        let (question, settings) = (recorded.trace.question(), recorded.trace.settings());
+        let (question, mut settings) = (recorded.trace.question(), recorded.trace.settings());
+        // A time budget may have given maps fewer steps than were set.
+        let steps: BTreeSet<usize> = recorded.trace.evidence.iter().map(|map| map.steps).collect();
+        if let (Some(steps), 1) = (steps.first(), steps.len()) {
+            settings.flow.time_points = steps + 1;
+        }
         let frame = frame_of(&recorded)?;
-        let now = ask(&mut model, &frame, &question, &settings, Words::Silent)?;
+        let cancel = Cancel::default();
+        let now = ask(&mut model, &frame, &question, &settings, &cancel, Words::Silent)?;
         let differences = trace::differences(&recorded, &now);
         let trace = &recorded.trace;
         let (n_turns, n_maps) = (trace.turns.len(), trace.evidence.len());

@@ -24,7 +24,7 @@ pub enum Quality {
     Reliable(usize),
     /// Reliable, and kept for readers that come later.
     Latched(usize),
-    /// ROS's default for services and actions.
+    /// ROS's default, which actions have.
     Default,
 }
 
@@ -85,6 +85,9 @@ const fn published(
     }
 }
 
+/// The calls of a service that the middleware keeps until the node takes them; ROS's default, 10, is lost in a burst.
+const MAX_CALLS: usize = 1000;
+
 const fn service(
     name: &'static str,
     type_name: &'static str,
@@ -94,7 +97,7 @@ const fn service(
         kind: Kind::Service,
         name,
         type_name,
-        quality: Quality::Default,
+        quality: Quality::Reliable(MAX_CALLS),
         description,
     }
 }

@@ -58,9 +58,7 @@ impl NodeConfig {
     pub fn read(parameters: &ParameterSet, shipped_model: Option<&Path>) -> Result<Self> {
         let quantization = parameters.text("model.quantization")?;
         if quantization != "none" {
-            let why = format!(
-                "`{quantization}` is not supported by this version, which accepts `none` only"
-            );
+            let why = format!("this version accepts none, got {quantization}");
             return Err(Error::invalid("parameter model.quantization", why));
         }
         let cameras = parameters.texts("cameras")?;
@@ -188,7 +186,7 @@ fn model_dir(given: &str, shipped_model: Option<&Path>) -> Result<PathBuf> {
         (None, Some(shipped)) => Ok(shipped.into()),
         (None, None) => Err(Error::invalid(
             "parameter model.dir",
-            "is empty, and this installation ships no model (share/cooper_perception/models/cooper-nano): name a model directory",
+            "expected a model directory, got none, and this installation ships no model (share/cooper_perception/models/cooper-nano)",
         )),
     }
 }
@@ -259,7 +257,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("parameter model.quantization: `q8_0`")
+                .starts_with("parameter model.quantization: this version accepts none, got q8_0")
         );
     }
 }

@@ -182,7 +182,12 @@ fn outputs(report: &mut Report, name: &str, transcript: &Transcript) -> Result<(
     let Ok(output) = report.golden.texts(&format!("/{name}/output")) else {
         return Ok(());
     };
-    let wrong = || Error::invalid(format!("{name}.output"), "expected at least one text");
+    let wrong = || {
+        Error::invalid(
+            format!("{name}.output"),
+            "expected at least one text, got none",
+        )
+    };
     let last = output.last().ok_or_else(wrong)?;
     report.equal(
         &format!("{name}.output"),

@@ -154,9 +154,9 @@ fn text_ids(report: &Report, places: std::ops::Range<usize>) -> Result<Vec<u32>>
 fn gradients(engine: &Engine, report: &mut Report, vars: &Vars, store: &GradStore) -> Result<()> {
     let golden = report.golden;
     let gradient = |name: &str| {
-        let var = vars
-            .get(name)
-            .ok_or_else(|| Error::invalid(name, "no such parameter"))?;
+        let var = vars.get(name).ok_or_else(|| {
+            Error::invalid(name, "expected such a parameter in the model, got none")
+        })?;
         let gradient = store.get(var).cloned();
         Ok::<_, Error>(gradient.unwrap_or(var.zeros_like()?))
     };

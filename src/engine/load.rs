@@ -225,7 +225,7 @@ fn check_vocabulary(dir: &Path, tokenizer: &Tokenizer, config: &ModelConfig) -> 
     }
     Err(Error::Weights {
         path: dir.into(),
-        why: format!("the tokenizer has {tokens} tokens, more than vocab_size {rows}"),
+        why: format!("tokenizer: expected at most vocab_size {rows} tokens, got {tokens}"),
     })
 }
 

@@ -102,7 +102,8 @@ fn split(bytes: &[u8]) -> std::result::Result<(&str, &[u8]), String> {
         ));
     }
     let (header, data) = rest.split_at_checked(n).ok_or_else(cut)?;
-    let header = std::str::from_utf8(header).map_err(|_| "the header is no text")?;
+    let header =
+        std::str::from_utf8(header).map_err(|_| "expected a header in UTF-8, got other bytes")?;
     Ok((header, data))
 }
 

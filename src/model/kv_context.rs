@@ -153,7 +153,10 @@ impl KvContext {
     ) -> Result<(Tensor, Tensor)> {
         let buffers = self.rows.as_ref().and_then(|r| r.layers.get(layer_idx));
         let (Some((to_k, to_v)), Some(start)) = (buffers, self.len.checked_sub(k.dim(1)?)) else {
-            bail!("context: no room for {} tokens was made", k.dim(1)?);
+            bail!(
+                "context: expected room for {} tokens, got none: none was made",
+                k.dim(1)?
+            );
         };
         // Plain values: a context must not keep an autograd graph alive.
         to_k.slice_set(&k.contiguous()?, 1, start)?;

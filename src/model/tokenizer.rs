@@ -56,7 +56,7 @@ impl Tokenizer {
         let id = |token: &str| {
             with_control
                 .token_to_id(token)
-                .ok_or_else(|| refuse(format!("the tokenizer has no token {token}")))
+                .ok_or_else(|| refuse(format!("tokenizer: expected the token {token}, got none")))
         };
         let control = ControlTokens {
             im_start: id("<|im_start|>")?,
@@ -141,7 +141,7 @@ fn released_parts(dir: &Path) -> std::result::Result<Value, String> {
     let config = read_json(dir, "tokenizer_config.json")?;
     let added = config["added_tokens_decoder"]
         .as_object()
-        .ok_or("tokenizer_config.json: expected an object `added_tokens_decoder`")?;
+        .ok_or("tokenizer_config.json: expected an object `added_tokens_decoder`, got none")?;
     let mut added: Vec<(u32, Value)> = added
         .iter()
         .map(|(id, token)| {

@@ -43,10 +43,11 @@ type Goal = ActionServerGoal<Reason::Action>;
 pub fn offer(node: &mut Node, core: &Arc<Core>, tasks: &mut Tasks) -> Result<()> {
     let name = interfaces::REASON.name;
     let goals = node.create_action_server::<Reason::Action>(name);
-    let mut goals = goals.map_err(|error| topics::failed(name, &error))?;
+    let goals = goals.map_err(|error| topics::failed(name, &error))?;
+    let mut goals = tasks.inboxes.of(goals);
     let core = core.clone();
     tasks.spawn(name, async move {
-        while let Some(request) = goals.next().await {
+        while let Some(request) = goals.recv().await {
             if let Err(error) = begin(&core, request) {
                 tracing::warn!("a goal of {name} could not be answered: {error}");
             }

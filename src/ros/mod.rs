@@ -14,6 +14,7 @@ mod convert;
 mod diagnostics;
 mod drawing;
 mod feedback;
+mod inbox;
 mod label_info;
 mod loading;
 mod markers;

@@ -59,7 +59,8 @@ pub async fn run(log: RosoutEvents) -> Result<()> {
     let mut tasks = Tasks::default();
     let worker = start_model(config.queue_limit, &parameters)?;
     let core = open(&mut node, &config, worker, parameters, log, &mut tasks)?;
-    let mut spin = Spin::start(node, core.cameras.clone())?;
+    let inboxes = std::mem::take(&mut tasks.inboxes);
+    let mut spin = Spin::start(node, core.cameras.clone(), inboxes)?;
 
     // In this order: where several are true at once, the first is the cause of the others.
     let ended = tokio::select! {

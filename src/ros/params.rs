@@ -160,7 +160,8 @@ impl RosParams for Declared {
         if self.set.get(name).is_none() {
             return Err(unknown(name));
         }
-        let value = plain(value).ok_or_else(|| refused(name, "cannot be unset".into()))?;
+        let value = plain(value)
+            .ok_or_else(|| refused(name, "cannot be unset: expected a value, got none".into()))?;
         self.set
             .check(name, &value)
             .map(drop)

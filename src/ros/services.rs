@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use futures::StreamExt;
 use r2r::Node;
 use r2r::WrappedServiceTypeSupport;
 use r2r::cooper_perception::srv::Ask;
@@ -72,10 +71,11 @@ where
 {
     let name = interface.name;
     let requests = node.create_service::<S>(name, topics::qos(interface.quality, false));
-    let mut requests = requests.map_err(|error| topics::failed(name, &error))?;
+    let requests = requests.map_err(|error| topics::failed(name, &error))?;
+    let mut requests = tasks.inboxes.of(requests);
     let core = core.clone();
     tasks.spawn(name, async move {
-        while let Some(mut request) = requests.next().await {
+        while let Some(mut request) = requests.recv().await {
             let replied = reply(core.clone(), std::mem::take(&mut request.message));
             tokio::spawn(async move {
                 if let Err(error) = request.respond(replied.await) {

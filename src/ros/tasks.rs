@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use tokio::task::Id;
 use tokio::task::JoinSet;
 
+use super::inbox::Inboxes;
 use crate::error::Error;
 
 /// The tasks that run as long as the node does.
 #[derive(Default)]
 pub struct Tasks {
+    /// What the spinning thread passes on to them.
+    pub inboxes: Inboxes,
     running: JoinSet<()>,
     names: HashMap<Id, String>,
 }

@@ -39,7 +39,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> R
     let (h, n, d) = q.dims3()?;
     let (kv, m, _) = k.dims3()?;
     if kv == 0 || h % kv != 0 {
-        bail!("attention: {h} query heads are not a multiple of {kv} key heads");
+        bail!("attention: expected a multiple of the {kv} key heads, got {h} query heads");
     }
     let tracked = q.track_op() || k.track_op() || v.track_op();
     if q.device().is_cpu() && q.dtype() == DType::F32 && !tracked {

@@ -32,7 +32,7 @@ pub fn values<const N: usize, R>(
     let mut slices = [&[] as &[f32]; N];
     for (slice, (storage, layout)) in slices.iter_mut().zip(&guards) {
         let Storage::Cpu(storage) = &**storage else {
-            bail!("expected a tensor on the CPU");
+            bail!("expected a tensor on the CPU, got one elsewhere");
         };
         let start = layout.start_offset();
         *slice = &storage.as_slice::<f32>()?[start..start + layout.shape().elem_count()];

@@ -58,7 +58,7 @@ impl SafetensorsHeader {
     pub fn read_from(file: &mut impl Read, file_bytes: u64) -> Result<Self, String> {
         let json = read_json(file, file_bytes)?;
         let stored: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&json)
-            .map_err(|e| format!("the header is not a JSON object: {e}"))?;
+            .map_err(|e| format!("expected a JSON object as header: {e}"))?;
         let mut tensors = BTreeMap::new();
         let mut spans = Vec::with_capacity(stored.len());
         for (name, value) in stored {
@@ -133,15 +133,16 @@ fn tensor(value: serde_json::Value) -> Result<(TensorInfo, [u64; 2]), String> {
         dtype,
         shape,
         data_offsets,
-    } = serde_json::from_value(value).map_err(|e| format!("bad entry in the header: {e}"))?;
+    } = serde_json::from_value(value)
+        .map_err(|e| format!("expected dtype, shape and data_offsets in the header: {e}"))?;
     let known = Dtype::deserialize(serde_json::Value::from(dtype.as_str()))
-        .map_err(|_| format!("unknown dtype {dtype}"))?;
+        .map_err(|_| format!("expected a dtype of safetensors, got {dtype}"))?;
     let bits = shape
         .iter()
         .try_fold(known.bitsize() as u64, |bits, &n| {
             bits.checked_mul(n as u64)
         })
-        .ok_or_else(|| format!("the shape {shape:?} overflows"))?;
+        .ok_or_else(|| format!("expected a shape that fits into memory, got {shape:?}"))?;
     let [begin, end] = data_offsets;
     if end.checked_sub(begin) != Some(bits.div_ceil(8)) {
         return Err(format!(
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn refuses_what_is_not_a_header() {
         check_error("[1]", 0, "not a safetensors file");
-        check_error(r#"{"a":"#, 0, "not a JSON object");
+        check_error(r#"{"a":"#, 0, "expected a JSON object as header");
         let two_bytes = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(two_bytes.path(), "PK").unwrap();
         let error = SafetensorsHeader::read(two_bytes.path()).unwrap_err();
@@ -249,7 +250,11 @@ mod tests {
         let of = |dtype: &str, shape: &str, offsets: &str| {
             format!(r#"{{"t":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
         };
-        check_error(&of("Q4", "[2]", "[0,2]"), 2, "t: unknown dtype Q4");
+        check_error(
+            &of("Q4", "[2]", "[0,2]"),
+            2,
+            "t: expected a dtype of safetensors, got Q4",
+        );
         check_error(
             &of("F32", "[2]", "[0,4]"),
             4,
@@ -258,7 +263,15 @@ mod tests {
         check_error(&of("F32", "[1]", "[8,4]"), 4, "offsets 8..4");
         check_error(&of("F32", "[1]", "[4,8]"), 8, "start at 0, got 4");
         let huge = format!("[{0},{0}]", u64::MAX / 2);
-        check_error(&of("F32", &huge, "[0,4]"), 4, "overflows");
-        check_error(r#"{"t":{"dtype":"F32"}}"#, 0, "t: bad entry");
+        check_error(
+            &of("F32", &huge, "[0,4]"),
+            4,
+            "expected a shape that fits into memory",
+        );
+        check_error(
+            r#"{"t":{"dtype":"F32"}}"#,
+            0,
+            "t: expected dtype, shape and data_offsets",
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Freed memory that the allocator keeps for later.
+//! glibc's allocator: what it keeps of freed memory.
 
 /// Give back to the operating system what the allocator keeps of freed memory.
 ///
@@ -10,5 +10,16 @@ pub fn give_back_memory() {
     #[allow(unsafe_code)]
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Let all threads allocate from one heap. Of the several that glibc makes, each keeps what its threads once needed at
+/// most, and memory creeps up for hours. To be called before there are other threads; elsewhere this does nothing.
+pub fn share_one_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // Sound: it takes no pointer.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }

@@ -23,7 +23,7 @@ pub use attention::{Seen, attention, causal_mask};
 pub use conv::{Conv2d, upsample_2x};
 pub use device::{DeviceChoice, DtypeChoice};
 pub use group_norm::GroupNorm;
-pub use memory::give_back_memory;
+pub use memory::{give_back_memory, share_one_heap};
 pub use norm::{LayerNorm, RmsNorm};
 pub use packed_attention::{Unit, Units, packed_attention};
 pub use random::Noise;

@@ -45,7 +45,7 @@ pub fn packed_attention(
     let (h, _, _) = q.dims3()?;
     let (kv, _, _) = k.dims3()?;
     if kv == 0 || h % kv != 0 {
-        bail!("attention: {h} query heads are not a multiple of {kv} key heads");
+        bail!("attention: expected a multiple of the {kv} key heads, got {h} query heads");
     }
     let mut out = vec![0f32; q.elem_count()];
     for unit in &units.0 {
@@ -175,7 +175,7 @@ impl InplaceOp2 for MaskedSoftmax {
     ) -> Result<()> {
         let width = layout.shape().dims().last().copied().unwrap_or(1);
         let CpuStorage::F32(scores) = scores else {
-            bail!("attention: expected f32 scores");
+            bail!("attention: expected f32 scores, got another number format");
         };
         let start = mask_layout.start_offset();
         let mask = &mask.as_slice::<f32>()?[start..start + mask_layout.shape().elem_count()];
@@ -220,7 +220,7 @@ impl InplaceOp2 for SoftmaxSlopes {
     ) -> Result<()> {
         let width = layout.shape().dims().last().copied().unwrap_or(1);
         let CpuStorage::F32(grads) = grads else {
-            bail!("attention: expected f32 gradients");
+            bail!("attention: expected f32 gradients, got another number format");
         };
         let weights = weights.as_slice::<f32>()?;
         for (row, weights) in grads

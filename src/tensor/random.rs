@@ -46,7 +46,9 @@ impl Noise {
                     tensor.reshape(shape)?.to_device(device)
                 }
                 Some(tensor) => bail!("noise: expected {shape:?}, got {:?}", tensor.shape()),
-                None => bail!("noise: expected {shape:?}, but all handed-in noise is used up"),
+                None => {
+                    bail!("noise: expected {shape:?}, got none: all handed-in noise is used up")
+                }
             },
         }
     }

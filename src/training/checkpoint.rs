@@ -87,7 +87,7 @@ pub fn resume(
     let mut take = |key: String| {
         let missing = || {
             refuse(format!(
-                "expected `{key}`; the run was begun with other settings"
+                "expected `{key}`, got none: the run was begun with other settings"
             ))
         };
         state.remove(&key).ok_or_else(missing)
@@ -109,7 +109,9 @@ pub fn resume(
         moments.average = take(format!("average.{name}"))?.to_vec1()?;
     }
     if let Some(key) = state.keys().find(|key| key.starts_with("weight.")) {
-        return Err(refuse(format!("`{key}` was trained before and is not now")));
+        return Err(refuse(format!(
+            "expected a weight that is trained, got `{key}`, which was before and is not now"
+        )));
     }
     Ok(step)
 }

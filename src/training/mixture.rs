@@ -159,7 +159,7 @@ fn check_scenes(tasks: &SceneTasks, rule: ResizeRule) -> Result<()> {
     }
     if !(tasks.weight() > 0.0 && tasks.weight().is_finite()) {
         let names = weights.map(|(name, ..)| name).join(", ");
-        let why = format!("expected a task with a weight above 0 ({names})");
+        let why = format!("expected a task with a weight above 0, got none ({names})");
         return Err(Error::invalid("data: scenes", why));
     }
     check_depth_range(tasks.depth_range_m)?;

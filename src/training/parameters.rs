@@ -41,7 +41,7 @@ impl Parameters {
         }
         for pattern in frozen {
             if !vars.keys().any(|name| matches(pattern, name)) {
-                let why = format!("`{pattern}` matches no weight");
+                let why = format!("expected names of weights, got `{pattern}`, which matches none");
                 return Err(Error::invalid("freeze", why));
             }
         }
@@ -54,7 +54,10 @@ impl Parameters {
             .cloned()
             .collect();
         if trained.is_empty() {
-            return Err(Error::invalid("freeze", "no weight is left to train"));
+            return Err(Error::invalid(
+                "freeze",
+                "expected a weight left to train, got none",
+            ));
         }
         Ok(Self { vars, trained })
     }

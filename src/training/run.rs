@@ -231,7 +231,9 @@ pub fn run(
         let length = optimizer.step(parameters, &gradients, step, rate)?;
         metrics.insert("grad_norm".into(), (length, 1.0));
         if let Some((name, _)) = metrics.iter().find(|(_, (sum, _))| !sum.is_finite()) {
-            let why = format!("step {step}: {name} is no finite number; the last checkpoint stays");
+            let why = format!(
+                "step {step}: expected finite numbers, got a {name} that is none; the last checkpoint stays"
+            );
             return Err(Error::invalid("training", why));
         }
         window.add(metrics, counts);

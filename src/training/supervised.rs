@@ -165,7 +165,10 @@ impl Stage for SupervisedStage<'_> {
             losses.push((sum * (self.config.mse_weight / totals.mse))?);
         }
         let Some(loss) = losses.into_iter().reduce(|a, b| (&a + &b).unwrap_or(a)) else {
-            return Err(Error::invalid("data", "a batch has nothing to learn from"));
+            return Err(Error::invalid(
+                "data",
+                "expected something to learn from in each batch, got none",
+            ));
         };
         Ok((loss, metrics))
     }

@@ -214,7 +214,8 @@ fn rescaled(
     let gains = column(gain.iter().map(|g| *g as f32).collect())?;
     let offsets = column(offset.iter().map(|o| *o as f32).collect())?;
     let log_gains = column(gain.iter().map(|g| (2.0 * g.ln()) as f32).collect())?;
-    let missing = |name: &str| Error::invalid(name, "the autoencoder has no such weight");
+    let missing =
+        |name: &str| Error::invalid(name, "expected such a weight in the autoencoder, got none");
     let mut change = |name: &str, f: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>| {
         let old = weights.get(name).ok_or_else(|| missing(name))?;
         let new = f(old)?;

@@ -131,6 +131,31 @@ class Camera:
         self.client.destroy(self.publisher)
 
 
+class Goals(ActionClient):
+    """An action client for several threads: rclpy's notes a request when it has been sent already, and a reply that was
+    quicker is thrown away ("Ignoring unexpected goal response"). Here replies wait for the note."""
+
+    def __init__(self, *args, **kwargs):
+        self.noting = threading.RLock()
+        super().__init__(*args, **kwargs)
+
+    def send_goal_async(self, *args, **kwargs):
+        with self.noting:
+            return super().send_goal_async(*args, **kwargs)
+
+    def _cancel_goal_async(self, goal_handle):
+        with self.noting:
+            return super()._cancel_goal_async(goal_handle)
+
+    def _get_result_async(self, goal_handle):
+        with self.noting:
+            return super()._get_result_async(goal_handle)
+
+    async def execute(self, taken_data):
+        with self.noting:
+            await super().execute(taken_data)
+
+
 class Client:
     """One rclpy node, spun by a thread of its own."""
 
@@ -140,7 +165,7 @@ class Client:
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self.executor.spin, daemon=True)
         self.thread.start()
-        self.reason = ActionClient(self.node, Reason, "/cooper/reason")
+        self.reason = Goals(self.node, Reason, "/cooper/reason")
         self.clients = {}
 
     def close(self):

@@ -185,7 +185,8 @@ impl Job<'_> {
         let n_used: usize = self.cameras.iter().map(|watched| watched.n_used).sum();
         let failures = self.failures.lines();
         if let (0, false, Some(first)) = (n_done, interrupted, failures.first()) {
-            let why = format!("no picture could be worked on, first: {first}");
+            let why =
+                format!("expected a picture that can be worked on, got none; the first: {first}");
             return Err(Error::invalid(self.args.input.display().to_string(), why));
         }
         let counts = self.output.finish()?;

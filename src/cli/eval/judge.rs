@@ -43,7 +43,7 @@ impl JudgeArgs {
         };
         let key = |variable: &String| {
             std::env::var(variable).map_err(|e| {
-                let why = format!("environment variable {variable}: {e}");
+                let why = format!("expected a key in the environment variable {variable}: {e}");
                 Error::invalid("--judge-key-env", why)
             })
         };

@@ -194,7 +194,7 @@ impl QaArgs {
         };
         let template = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         if !template.contains("{question}") {
-            let why = "expected a text with {question} in it";
+            let why = "expected a text with {question} in it, got none such";
             return Err(Error::invalid(path.display().to_string(), why));
         }
         Ok(set.reworded(template.trim_end()))

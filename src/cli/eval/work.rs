@@ -63,7 +63,7 @@ pub(super) fn each<T>(
     }
     if rows.is_empty() {
         let first = broken.first();
-        let why = first.map_or("there are no samples".to_owned(), |b| {
+        let why = first.map_or("expected samples, got none".to_owned(), |b| {
             format!("{} broken, first {}: {}", broken.len(), b.name, b.why)
         });
         return Err(if interrupted {

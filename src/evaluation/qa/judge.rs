@@ -123,7 +123,7 @@ impl Judge {
             serde_json::from_slice(&reply).map_err(|e| format!("expected a reply in JSON: {e}"))?;
         let content = &reply["choices"][0]["message"]["content"];
         let content = content.as_str().map(str::to_owned);
-        content.ok_or_else(|| "the reply has no choices[0].message.content".into())
+        content.ok_or_else(|| "expected choices[0].message.content in the reply, got none".into())
     }
 }
 

@@ -134,7 +134,7 @@ impl SceneQuestions {
             }
         }
         let why = format!(
-            "{TRIES} scenes have no question of the kinds {:?}",
+            "expected scenes with questions of the kinds {:?}, got {TRIES} without",
             self.kinds
         );
         Err(Error::invalid("data.scenes.kinds", why))
@@ -275,7 +275,7 @@ impl QuestionSource {
             }),
             _ => Err(Error::invalid(
                 "data",
-                "expected either scenes or jsonl in a source",
+                "expected either scenes or jsonl in a source, got both or neither",
             )),
         }
     }

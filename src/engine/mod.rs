@@ -6,16 +6,22 @@ mod frame;
 mod kept;
 mod load;
 mod picture;
+mod quantize;
 mod text;
 
 pub use context::Views;
 pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage};
 pub use frame::WorkDone;
-pub use load::{Engine, ModelOptions, VAE_NAME, WEIGHTS_NAMES};
+pub use load::{
+    Engine, ModelOptions, QUANTIZED_NAME, VAE_NAME, WEIGHTS_NAMES, add_matrices, quantized_beside,
+};
 pub use picture::{FlowParams, GuidanceContexts};
+pub use quantize::{Quantized, quantize};
 pub use text::{SamplingParams, Speech};
 
 pub use crate::model::KvContext;
 pub use crate::tensor::DeviceChoice;
 pub use crate::tensor::DtypeChoice;
+pub use crate::tensor::GgufFile;
 pub use crate::tensor::Noise;
+pub use crate::tensor::Quantization;

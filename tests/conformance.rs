@@ -4,11 +4,11 @@
 mod common;
 
 use cooper_perception::conformance::{Check, Verdict, run};
-use cooper_perception::engine::DtypeChoice;
+use cooper_perception::engine::{DtypeChoice, Quantization};
 
-fn checks(dtype: DtypeChoice) -> Vec<Check> {
+fn checks(dtype: DtypeChoice, quantization: Quantization) -> Vec<Check> {
     let mut checks = Vec::new();
-    run(&common::fixture(""), dtype, &mut |check| {
+    run(&common::fixture(""), dtype, quantization, &mut |check| {
         checks.push(check.clone())
     })
     .unwrap();
@@ -17,7 +17,7 @@ fn checks(dtype: DtypeChoice) -> Vec<Check> {
 
 #[test]
 fn every_group_agrees_in_f32() {
-    let checks = checks(DtypeChoice::F32);
+    let checks = checks(DtypeChoice::F32, Quantization::None);
     let wrong: Vec<_> = checks
         .iter()
         .filter(|c| c.verdict != Verdict::Passed)
@@ -32,7 +32,7 @@ fn every_group_agrees_in_f32() {
 
 #[test]
 fn bf16_runs_and_reports_its_errors() {
-    let checks = checks(DtypeChoice::Bf16);
+    let checks = checks(DtypeChoice::Bf16, Quantization::None);
     let failed: Vec<_> = checks
         .iter()
         .filter(|c| c.verdict == Verdict::Failed)
@@ -44,6 +44,20 @@ fn bf16_runs_and_reports_its_errors() {
         .unwrap();
     let error = logits.error.unwrap();
     assert!(error > 1e-4, "bf16 cannot be this exact: {error}");
+}
+
+#[test]
+fn q8_0_draws_the_same_and_chooses_the_same_words() {
+    let checks = checks(DtypeChoice::F32, Quantization::Q8_0);
+    let failed: Vec<_> = checks
+        .iter()
+        .filter(|c| c.verdict == Verdict::Failed)
+        .collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    let directions = checks.iter().filter(|c| c.group.ends_with(".direction"));
+    assert!(directions.count() >= 3);
+    let greedy = checks.iter().find(|c| c.group == "greedy.ids").unwrap();
+    assert_eq!(greedy.error, Some(0.0), "{}", greedy.note);
 }
 
 #[test]
@@ -61,11 +75,16 @@ fn a_wrong_value_fails() {
     bytes[8 + header_len + start] ^= 0x40;
     std::fs::write(&file, bytes).unwrap();
     let mut failed = Vec::new();
-    run(dir.path(), DtypeChoice::F32, &mut |check| {
-        if check.verdict == Verdict::Failed {
-            failed.push(check.group.clone());
-        }
-    })
+    run(
+        dir.path(),
+        DtypeChoice::F32,
+        Quantization::None,
+        &mut |check| {
+            if check.verdict == Verdict::Failed {
+                failed.push(check.group.clone());
+            }
+        },
+    )
     .unwrap();
     assert_eq!(failed, ["pre.vae_resized_u8"]);
 }

@@ -12,6 +12,7 @@ use cooper_perception::engine::{
     SamplingParams, Views,
 };
 use cooper_perception::model::qwen2_mot::{Block, Expert, Qwen2Mot, Sight};
+use cooper_perception::tensor::Matrices;
 
 const QUESTION: &str = "How far is the red box from the blue ball?";
 const SIZE: (u32, u32) = (64, 48);
@@ -77,7 +78,12 @@ fn two_texts_packed_are_two_texts_alone() {
     let tensors =
         candle_core::safetensors::load(fixture("checkpoint/ema.safetensors"), &Device::Cpu);
     let vb = VarBuilder::from_tensors(tensors.unwrap(), DType::F32, &Device::Cpu);
-    let llm = Qwen2Mot::new(&ENGINE.config().llm, vb.pp("language_model")).unwrap();
+    let llm = Qwen2Mot::new(
+        &ENGINE.config().llm,
+        vb.pp("language_model"),
+        &Matrices::default(),
+    )
+    .unwrap();
     let texts = [vec![5u32, 9, 300, 12], vec![44, 3, 7]];
     let hidden = |ids: &[u32], positions: &[u32], mask: &Tensor| {
         let n = ids.len();

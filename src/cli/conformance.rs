@@ -9,6 +9,7 @@ use super::output;
 use crate::conformance::Check;
 use crate::conformance::Verdict;
 use crate::engine::DtypeChoice;
+use crate::engine::Quantization;
 use crate::error::Result;
 
 /// Compare every tensor group of a golden directory with what this program computes
@@ -19,6 +20,9 @@ pub(super) struct ConformanceArgs {
     /// f32, or bf16 (compared more loosely)
     #[arg(long, default_value = "f32")]
     dtype: DtypeChoice,
+    /// none, or q8_0 or q4k for the transformer's matrices (compared more loosely)
+    #[arg(long, default_value = "none")]
+    quantization: Quantization,
 }
 
 #[derive(Default)]
@@ -55,12 +59,17 @@ impl ConformanceArgs {
     pub(super) fn run(self) -> Result<CommandVerdict> {
         let mut tally = Tally::default();
         let mut printed = Ok(());
-        crate::conformance::run(&self.golden_dir, self.dtype, &mut |check| {
-            tally.count(check);
-            if printed.is_ok() {
-                printed = output::print(&line(check));
-            }
-        })?;
+        crate::conformance::run(
+            &self.golden_dir,
+            self.dtype,
+            self.quantization,
+            &mut |check| {
+                tally.count(check);
+                if printed.is_ok() {
+                    printed = output::print(&line(check));
+                }
+            },
+        )?;
         printed?;
         output::print(&tally.line())?;
         Ok(if tally.failed == 0 {

@@ -1,4 +1,5 @@
-//! `cooper`, the command line: ask, replay, depth, segment, bag, bench, conformance, doctor, eval, train, scenes.
+//! `cooper`, the command line: ask, replay, depth, segment, bag, bench, conformance, doctor, eval, quantize,
+//! train, scenes.
 //!
 //! Results go to standard output, progress and errors to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
@@ -14,6 +15,7 @@ mod maps;
 mod model;
 mod output;
 mod progress;
+mod quantize;
 mod replay;
 mod scenes;
 mod train;
@@ -47,6 +49,7 @@ enum Command {
     Conformance(conformance::ConformanceArgs),
     Doctor(doctor::DoctorArgs),
     Eval(Box<eval::EvalArgs>),
+    Quantize(quantize::QuantizeArgs),
     Train(train::TrainArgs),
     Scenes(scenes::ScenesArgs),
 }
@@ -95,6 +98,7 @@ fn run(command: Command) -> Result<Verdict> {
         Command::Conformance(args) => args.run(),
         Command::Doctor(args) => args.run(),
         Command::Eval(args) => args.run(),
+        Command::Quantize(args) => args.run().map(|()| Verdict::Good),
         Command::Train(args) => args.run().map(|()| Verdict::Good),
         Command::Scenes(args) => args.run().map(|()| Verdict::Good),
     }

@@ -10,6 +10,7 @@ use crate::engine::DeviceChoice;
 use crate::engine::DtypeChoice;
 use crate::engine::FlowParams;
 use crate::engine::ModelOptions;
+use crate::engine::Quantization;
 use crate::engine::SamplingParams;
 use crate::error::Error;
 use crate::error::Result;
@@ -36,6 +37,9 @@ pub(super) struct ModelArgs {
     /// auto, f32, bf16 or f16
     #[arg(long, default_value = "auto")]
     dtype: DtypeChoice,
+    /// The transformer's matrices: none, q8_0 or q4k, quantised while loading
+    #[arg(long, default_value = "none")]
+    quantization: Quantization,
     /// Prompts, instead of the model directory's or the built-in ones
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
@@ -96,6 +100,7 @@ impl ModelArgs {
             weights: self.weights.clone(),
             device: self.device,
             dtype: self.dtype,
+            quantization: self.quantization,
         })
     }
 

@@ -106,7 +106,8 @@ impl ReplayArgs {
     }
 
     fn options(&self, model: &ModelRecord) -> Result<ModelOptions> {
-        let (device, dtype) = (&model.device, &model.dtype);
+        let device = &model.device;
+        let (dtype, quantization) = model.dtype.split_once('+').unwrap_or((&model.dtype, "none"));
         Ok(ModelOptions {
             dir: self.model.clone().unwrap_or_else(|| (&model.dir).into()),
             weights: match (&self.weights, &self.model) {
@@ -118,6 +119,7 @@ impl ReplayArgs {
                 .device
                 .map_or_else(|| recorded(device, "--device"), Ok)?,
             dtype: self.dtype.map_or_else(|| recorded(dtype, "--dtype"), Ok)?,
+            quantization: recorded(quantization, "--dtype")?,
         })
     }
 }

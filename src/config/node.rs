@@ -56,11 +56,6 @@ impl NodeConfig {
     /// # Errors
     /// [`Error::InvalidInput`] that names the parameter that cannot be used.
     pub fn read(parameters: &ParameterSet, shipped_model: Option<&Path>) -> Result<Self> {
-        let quantization = parameters.text("model.quantization")?;
-        if quantization != "none" {
-            let why = format!("this version accepts none, got {quantization}");
-            return Err(Error::invalid("parameter model.quantization", why));
-        }
         let cameras = parameters.texts("cameras")?;
         Ok(Self {
             model: ModelOptions {
@@ -68,6 +63,7 @@ impl NodeConfig {
                 weights: path(parameters.text("model.weights")?),
                 device: choice(parameters, "model.device")?,
                 dtype: choice(parameters, "model.dtype")?,
+                quantization: choice(parameters, "model.quantization")?,
             },
             prompts_file: path(parameters.text("model.prompts_file")?),
             cameras: cameras
@@ -212,6 +208,7 @@ mod tests {
 
     use super::super::Value;
     use super::*;
+    use crate::engine::Quantization;
 
     fn set(pairs: &[(&str, Value)]) -> ParameterSet {
         let overrides: BTreeMap<_, _> = pairs
@@ -248,16 +245,9 @@ mod tests {
     }
 
     #[test]
-    fn quantisation_is_refused_by_name() {
-        let error = NodeConfig::read(
-            &set(&[("model.quantization", Value::Text("q8_0".into()))]),
-            None,
-        )
-        .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("parameter model.quantization: this version accepts none, got q8_0")
-        );
+    fn quantisation_is_read() {
+        let q8_0 = set(&[("model.quantization", Value::Text("q8_0".into()))]);
+        let config = NodeConfig::read(&q8_0, Some(Path::new("/shipped"))).unwrap();
+        assert_eq!(config.model.quantization, Quantization::Q8_0);
     }
 }

@@ -105,7 +105,7 @@ fn flow(engine: &Engine, report: &mut Report) -> Result<()> {
         let mut noise = Noise::given([start.clone()]);
         let control = &mut Control::unattended();
         let latent = engine.draw_latent(&contexts, size, &params, &mut noise, control)?;
-        report.tensor(&format!("flow.{name}.latent"), &latent)?;
+        report.latent(&format!("flow.{name}.latent"), &latent)?;
         let pixels = engine.decode_latent(&latent, size)?;
         report.picture(
             &format!("flow.{name}.image_u8"),

@@ -12,6 +12,8 @@ mod training;
 
 use std::path::Path;
 
+use candle_core::DType;
+
 pub use report::{Check, Verdict};
 
 use self::golden::Golden;
@@ -20,23 +22,32 @@ use crate::engine::DeviceChoice;
 use crate::engine::DtypeChoice;
 use crate::engine::Engine;
 use crate::engine::ModelOptions;
+use crate::engine::Quantization;
 use crate::error::Result;
 
-/// Run every group of a golden directory on the CPU in `dtype`, telling each check as it is done.
+/// Run every group of a golden directory on the CPU in `dtype`, its matrices quantised or not, telling each check as
+/// it is done.
 ///
 /// Names of the directory that no check has looked at are told as failed; `train.*` is compared in f32 only.
 ///
 /// # Errors
 /// If the directory or its model cannot be read, or the network fails.
-pub fn run(golden_dir: &Path, dtype: DtypeChoice, tell: &mut dyn FnMut(&Check)) -> Result<()> {
+pub fn run(
+    golden_dir: &Path,
+    dtype: DtypeChoice,
+    quantization: Quantization,
+    tell: &mut dyn FnMut(&Check),
+) -> Result<()> {
     let golden = Golden::open(golden_dir)?;
     let engine = Engine::load(&ModelOptions {
         dir: golden_dir.join("checkpoint"),
         weights: None,
         device: DeviceChoice::Cpu,
         dtype,
+        quantization,
     })?;
-    let mut report = Report::new(&golden, engine.model().dtype(), tell);
+    let exact = engine.model().dtype() == DType::F32 && engine.quantization() == Quantization::None;
+    let mut report = Report::new(&golden, exact, tell);
     inputs::check(&engine, &mut report)?;
     contexts::check(&engine, &mut report)?;
     scripted::check(&engine, &mut report)?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::load::{ModelOptions, VAE_NAME};
+use super::load::{ModelOptions, VAE_NAME, quantized_beside};
 use crate::error::{Error, Result};
 
 /// The small files that the network follows from, where a model directory has them.
@@ -29,7 +29,7 @@ const PIECE_BYTES: u64 = 64 << 10;
 pub struct ModelIdentity {
     /// The transformer's weights file.
     pub weights: String,
-    /// Its size.
+    /// Its size, quantised matrices beside it included.
     pub weights_bytes: u64,
     /// SHA-256 in hexadecimal, of the sizes of the transformer's and the autoencoder's weights files and of 64 pieces
     /// of 64 KiB of each, evenly spread (all of a file that is smaller).
@@ -46,7 +46,11 @@ impl ModelIdentity {
     pub fn of(options: &ModelOptions) -> Result<Self> {
         let weights = options.weights_file()?;
         let mut sample = Sha256::new();
-        let weights_bytes = add_sample(&mut sample, &weights)?;
+        let mut weights_bytes = add_sample(&mut sample, &weights)?;
+        let quantized = quantized_beside(&weights);
+        if quantized.exists() {
+            weights_bytes += add_sample(&mut sample, &quantized)?;
+        }
         add_sample(&mut sample, &options.dir.join(VAE_NAME))?;
         let mut configs = Sha256::new();
         for name in SMALL_FILES {

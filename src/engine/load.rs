@@ -1,10 +1,12 @@
 //! A model directory becomes an engine: everything checked first, every problem told at once.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
+use safetensors::Dtype;
 
 use super::frame::{WorkDone, kept_bytes};
 use super::kept::Kept;
@@ -19,10 +21,16 @@ use crate::model::UnifiedModel;
 use crate::model::inventory;
 use crate::tensor::DeviceChoice;
 use crate::tensor::DtypeChoice;
+use crate::tensor::GgufFile;
+use crate::tensor::Matrices;
+use crate::tensor::Quantization;
 use crate::tensor::checkpoint::SafetensorsHeader;
+use crate::tensor::checkpoint::TensorInfo;
 
 /// File names of the transformer's weights, in the order in which they are looked for.
 pub const WEIGHTS_NAMES: [&str; 2] = ["ema.safetensors", "model.safetensors"];
+/// File name of quantised matrices, beside the rest of the transformer's weights.
+pub const QUANTIZED_NAME: &str = "transformer.gguf";
 /// File name of the autoencoder's weights.
 pub const VAE_NAME: &str = "ae.safetensors";
 
@@ -37,6 +45,8 @@ pub struct ModelOptions {
     pub device: DeviceChoice,
     /// In which number format.
     pub dtype: DtypeChoice,
+    /// How the transformer's matrices are quantised while loading, if they are not already.
+    pub quantization: Quantization,
 }
 
 impl ModelOptions {
@@ -68,6 +78,7 @@ pub struct Engine {
     pub(super) config: ModelConfig,
     dir: PathBuf,
     memory_bytes: u64,
+    quantization: Quantization,
     /// Openings and pictures. The model has no state; this is beside it, and changes no result.
     pub(super) kept: Mutex<Kept>,
     pub(super) work: Mutex<WorkDone>,
@@ -92,32 +103,35 @@ impl Engine {
         let config = ModelConfig::load(dir).map_err(|why| refuse(dir, why))?;
         let tokenizer = Tokenizer::load(dir)?;
         check_vocabulary(dir, &tokenizer, &config)?;
-        let weights = options.weights_file()?;
         let vae_file = dir.join(VAE_NAME);
-        let header = SafetensorsHeader::read(&weights).map_err(|why| refuse(&weights, why))?;
+        let transformer = Transformer::open(options, &config)?;
         let vae_header =
             SafetensorsHeader::read(&vae_file).map_err(|why| refuse(&vae_file, why))?;
-        for (file, mismatch) in [
-            (&weights, inventory::check(&config, &header)),
-            (&vae_file, inventory::check_vae(&config.vae, &vae_header)),
-        ] {
-            if !mismatch.is_empty() {
-                return Err(refuse(file, mismatch.to_string()));
-            }
+        let mismatch = inventory::check_vae(&config.vae, &vae_header);
+        if !mismatch.is_empty() {
+            return Err(refuse(&vae_file, mismatch.to_string()));
         }
         let device = options.device.open()?;
         let dtype = options.dtype.on(&device);
         // Convolutions in 16 bits are slower and coarser than in 32 on a CPU.
         let vae_dtype = if device.is_cpu() { DType::F32 } else { dtype };
-        let sides = inventory::PositionSides::new(&config, &header);
+        let sides = inventory::PositionSides::new(&config, &transformer.header);
         let model = UnifiedModel::new(
             &config,
             sides,
             tokenizer.control,
-            map_file(&weights, dtype, &device)?,
+            map_file(&transformer.weights, dtype, &device)?,
+            &transformer.matrices,
         )?;
         let vae = FluxVae::new(&config.vae, map_file(&vae_file, vae_dtype, &device)?)?;
-        let memory_bytes = header.elements() * dtype.size_in_bytes() as u64
+        let matrices = inventory::layer_matrices(&config);
+        let in_matrices: u64 = matrices
+            .values()
+            .map(|s| s.iter().product::<usize>() as u64)
+            .sum();
+        let others = transformer.header.elements() - in_matrices;
+        let memory_bytes = model.matrix_bytes()
+            + others * dtype.size_in_bytes() as u64
             + vae_header.elements() * vae_dtype.size_in_bytes() as u64;
         Ok(Self {
             model,
@@ -126,6 +140,7 @@ impl Engine {
             config,
             dir: dir.clone(),
             memory_bytes,
+            quantization: transformer.quantization,
             kept: Mutex::new(Kept::new(kept_bytes(memory_bytes))),
             work: Mutex::default(),
             speed: Mutex::default(),
@@ -152,6 +167,7 @@ impl Engine {
             config,
             dir: dir.into(),
             memory_bytes: 0,
+            quantization: Quantization::None,
             kept: Mutex::new(Kept::new(0)),
             work: Mutex::default(),
             speed: Mutex::default(),
@@ -172,9 +188,18 @@ impl Engine {
         }
     }
 
-    /// `f32`, `bf16` or `f16`.
+    /// `f32`, `bf16` or `f16`; with quantised matrices also their type, as in `f32+q8_0`.
     pub fn dtype_name(&self) -> String {
-        self.model.dtype().as_str().into()
+        let dtype = self.model.dtype().as_str();
+        match self.quantization {
+            Quantization::None => dtype.into(),
+            quantization => format!("{dtype}+{}", quantization.name()),
+        }
+    }
+
+    /// How the transformer's matrices are quantised.
+    pub fn quantization(&self) -> Quantization {
+        self.quantization
     }
 
     /// Bytes of all weights as loaded.
@@ -218,6 +243,88 @@ impl Engine {
     }
 }
 
+/// The transformer's files, checked but not read.
+pub(super) struct Transformer {
+    pub(super) weights: PathBuf,
+    /// Of all tensors, those of the quantised matrices included.
+    pub(super) header: SafetensorsHeader,
+    pub(super) matrices: Matrices,
+    quantization: Quantization,
+}
+
+impl Transformer {
+    pub(super) fn open(options: &ModelOptions, config: &ModelConfig) -> Result<Self> {
+        let weights = options.weights_file()?;
+        let refuse = |path: &Path, why: String| Error::Weights {
+            path: path.into(),
+            why,
+        };
+        let mut header = SafetensorsHeader::read(&weights).map_err(|why| refuse(&weights, why))?;
+        let gguf_path = quantized_beside(&weights);
+        let (mut matrices, mut quantization) =
+            (Matrices::Stored(options.quantization), options.quantization);
+        if gguf_path.exists() {
+            let gguf = GgufFile::open(&gguf_path).map_err(|why| refuse(&gguf_path, why))?;
+            quantization = add_matrices(&mut header, &gguf)
+                .and_then(|found| agreed(options.quantization, found))
+                .map_err(|why| refuse(&gguf_path, why))?;
+            matrices = Matrices::Gguf(Arc::new(gguf));
+        }
+        let mismatch = inventory::check(config, &header);
+        if !mismatch.is_empty() {
+            return Err(refuse(&weights, mismatch.to_string()));
+        }
+        Ok(Self {
+            weights,
+            header,
+            matrices,
+            quantization,
+        })
+    }
+}
+
+/// Where the quantised matrices of a weights file are, if there are any.
+pub fn quantized_beside(weights: &Path) -> PathBuf {
+    weights.with_file_name(QUANTIZED_NAME)
+}
+
+/// Add the tensors of a file of quantised matrices to the header of the others, and tell how they are quantised.
+///
+/// # Errors
+/// If a tensor is in both.
+pub fn add_matrices(
+    header: &mut SafetensorsHeader,
+    gguf: &GgufFile,
+) -> std::result::Result<Quantization, String> {
+    let mut found = Quantization::Q8_0;
+    for (name, dtype, shape) in gguf.tensors() {
+        if dtype == GgmlDType::Q4K {
+            found = Quantization::Q4K;
+        }
+        let info = TensorInfo {
+            // Whatever counts as floating point: the quantised type is not one of this format.
+            dtype: Dtype::F32,
+            shape: shape.into(),
+        };
+        if header.tensors.insert(name.into(), info).is_some() {
+            return Err(format!(
+                "{name} is in the weights file, too: expected it in one of them (remove {QUANTIZED_NAME} for plain weights)"
+            ));
+        }
+    }
+    Ok(found)
+}
+
+fn agreed(asked: Quantization, found: Quantization) -> std::result::Result<Quantization, String> {
+    if asked != Quantization::None && asked != found {
+        let (asked, found) = (asked.name(), found.name());
+        return Err(format!(
+            "expected {asked} as asked for, got matrices in {found}: quantise the original"
+        ));
+    }
+    Ok(found)
+}
+
 fn check_vocabulary(dir: &Path, tokenizer: &Tokenizer, config: &ModelConfig) -> Result<()> {
     let (tokens, rows) = (tokenizer.len(), config.llm.vocab_size);
     if tokens <= rows {
@@ -229,7 +336,7 @@ fn check_vocabulary(dir: &Path, tokenizer: &Tokenizer, config: &ModelConfig) -> 
     })
 }
 
-fn map_file(file: &Path, dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {
+pub(super) fn map_file(file: &Path, dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {
     // Sound as long as nobody changes the file while it is read; the tensors are copied out of the map.
     #[allow(unsafe_code)]
     let weights = unsafe { VarBuilder::from_mmaped_safetensors(&[file], dtype, device) };

@@ -7,6 +7,7 @@ mod identity;
 mod kept;
 mod load;
 mod picture;
+mod quantize;
 mod speed;
 mod text;
 
@@ -14,13 +15,18 @@ pub use context::{Pictures, Views};
 pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage, Stop};
 pub use frame::WorkDone;
 pub use identity::ModelIdentity;
-pub use load::{Engine, ModelOptions, VAE_NAME, WEIGHTS_NAMES};
+pub use load::{
+    Engine, ModelOptions, QUANTIZED_NAME, VAE_NAME, WEIGHTS_NAMES, add_matrices, quantized_beside,
+};
 pub use picture::{FlowParams, GuidanceContexts, MIN_FITTED_STEPS};
+pub use quantize::{Quantized, quantize};
 pub use speed::{Part, Speed};
 pub use text::{SamplingParams, Speech};
 
 pub use crate::model::KvContext;
 pub use crate::tensor::DeviceChoice;
 pub use crate::tensor::DtypeChoice;
+pub use crate::tensor::GgufFile;
 pub use crate::tensor::Noise;
+pub use crate::tensor::Quantization;
 pub use crate::tensor::give_back_memory;

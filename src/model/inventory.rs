@@ -147,6 +147,15 @@ fn language_model(list: &mut List, config: &ModelConfig) {
     }
 }
 
+/// The matrices of the transformer's layers, which may be quantised, each with its shape (out, input).
+pub fn layer_matrices(config: &ModelConfig) -> Shapes {
+    let mut list = List::default();
+    language_model(&mut list, config);
+    list.0
+        .retain(|name, shape| name.contains(".layers.") && shape.len() == 2);
+    list.0
+}
+
 fn vision_encoder(list: &mut List, config: &ModelConfig, sides: PositionSides) {
     let vit = &config.vit;
     let (width, inner) = (vit.hidden_size, vit.intermediate_size);

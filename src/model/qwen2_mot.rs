@@ -6,11 +6,13 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Error, Module, Result, Tensor};
-use candle_nn::{Linear, VarBuilder, linear, linear_no_bias};
+use candle_nn::{VarBuilder, linear_no_bias};
 
 use super::config::LlmConfig;
 use super::kv_context::KvContext;
 use super::kv_context::KvSizes;
+use crate::tensor::Linear;
+use crate::tensor::Matrices;
 use crate::tensor::RmsNorm;
 use crate::tensor::RotaryEmbedding;
 use crate::tensor::Units;
@@ -111,15 +113,15 @@ struct Projections {
 }
 
 impl Projections {
-    fn new(config: &LlmConfig, suffix: &str, vb: &VarBuilder) -> Result<Self> {
+    fn new(config: &LlmConfig, suffix: &str, vb: &VarBuilder, matrices: &Matrices) -> Result<Self> {
         let (c, d, eps) = (config.hidden_size, config.head_dim(), config.rms_norm_eps);
         let (h, kv) = (config.num_attention_heads, config.num_key_value_heads);
         let named = |name: &str| vb.pp(format!("self_attn.{name}{suffix}"));
         Ok(Self {
             input_layernorm: RmsNorm::new(c, eps, vb.pp(format!("input_layernorm{suffix}")))?,
-            q_proj: linear(c, h * d, named("q_proj"))?,
-            k_proj: linear(c, kv * d, named("k_proj"))?,
-            v_proj: linear(c, kv * d, named("v_proj"))?,
+            q_proj: matrices.linear(c, h * d, named("q_proj"))?,
+            k_proj: matrices.linear(c, kv * d, named("k_proj"))?,
+            v_proj: matrices.linear(c, kv * d, named("v_proj"))?,
             q_norm: RmsNorm::new(d, eps, named("q_norm"))?,
             k_norm: RmsNorm::new(d, eps, named("k_norm"))?,
             head_dim: d,
@@ -154,15 +156,15 @@ struct FeedForward {
 }
 
 impl FeedForward {
-    fn new(config: &LlmConfig, suffix: &str, vb: &VarBuilder) -> Result<Self> {
+    fn new(config: &LlmConfig, suffix: &str, vb: &VarBuilder, matrices: &Matrices) -> Result<Self> {
         let (c, i) = (config.hidden_size, config.intermediate_size);
         let norm = vb.pp(format!("post_attention_layernorm{suffix}"));
         let mlp = vb.pp(format!("mlp{suffix}"));
         Ok(Self {
             post_attention_layernorm: RmsNorm::new(c, config.rms_norm_eps, norm)?,
-            gate_proj: linear_no_bias(c, i, mlp.pp("gate_proj"))?,
-            up_proj: linear_no_bias(c, i, mlp.pp("up_proj"))?,
-            down_proj: linear_no_bias(i, c, mlp.pp("down_proj"))?,
+            gate_proj: matrices.linear_no_bias(c, i, mlp.pp("gate_proj"))?,
+            up_proj: matrices.linear_no_bias(c, i, mlp.pp("up_proj"))?,
+            down_proj: matrices.linear_no_bias(i, c, mlp.pp("down_proj"))?,
         })
     }
 
@@ -185,14 +187,15 @@ struct DecoderLayer {
 }
 
 impl DecoderLayer {
-    fn new(config: &LlmConfig, vb: VarBuilder) -> Result<Self> {
+    fn new(config: &LlmConfig, vb: VarBuilder, matrices: &Matrices) -> Result<Self> {
         let c = config.hidden_size;
-        let o_proj =
-            |suffix: &str| linear_no_bias(c, c, vb.pp(format!("self_attn.o_proj{suffix}")));
+        let o_proj = |suffix: &str| {
+            matrices.linear_no_bias(c, c, vb.pp(format!("self_attn.o_proj{suffix}")))
+        };
         Ok(Self {
-            projections: PerExpert::new(|suffix| Projections::new(config, suffix, &vb))?,
+            projections: PerExpert::new(|suffix| Projections::new(config, suffix, &vb, matrices))?,
             o_proj: PerExpert::new(o_proj)?,
-            feed_forward: PerExpert::new(|suffix| FeedForward::new(config, suffix, &vb))?,
+            feed_forward: PerExpert::new(|suffix| FeedForward::new(config, suffix, &vb, matrices))?,
             n_heads: config.num_attention_heads,
             n_kv_heads: config.num_key_value_heads,
             head_dim: config.head_dim(),
@@ -309,21 +312,21 @@ pub struct Qwen2Mot {
     embed_tokens: Tensor,
     layers: Vec<DecoderLayer>,
     norm: PerExpert<RmsNorm>,
-    lm_head: Linear,
+    lm_head: candle_nn::Linear,
     rotary: RotaryEmbedding,
     kv_sizes: KvSizes,
 }
 
 impl Qwen2Mot {
-    /// Reads `model.*` and `lm_head`.
+    /// Reads `model.*` and `lm_head`; the layers' matrices from `matrices`.
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
-    pub fn new(config: &LlmConfig, vb: VarBuilder) -> Result<Self> {
+    pub fn new(config: &LlmConfig, vb: VarBuilder, matrices: &Matrices) -> Result<Self> {
         let (c, vocab) = (config.hidden_size, config.vocab_size);
         let model = vb.pp("model");
         let layers = (0..config.num_hidden_layers)
-            .map(|i| DecoderLayer::new(config, model.pp(format!("layers.{i}"))));
+            .map(|i| DecoderLayer::new(config, model.pp(format!("layers.{i}")), matrices));
         let norm =
             |suffix: &str| RmsNorm::new(c, config.rms_norm_eps, model.pp(format!("norm{suffix}")));
         Ok(Self {
@@ -340,6 +343,20 @@ impl Qwen2Mot {
                 device: vb.device().clone(),
             },
         })
+    }
+
+    /// Bytes of the layers' matrices as loaded.
+    pub fn matrix_bytes(&self) -> u64 {
+        let of_layer = |layer: &DecoderLayer| {
+            let projections = [&layer.projections.und, &layer.projections.r#gen];
+            let projections = projections.map(|p| [&p.q_proj, &p.k_proj, &p.v_proj]);
+            let feed_forward = [&layer.feed_forward.und, &layer.feed_forward.r#gen];
+            let feed_forward = feed_forward.map(|f| [&f.gate_proj, &f.up_proj, &f.down_proj]);
+            let o_proj = [&layer.o_proj.und, &layer.o_proj.r#gen];
+            let all = projections.into_iter().chain(feed_forward).flatten();
+            all.chain(o_proj).map(Linear::matrix_bytes).sum::<u64>()
+        };
+        self.layers.iter().map(of_layer).sum()
     }
 
     /// The embeddings (n, c) of token ids.

@@ -21,6 +21,7 @@ use super::qwen2_mot::Qwen2Mot;
 use super::qwen2_mot::Sight;
 use super::siglip_navit::SiglipNavit;
 use super::tokenizer::ControlTokens;
+use crate::tensor::Matrices;
 use crate::tensor::Seen;
 use crate::tensor::Unit;
 use crate::tensor::Units;
@@ -106,7 +107,7 @@ pub struct UnifiedModel {
 }
 
 impl UnifiedModel {
-    /// Reads all tensors of a released weights file.
+    /// Reads all tensors of a released weights file, but the matrices of the transformer's layers from `matrices`.
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
@@ -115,12 +116,13 @@ impl UnifiedModel {
         sides: PositionSides,
         control: ControlTokens,
         vb: VarBuilder,
+        matrices: &Matrices,
     ) -> Result<Self> {
         let c = config.llm.hidden_size;
         let latent = config.patch_latent_dim();
         let n_vit = sides.vit * sides.vit;
         Ok(Self {
-            language_model: Qwen2Mot::new(&config.llm, vb.pp("language_model"))?,
+            language_model: Qwen2Mot::new(&config.llm, vb.pp("language_model"), matrices)?,
             vit_model: SiglipNavit::new(&config.vit, n_vit, vb.pp("vit_model"))?,
             connector: Connector::new(config.vit.hidden_size, c, vb.pp("connector"))?,
             vit_pos_embed: PositionTable::new(sides.vit, c, vb.pp("vit_pos_embed"))?,
@@ -137,6 +139,11 @@ impl UnifiedModel {
     /// Where the weights are.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Bytes of the transformer's layers' matrices as loaded.
+    pub fn matrix_bytes(&self) -> u64 {
+        self.language_model.matrix_bytes()
     }
 
     /// The weights' number format.

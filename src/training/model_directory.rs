@@ -13,6 +13,7 @@ use crate::model::ModelConfig;
 use crate::model::Tokenizer;
 use crate::model::UnifiedModel;
 use crate::model::inventory;
+use crate::tensor::Matrices;
 use crate::tensor::autograd::values;
 use crate::tensor::checkpoint::SafetensorsHeader;
 
@@ -77,6 +78,7 @@ impl ModelDirectory {
             self.sides,
             control,
             weights,
+            &Matrices::default(),
         )?)
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use candle_core::Tensor;
-use cooper_perception::engine::{DeviceChoice, DtypeChoice, Engine, ModelOptions};
+use cooper_perception::engine::{DeviceChoice, DtypeChoice, Engine, ModelOptions, Quantization};
 use image::RgbImage;
 
 pub fn fixture(name: &str) -> PathBuf {
@@ -20,6 +20,7 @@ pub fn model_options() -> ModelOptions {
         weights: None,
         device: DeviceChoice::Cpu,
         dtype: DtypeChoice::F32,
+        quantization: Quantization::None,
     }
 }
 

@@ -23,6 +23,7 @@ use crate::engine::DeviceChoice;
 use crate::engine::DtypeChoice;
 use crate::engine::Engine;
 use crate::engine::ModelOptions;
+use crate::engine::Quantization;
 use crate::error::Result;
 
 /// Measure the parts of the model's work: medians of repeats, and how near they come to this machine's ceilings
@@ -39,6 +40,9 @@ pub(super) struct BenchArgs {
     /// auto, f32, bf16 or f16
     #[arg(long, default_value = "auto")]
     dtype: DtypeChoice,
+    /// The transformer's matrices: none, q8_0 or q4k, quantised while loading
+    #[arg(long, default_value = "none")]
+    quantization: Quantization,
     /// Measure these only; all if none is named
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ITEM,…")]
     only: Vec<Item>,
@@ -67,6 +71,7 @@ impl BenchArgs {
             weights: self.weights.clone(),
             device: self.device,
             dtype: self.dtype,
+            quantization: self.quantization,
         })?;
         let clock = Clock {
             warm_up: self.warm_up,

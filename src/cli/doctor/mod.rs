@@ -66,7 +66,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// `29.2 GB`, `335.3 MB`, `12.0 kB`.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     let bytes = bytes as f64;
     match bytes {
         _ if bytes >= 1e9 => format!("{:.1} GB", bytes / 1e9),

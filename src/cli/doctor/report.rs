@@ -15,7 +15,11 @@ use super::machine::Machine;
 use super::memory;
 use super::memory::Need;
 use super::size;
+use crate::engine::GgufFile;
 use crate::engine::ModelOptions;
+use crate::engine::Quantization;
+use crate::engine::add_matrices;
+use crate::engine::quantized_beside;
 use crate::model::config::ModelConfig;
 use crate::model::inventory;
 use crate::model::inventory::Mismatch;
@@ -45,6 +49,8 @@ struct TensorFile {
     parameters: u64,
     /// How many tensors are stored in each type.
     dtypes: BTreeMap<String, usize>,
+    /// How the transformer's matrices are quantised, where they are.
+    quantization: Option<&'static str>,
     mismatch: Option<Mismatch>,
 }
 
@@ -72,10 +78,12 @@ impl Report {
         report.look_at_weights(dir, weights, config.as_ref());
         report.look_at_vae(&dir.join("ae.safetensors"), config.as_ref());
         if let (Some(config), Some(weights)) = (&config, &report.weights) {
-            let vae_parameters = report.vae.as_ref().map_or(0, |vae| vae.parameters);
+            let counts = memory::Counts {
+                transformer: weights.parameters,
+                vae: report.vae.as_ref().map_or(0, |vae| vae.parameters),
+            };
             let available = report.machine.memory_available_bytes;
-            report.memory =
-                memory::needs(&config.llm, weights.parameters, vae_parameters, available);
+            report.memory = memory::needs(config, &counts, weights.quantization, available);
         }
         report.loadable = report.problems.is_empty();
         report
@@ -103,9 +111,16 @@ impl Report {
             Ok(path) => path,
             Err(error) => return self.problems.push(error.to_string()),
         };
-        let check = |header: &_| config.map(|config| inventory::check(config, header));
-        let Some((header, file)) = self.read(path, check) else {
+        let Some(mut header) = self.header(&path) else {
             return;
+        };
+        let mut dtypes = header.dtypes();
+        let quantization = self.add_quantized(&path, &mut header, &mut dtypes);
+        let mismatch = config.map(|config| inventory::check(config, &header));
+        let file = TensorFile {
+            dtypes,
+            quantization: quantization.map(Quantization::name),
+            ..self.describe(path, &header, mismatch)
         };
         if let (Some(config), Some(mismatch)) = (config, &file.mismatch) {
             self.finding = Some(kind::judge(config, &header, mismatch, &file.path));
@@ -115,32 +130,60 @@ impl Report {
 
     fn look_at_vae(&mut self, path: &Path, config: Option<&ModelConfig>) {
         if path.is_file() {
-            let check = |header: &_| config.map(|config| inventory::check_vae(&config.vae, header));
-            self.vae = self.read(path.into(), check).map(|(_, file)| file);
+            let Some(header) = self.header(path) else {
+                return;
+            };
+            let mismatch = config.map(|config| inventory::check_vae(&config.vae, &header));
+            self.vae = Some(self.describe(path.into(), &header, mismatch));
         }
     }
 
-    fn read(
+    fn header(&mut self, path: &Path) -> Option<SafetensorsHeader> {
+        SafetensorsHeader::read(path)
+            .map_err(|why| self.problems.push(format!("{}: {why}", path.display())))
+            .ok()
+    }
+
+    /// Add the quantised matrices beside the weights, if there are any, and tell how they are quantised.
+    fn add_quantized(
+        &mut self,
+        weights: &Path,
+        header: &mut SafetensorsHeader,
+        dtypes: &mut BTreeMap<String, usize>,
+    ) -> Option<Quantization> {
+        let path = quantized_beside(weights);
+        if !path.exists() {
+            return None;
+        }
+        let added = GgufFile::open(&path).and_then(|gguf| {
+            for (_, dtype, _) in gguf.tensors() {
+                *dtypes.entry(format!("{dtype:?}")).or_default() += 1;
+            }
+            add_matrices(header, &gguf)
+        });
+        added
+            .map_err(|why| self.problems.push(format!("{}: {why}", path.display())))
+            .ok()
+    }
+
+    fn describe(
         &mut self,
         path: PathBuf,
-        check: impl FnOnce(&SafetensorsHeader) -> Option<Mismatch>,
-    ) -> Option<(SafetensorsHeader, TensorFile)> {
-        let header = SafetensorsHeader::read(&path)
-            .map_err(|why| self.problems.push(format!("{}: {why}", path.display())))
-            .ok()?;
-        let mismatch = check(&header);
+        header: &SafetensorsHeader,
+        mismatch: Option<Mismatch>,
+    ) -> TensorFile {
         if let Some(mismatch) = mismatch.as_ref().filter(|m| !m.is_empty()) {
             self.problems
                 .push(format!("{}: {mismatch}", path.display()));
         }
-        let file = TensorFile {
+        TensorFile {
             path,
             tensors: header.tensors.len(),
             parameters: header.elements(),
             dtypes: header.dtypes(),
+            quantization: None,
             mismatch,
-        };
-        Some((header, file))
+        }
     }
 }
 
@@ -235,7 +278,7 @@ impl Finding {
 fn memory_lines(needs: &[Need]) -> Vec<String> {
     let row = |cells: [&str; 6]| {
         let [dtype, weights, vae, kv, total, fits] = cells;
-        format!("{dtype:<5} {weights:>10} {vae:>10} {kv:>14} {total:>10}  {fits}")
+        format!("{dtype:<9} {weights:>10} {vae:>10} {kv:>14} {total:>10}  {fits}")
     };
     if needs.is_empty() {
         return Vec::new();

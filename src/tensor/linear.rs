@@ -1,0 +1,183 @@
+//! Linear layers, and where their matrices come from: as stored, quantised while loading, or quantised in a file.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
+use candle_core::{DType, Module, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::gguf::GgufFile;
+
+/// How matrices are quantised: blocks of small integers with scales, as in llama.cpp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quantization {
+    /// Not at all.
+    #[default]
+    None,
+    /// 8 bits, a scale for 32 numbers.
+    Q8_0,
+    /// 4 bits, scales for 256 numbers (Q4_K). A matrix whose rows are not whole blocks of 256 takes Q8_0.
+    Q4K,
+}
+
+impl Quantization {
+    /// `none`, `q8_0` or `q4k`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Q8_0 => "q8_0",
+            Self::Q4K => "q4k",
+        }
+    }
+
+    /// The type for a matrix with rows of `width` numbers; none if they stay as they are.
+    pub fn of_rows(self, width: usize) -> Option<GgmlDType> {
+        let whole = |dtype: GgmlDType| width.is_multiple_of(dtype.block_size()).then_some(dtype);
+        match self {
+            Self::None => None,
+            Self::Q8_0 => whole(GgmlDType::Q8_0),
+            Self::Q4K => whole(GgmlDType::Q4K).or_else(|| whole(GgmlDType::Q8_0)),
+        }
+    }
+
+    /// Bytes of a quantised matrix (out, width) in use; none if it stays as it is.
+    ///
+    /// On x86, candle's matrix product keeps a second copy laid out for vector registers (0.11,
+    /// `quantized/repack_x86.rs`) beside the matrix, from the first product on.
+    pub fn bytes(self, out: usize, width: usize) -> Option<u64> {
+        let dtype = self.of_rows(width)?;
+        let n = (out * width) as u64;
+        let stored = n / dtype.block_size() as u64 * dtype.type_size() as u64;
+        let is_copied =
+            cfg!(target_arch = "x86_64") && out.is_multiple_of(16) && width.is_multiple_of(256);
+        let copy = match dtype {
+            GgmlDType::Q4K => n / 4 * 3, // 4 bits, and scales in f32
+            _ => stored,
+        };
+        Some(stored + if is_copied { copy } else { 0 })
+    }
+}
+
+impl FromStr for Quantization {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        [Self::None, Self::Q8_0, Self::Q4K]
+            .into_iter()
+            .find(|choice| choice.name() == text)
+            .ok_or_else(|| format!("expected none, q8_0 or q4k, got `{text}`"))
+    }
+}
+
+/// Where the matrices of the transformer's layers come from. Biases are always in the weights file.
+#[derive(Clone, Debug)]
+pub enum Matrices {
+    /// From the weights file, quantised or not while they are read.
+    Stored(Quantization),
+    /// From a file of quantised ones.
+    Gguf(Arc<GgufFile>),
+}
+
+impl Default for Matrices {
+    fn default() -> Self {
+        Self::Stored(Quantization::None)
+    }
+}
+
+impl Matrices {
+    /// A layer with a bias: `weight` (out, input) and `bias` (out) below `vb`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or misshapen.
+    pub fn linear(&self, input: usize, out: usize, vb: VarBuilder) -> Result<Linear> {
+        let bias = vb.get(out, "bias")?;
+        self.build(input, out, &vb, Some(bias))
+    }
+
+    /// A layer without a bias.
+    ///
+    /// # Errors
+    /// If the tensor is missing or misshapen.
+    pub fn linear_no_bias(&self, input: usize, out: usize, vb: VarBuilder) -> Result<Linear> {
+        self.build(input, out, &vb, None)
+    }
+
+    fn build(
+        &self,
+        input: usize,
+        out: usize,
+        vb: &VarBuilder,
+        bias: Option<Tensor>,
+    ) -> Result<Linear> {
+        let quantized = |matrix: QTensor, bias| {
+            let bytes = matrix.storage_size_in_bytes() as u64;
+            let matrix = QMatMul::from_qtensor(matrix)?;
+            Ok(Linear::Quantized(Quantized {
+                matrix,
+                bias,
+                bytes,
+            }))
+        };
+        match self {
+            Self::Gguf(file) => {
+                let name = format!("{}.weight", vb.prefix());
+                quantized(file.matrix(&name, (out, input), vb.device())?, bias)
+            }
+            Self::Stored(quantization) => {
+                let weight = vb.get((out, input), "weight")?;
+                match quantization.of_rows(input) {
+                    Some(dtype) => quantized(QTensor::quantize(&weight, dtype)?, bias),
+                    None => Ok(Linear::Plain(candle_nn::Linear::new(weight, bias))),
+                }
+            }
+        }
+    }
+}
+
+/// A linear layer, (n, input) → (n, out).
+#[derive(Clone, Debug)]
+pub enum Linear {
+    /// With a matrix in the weights' number format; it has gradients.
+    Plain(candle_nn::Linear),
+    /// With a quantised one; no gradients.
+    Quantized(Quantized),
+}
+
+/// A quantised matrix with a bias in the weights' number format.
+#[derive(Clone, Debug)]
+pub struct Quantized {
+    matrix: QMatMul,
+    bias: Option<Tensor>,
+    bytes: u64,
+}
+
+impl Linear {
+    /// The matrix's bytes as loaded.
+    pub fn matrix_bytes(&self) -> u64 {
+        match self {
+            Self::Plain(plain) => {
+                let weight = plain.weight();
+                (weight.elem_count() * weight.dtype().size_in_bytes()) as u64
+            }
+            Self::Quantized(quantized) => quantized.bytes,
+        }
+    }
+}
+
+impl Module for Linear {
+    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Plain(plain) => plain.forward(xs),
+            Self::Quantized(Quantized { matrix, bias, .. }) => {
+                let dtype = xs.dtype();
+                let xs = xs.contiguous()?.to_dtype(DType::F32)?;
+                let ys = matrix.forward(&xs)?.to_dtype(dtype)?;
+                match bias {
+                    Some(bias) => ys.broadcast_add(bias),
+                    None => Ok(ys),
+                }
+            }
+        }
+    }
+}

@@ -62,13 +62,25 @@ impl ReplayArgs {
         }
         let (question, mut settings) = (recorded.trace.question(), recorded.trace.settings());
         // A time budget may have given maps fewer steps than were set.
-        let steps: BTreeSet<usize> = recorded.trace.evidence.iter().map(|map| map.steps).collect();
+        let steps: BTreeSet<usize> = recorded
+            .trace
+            .evidence
+            .iter()
+            .map(|map| map.steps)
+            .collect();
         if let (Some(steps), 1) = (steps.first(), steps.len()) {
             settings.flow.time_points = steps + 1;
         }
         let frame = frame_of(&recorded)?;
         let cancel = Cancel::default();
-        let now = ask(&mut model, &frame, &question, &settings, &cancel, Words::Silent)?;
+        let now = ask(
+            &mut model,
+            &frame,
+            &question,
+            &settings,
+            &cancel,
+            Words::Silent,
+        )?;
         let differences = trace::differences(&recorded, &now);
         let trace = &recorded.trace;
         let (n_turns, n_maps) = (trace.turns.len(), trace.evidence.len());
@@ -107,7 +119,10 @@ impl ReplayArgs {
 
     fn options(&self, model: &ModelRecord) -> Result<ModelOptions> {
         let device = &model.device;
-        let (dtype, quantization) = model.dtype.split_once('+').unwrap_or((&model.dtype, "none"));
+        let (dtype, quantization) = model
+            .dtype
+            .split_once('+')
+            .unwrap_or((&model.dtype, "none"));
         Ok(ModelOptions {
             dir: self.model.clone().unwrap_or_else(|| (&model.dir).into()),
             weights: match (&self.weights, &self.model) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nalgebra::{Point2, Point3};
+use nalgebra::Point2;
 use r2r::cooper_perception::msg::Answer;
 use r2r::cooper_perception::srv::Measure;
 use r2r::geometry_msgs::msg::Point;

@@ -99,7 +99,7 @@ impl Parameters {
     /// # Errors
     /// [`crate::Error::Internal`] if none of that name is declared.
     pub fn flag(&self, name: &str) -> Result<bool> {
-        self.lock().0.flag(name)
+        self.lock().set.flag(name)
     }
 }
 

@@ -73,7 +73,8 @@ async fn metres(
     if let Some(why) = camera.scaling.why_never() {
         return Ok((source, Err(why)));
     }
-    let (frame, depth) = drawing::draw_depth(core, Caller::of(&interfaces::SEGMENT), source, seed).await?;
+    let (frame, depth) =
+        drawing::draw_depth(core, Caller::of(&interfaces::SEGMENT), source, seed).await?;
     let metres = metric_maps::metres(core, camera, &frame, &depth).await;
     Ok((FrameSource::Pinned(frame), metres.map(Arc::new)))
 }
@@ -88,7 +89,7 @@ async fn reply(
     let Outcome::Segmentation(segmentation) = finished.result? else {
         return Err(requests::wrong_outcome());
     };
-    let frame = finished.frame.ok_or_else(requests::lost)?;
+    let frame = finished.ending.frame.ok_or_else(requests::lost)?;
     // A picture of the request's own has no past.
     let camera = match frame.camera.as_str() {
         "" => None,

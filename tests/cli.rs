@@ -107,6 +107,32 @@ fn ask_streams_words_and_says_how_it_ended() {
 }
 
 #[test]
+fn ask_keeps_to_a_time_budget() {
+    let of = |budget: &'static str| {
+        let budget = ["--time-points", "1000", "--time-budget", budget];
+        let flags = ["--mode", "perception", "--json", "--model", MODEL];
+        let output = cooper(&ask(&[&budget[..], &flags[..]].concat()));
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let spent = of("0.001");
+    assert_eq!(
+        (&spent["status"], &spent["time_budget"]),
+        (&"DEADLINE".into(), &0.001.into())
+    );
+    let told = of("1.5");
+    assert!(told["seconds"]["total"].as_f64().unwrap() < 2.0, "{told}");
+    let maps = told["evidence"].as_array().unwrap();
+    let steps = maps.iter().map(|map| map["steps"].as_u64().unwrap());
+    assert!(
+        !maps.is_empty() && steps.into_iter().all(|n| n < 999),
+        "{told}"
+    );
+    let wrong = ask(&["--time-budget", "0"]);
+    check_refused(&wrong, 2, &["--time-budget", "a number above 0"]);
+}
+
+#[test]
 fn ask_writes_a_trace() {
     let dir = folder();
     let trace = dir.path().join("new/trace");

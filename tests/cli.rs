@@ -106,6 +106,29 @@ fn ask_streams_words_and_says_how_it_ended() {
     assert!(stderr(&output).contains("loaded in"), "{}", stderr(&output));
 }
 
+#[test]
+fn ask_keeps_to_a_time_budget() {
+    let of = |budget: &'static str| {
+        let budget = ["--time-points", "1000", "--time-budget", budget];
+        let flags = ["--mode", "perception", "--json", "--model", MODEL];
+        let output = cooper(&ask(&[&budget[..], &flags[..]].concat()));
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let spent = of("0.001");
+    assert_eq!(spent["status"], "DEADLINE");
+    let told = of("1.5");
+    assert!(told["seconds"]["total"].as_f64().unwrap() < 2.0, "{told}");
+    let maps = told["evidence"].as_array().unwrap();
+    let steps = maps.iter().map(|map| map["steps"].as_u64().unwrap());
+    assert!(
+        !maps.is_empty() && steps.into_iter().all(|n| n < 999),
+        "{told}"
+    );
+    let wrong = ask(&["--time-budget", "0"]);
+    check_refused(&wrong, 2, &["--time-budget", "a number above 0"]);
+}
+
 /// Ask with a trace; its folder.
 fn traced(rest: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let dir = folder();

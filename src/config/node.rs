@@ -237,7 +237,7 @@ mod tests {
     fn without_a_model_the_message_says_what_to_do() {
         let error = NodeConfig::read(&set(&[]), None).unwrap_err().to_string();
         assert!(
-            error.contains("model.dir") && error.contains("name a model directory"),
+            error.contains("model.dir: expected a model directory, got none"),
             "{error}"
         );
         let config = NodeConfig::read(&set(&[]), Some(Path::new("/shipped"))).unwrap();

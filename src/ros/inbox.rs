@@ -33,9 +33,11 @@ impl Inboxes {
 
     /// Pass on what has come; whether there was anything.
     pub fn empty(&mut self) -> bool {
-        self.0
-            .iter_mut()
-            .fold(false, |has_news, take| take() || has_news)
+        let mut has_news = false;
+        for take in &mut self.0 {
+            has_news |= take();
+        }
+        has_news
     }
 }
 

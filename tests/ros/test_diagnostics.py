@@ -22,6 +22,14 @@ def test_the_model_tells_what_it_is(start, client):
     assert (status.hardware_id, status.level) == ("cpu", b"\0")
 
 
+def test_the_model_tells_how_fast_it_is(start, client):
+    start({"model.dir": str(MODEL)})
+    parts = ("picture_s", "token_s", "flow_step_s", "decode_s")
+    # Known from the warm-up on.
+    _, values = diagnostic(client, "cooper: model", lambda status: status.message == "ready")
+    assert all(0.0 < float(values[part]) < 10.0 for part in parts), values
+
+
 def test_work_that_waits_is_done_is_refused_or_fails_is_counted(start, client):
     start({"flow.time_points": 1000, "limits.queue": 1, "continuous.rate": 0.0})
     model = lambda good=lambda status: True: diagnostic(client, "cooper: model", good)[1]

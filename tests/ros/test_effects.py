@@ -7,6 +7,7 @@ from cooper_client import image, pixels
 from cooper_process import MODEL
 from cooper_perception.action import Reason
 from cooper_perception.srv import Ask, EstimateDepth, GetStatus
+from std_srvs.srv import Trigger
 from test_parameters import get_parameter, set_parameter
 
 
@@ -39,6 +40,28 @@ def test_which_model_is_loaded_and_how(start, client):
     status = client.call(GetStatus, "/cooper/get_status", GetStatus.Request())
     assert (status.model, status.device, status.dtype) == (str(MODEL), "cpu", "bf16")
     depth(client)
+
+
+def test_matrices_are_quantised_at_the_next_load(node, client, change):
+    exact = depth(client)
+    told = lambda: client.call(GetStatus, "/cooper/get_status", GetStatus.Request())
+    plain = told()
+    try:
+        change("model.quantization", "q8_0")
+        assert client.call(Trigger, "/cooper/load_model", Trigger.Request()).success
+        # What is loaded stays as it is until it is unloaded.
+        assert told().dtype == "f32"
+        for service in ("unload_model", "load_model"):
+            assert client.call(Trigger, f"/cooper/{service}", Trigger.Request()).success
+        quantised = told()
+        assert (quantised.dtype, plain.dtype) == ("f32+q8_0", "f32")
+        assert quantised.memory_bytes < plain.memory_bytes
+        assert depth(client) != exact
+    finally:
+        change("model.quantization", "none")
+        for service in ("unload_model", "load_model"):
+            assert client.call(Trigger, f"/cooper/{service}", Trigger.Request()).success
+    assert depth(client) == exact
 
 
 def test_weights_may_lie_elsewhere(start, client, tmp_path):

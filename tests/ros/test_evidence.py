@@ -176,6 +176,17 @@ def test_a_trace_of_each_question_can_be_replayed(start, client, tmp_path):
     assert node.is_alive() and len(traces_in(folder)) == 3
 
 
+def test_traces_have_a_limit_in_bytes(start, client, tmp_path):
+    start({"trace.dir": str(tmp_path), "trace.max_megabytes": 1})
+    noise = np.random.default_rng(1).integers(0, 256, (500, 500, 3), np.uint8)  # as PNG 0.75 MB
+    for n in (1, 2):
+        ask(client, image=image(noise), mode=DIRECT)
+        until(lambda: diagnostic(client, "cooper: traces")[1]["written"] == str(n), message="a trace is missing")
+    _, values = diagnostic(client, "cooper: traces")
+    assert values["kept"] == "1" and 700_000 < int(values["kept_bytes"]) < 1_000_000
+    assert len(traces_in(tmp_path)) == 1
+
+
 def test_a_canceled_goal_has_a_trace_of_what_there_was(start, client, tmp_path):
     start({"trace.dir": str(tmp_path), "flow.time_points": 400, "continuous.rate": 0})
     handle, feedback = client.send_goal(image=image(pixels()), mode=PERCEPTION)

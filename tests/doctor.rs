@@ -164,7 +164,16 @@ fn memory_is_told_for_each_number_format() {
             assert_eq!(need["fits"], available > total);
         }
     }
-    assert_eq!(memory.len(), 3);
+    let quantised: Vec<_> = memory[3..].iter().map(|need| &need["dtype"]).collect();
+    assert_eq!(quantised, ["f16+q8_0", "f16+q4k"]);
+    // Both experts of 28 layers; on x86 each matrix has a second form beside it.
+    let in_matrices = 2 * 28 * (2 * 3584 * 3584 + 2 * 512 * 3584 + 3 * 18_944 * 3584_u64);
+    let rest = 2 * (RELEASED_BYTES / 2 - in_matrices);
+    let copied = u64::from(cfg!(target_arch = "x86_64"));
+    for (need, sixteenths, of_copy) in [(&memory[3], 17, 17), (&memory[4], 9, 12)] {
+        let matrices = in_matrices / 16 * (sixteenths + copied * of_copy);
+        assert_eq!(need["weights_bytes"], rest + matrices);
+    }
 }
 
 #[test]

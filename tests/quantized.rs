@@ -57,7 +57,8 @@ fn check_layer(out: usize, width: usize, quantization: Quantization, tolerance: 
 #[test]
 fn a_quantised_layer_is_near_the_plain_one() {
     check_layer(48, 64, Quantization::Q8_0, 0.01);
-    check_layer(48, 512, Quantization::Q8_0, 0.01);
+    // Rows of whole blocks of 256 take a path that rounds what they are multiplied with to 8 bits, too.
+    check_layer(48, 512, Quantization::Q8_0, 0.02);
     check_layer(48, 512, Quantization::Q4K, 0.1);
     // Rows of 64 are no whole blocks of 256: 8 bits.
     check_layer(48, 64, Quantization::Q4K, 0.01);

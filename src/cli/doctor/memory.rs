@@ -14,8 +14,8 @@ const FORMATS: [(&str, u64, Quantization); 5] = [
     ("f32", 4, Quantization::None),
     ("bf16", 2, Quantization::None),
     ("f16", 2, Quantization::None),
-    ("f32+q8_0", 4, Quantization::Q8_0),
-    ("f32+q4k", 4, Quantization::Q4K),
+    ("f16+q8_0", 2, Quantization::Q8_0),
+    ("f16+q4k", 2, Quantization::Q4K),
 ];
 
 /// Bytes in one number format.

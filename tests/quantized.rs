@@ -164,7 +164,7 @@ fn a_quantised_directory_is_the_model_quantised_on_load() {
     std::fs::write(&gguf, "<!DOCTYPE html>").unwrap();
     let error = load(&dir, Quantization::None).unwrap_err();
     assert!(
-        error.contains("transformer.gguf") && error.contains("not a GGUF file"),
+        error.contains("transformer.gguf") && error.contains("expected a GGUF file"),
         "{error}"
     );
     // Plain weights beside a GGUF: which are meant?

@@ -137,7 +137,10 @@ fn the_oldest_goes_first_and_other_files_stay() {
     recorder.limit(limits(&traces, 100, 10));
     let status = record(&recorder, [8]);
     let why = status.why_lost.unwrap();
-    assert!(why.contains("bytes, and 10 are allowed"), "{why}");
+    assert!(
+        why.contains("expected a trace of at most 10 bytes"),
+        "{why}"
+    );
     assert_eq!(questions(&traces), ["question 7"], "what is there stays");
     recorder.limit(Limits::default());
     assert!(!recorder.is_on());

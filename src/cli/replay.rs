@@ -142,8 +142,11 @@ impl ReplayArgs {
 /// What a trace says, where no flag says something else.
 fn recorded<T: FromStr<Err = String>>(text: &str, flag: &str) -> Result<T> {
     text.parse().map_err(|why| {
-        let what = format!("the trace's `{text}`");
-        Error::invalid(what, format!("{why}; name another with {flag}"))
+        // Read as: the trace's `cuda:x`: expected …
+        Error::invalid(
+            format!("the trace's `{text}`"),
+            format!("expected what {flag} takes: {why}"),
+        )
     })
 }
 

@@ -29,8 +29,8 @@ impl GgufFile {
         // Candle's reader divides by an alignment that the file names.
         let read = AssertUnwindSafe(|| Content::read(&mut reader));
         let content = std::panic::catch_unwind(read)
-            .map_err(|_| "not a GGUF file: its header makes no sense".to_owned())?
-            .map_err(|e| format!("not a GGUF file that can be read: {e}"))?;
+            .map_err(|_| "expected a GGUF file, got a header that makes no sense".to_owned())?
+            .map_err(|e| format!("expected a GGUF file, got one that cannot be read: {e}"))?;
         Ok(Self {
             path: path.into(),
             content,

@@ -214,7 +214,7 @@ impl Shelf {
     fn make_room(&mut self, n_bytes: u64, limits: &Limits) -> Result<()> {
         if n_bytes > limits.max_bytes {
             let why = format!(
-                "it has {n_bytes} bytes, and {} are allowed",
+                "expected a trace of at most {} bytes, got {n_bytes}",
                 limits.max_bytes
             );
             return Err(Error::invalid(self.dir.display().to_string(), why));

@@ -35,7 +35,6 @@ EXCEPTIONS = {
     "expected a whole number from {MIN} up": "after clap's words",
     "expected {expected}": "after clap's words",
     # Outcomes that a reply or a status tells beside its maps: what is missing, not what was given wrongly.
-    "a picture that comes inside a request has no camera to take a scale from": "an outcome",
     "no depth map was drawn": "an outcome",
     "a predicted depth map has values that are no numbers": "a bug of ours",
     "is not a parameter of this node": "follows the name that was got",

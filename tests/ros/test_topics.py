@@ -94,7 +94,8 @@ def test_answers_are_published(node, client):
     answers, subscription = client.listen(Answer, "/cooper/answer", RELIABLE)
     until(lambda: client.node.count_publishers("/cooper/answer"))
     request = Ask.Request(question="What is left of it?", image=image(pixels(), stamp=(3, 4)), seed=5, mode=Ask.Request.DIRECT)
-    client.call(Ask, "/cooper/ask", request)
+    # The node may learn of a reader later than the reader of the node.
+    until(lambda: client.call(Ask, "/cooper/ask", request) and answers, message="no answer is published")
     by_service = until(lambda: [a for a in answers if a.question == "What is left of it?"])[0]
     assert (stamp_of(by_service), by_service.header.frame_id) == ((3, 4), "optical")
     assert (by_service.seed, by_service.mode, by_service.camera) == (5, Answer.DIRECT, "")

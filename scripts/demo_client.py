@@ -146,6 +146,7 @@ def report(args, result, maps, answered):
         save(item.image, args.out / file)
         evidence.append({"kind": kind, "turn": item.turn, "seed": item.seed, "steps": item.steps, "file": file})
     timings = {name: getattr(result.timings, name) for name in result.timings.get_fields_and_field_types()}
+    timings = {name: value if isinstance(value, float) else list(value) for name, value in timings.items()}
     stamp = result.header.stamp
     answer = {
         "question": args.question,
@@ -166,7 +167,9 @@ def report(args, result, maps, answered):
 def truth(args, maps):
     """The right answer, and the drawn depth beside the true one after the best scale and shift."""
     rows = [json.loads(line) for line in (args.truth / "qa.jsonl").read_text().splitlines()]
-    right = next((row for row in rows if row["question"] == args.question), None)
+    right = next((row for row in rows if row["question"].split(" (A) ")[0] == args.question), None)
+    # Where the scene asks it with choices, the answer is a letter.
+    answer = right and (right["choices"]["ABCD".index(right["answer"])] if right["choices"] else right["answer"])
     file = json.loads((args.truth / "depth.jsonl").read_text())["depth_image"]
     metres = numpy.asarray(Picture.open(args.truth / file), dtype=float).ravel() / 1000
     drawn = pixels(maps["depth_relative/image"]).astype(float).ravel()
@@ -175,7 +178,7 @@ def truth(args, maps):
     error = numpy.abs(fitted - metres) / metres
     flat = numpy.abs(numpy.median(metres) - metres) / metres
     return {
-        "answer": right and right["answer"],
+        "answer": answer,
         "depth_abs_rel": float(error.mean()),
         "depth_abs_rel_of_a_constant": float(flat.mean()),
     }

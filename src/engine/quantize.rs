@@ -102,6 +102,10 @@ fn write(
     let moved = |name: &str| matrices.iter().any(|(other, _)| *other == name);
     let rest = out.join(WEIGHTS_NAMES[0]);
     candle_core::safetensors::save(&others(transformer, &weights, moved)?, &rest)?;
+    // As readable as the original: it is written for its owner alone.
+    std::fs::metadata(&transformer.weights)
+        .and_then(|file| std::fs::set_permissions(&rest, file.permissions()))
+        .map_err(|e| Error::io(&rest, e))?;
     copy_files(&options.dir, out)?;
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
     quantized.bytes_before = size(&transformer.weights);

@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 const WAIT: Duration = Duration::from_millis(5);
 /// The shortest turn without news: ten seconds after the first goal rcl stops waiting, for ever
 /// (sequenceplanner/r2r#136). Turns of 1 ms would keep 4 % of a core busy, these keep 2 %.
-const SHORTEST_TURN: Duration = Duration::from_millis(3);
+const SHORTEST_TURN: Duration = Duration::from_millis(4);
 /// How often the graph is asked who publishes pictures.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
 

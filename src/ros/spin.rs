@@ -22,9 +22,12 @@ use crate::error::{Error, Result};
 
 /// The longest wait for events; also how late a cancel's reply can be.
 const WAIT: Duration = Duration::from_millis(5);
-/// The shortest turn without news: ten seconds after the first goal rcl stops waiting, for ever
+/// The shortest turn when nothing has come for a while: ten seconds after the first goal rcl stops waiting, for ever
 /// (sequenceplanner/r2r#136). Turns of 1 ms would keep 4 % of a core busy, these keep 2 %.
 const SHORTEST_TURN: Duration = Duration::from_millis(4);
+/// The shortest turn in the second after a goal or a call: the middleware keeps ten goals, and they come in bursts.
+const BUSY_TURN: Duration = Duration::from_millis(1);
+const BUSY: Duration = Duration::from_secs(1);
 /// How often the graph is asked who publishes pictures.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
 
@@ -76,7 +79,7 @@ fn spin(
     running: &AtomicBool,
     _alive: oneshot::Sender<()>,
 ) {
-    let mut looked = None;
+    let (mut looked, mut heard) = (None, Instant::now());
     let mut latched: Vec<LatchedInfos> = Vec::new();
     while running.load(Ordering::Relaxed) {
         let turn = Instant::now();
@@ -93,8 +96,12 @@ fn spin(
         for infos in &mut latched {
             infos.keep();
         }
-        if !inboxes.empty() {
-            std::thread::sleep(SHORTEST_TURN.saturating_sub(turn.elapsed()));
+        if inboxes.empty() {
+            heard = Instant::now();
+        } else {
+            let is_busy = heard.elapsed() < BUSY;
+            let shortest = if is_busy { BUSY_TURN } else { SHORTEST_TURN };
+            std::thread::sleep(shortest.saturating_sub(turn.elapsed()));
         }
     }
 }

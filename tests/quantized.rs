@@ -12,7 +12,7 @@ use cooper_perception::engine::{
     Control, Engine, FlowParams, GuidanceContexts, ModelOptions, Noise, Quantization, Views,
     quantize,
 };
-use cooper_perception::tensor::{Linear, Matrices};
+use cooper_perception::tensor::{GgufFile, Linear, Matrices};
 
 /// A matrix (out, width) of seeded numbers and its quantised form.
 fn layers(out: usize, width: usize, quantization: Quantization) -> (Linear, Linear) {
@@ -167,8 +167,18 @@ fn a_quantised_directory_is_the_model_quantised_on_load() {
         error.contains("transformer.gguf") && error.contains("expected a GGUF file"),
         "{error}"
     );
-    // Plain weights beside a GGUF: which are meant?
+    // A matrix that could not be quantised is in the weights file, with the rest.
     std::fs::write(&gguf, &bytes).unwrap();
+    let of_file = Matrices::Gguf(GgufFile::open(&gguf).unwrap().into());
+    let numbers = Noise::seeded(7).normal((8, 40), &Device::Cpu).unwrap();
+    let rest = VarBuilder::from_tensors(
+        [("kept.weight".to_owned(), numbers)].into(),
+        DType::F32,
+        &Device::Cpu,
+    );
+    let kept = of_file.linear_no_bias(40, 8, rest.pp("kept")).unwrap();
+    assert!(matches!(kept, Linear::Plain(_)));
+    // Plain weights beside a GGUF: which are meant?
     std::fs::copy(
         plain_dir.join("ema.safetensors"),
         dir.join("ema.safetensors"),

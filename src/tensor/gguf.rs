@@ -44,6 +44,11 @@ impl GgufFile {
         infos.map(|(name, info)| (name.as_str(), info.ggml_dtype, info.shape.dims()))
     }
 
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.content.tensor_infos.contains_key(name)
+    }
+
     /// Read one matrix.
     ///
     /// # Errors

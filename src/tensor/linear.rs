@@ -75,7 +75,7 @@ impl FromStr for Quantization {
 pub enum Matrices {
     /// From the weights file, quantised or not while they are read.
     Stored(Quantization),
-    /// From a file of quantised ones.
+    /// From a file of quantised ones; those that are not in it, from the weights file as they are.
     Gguf(Arc<GgufFile>),
 }
 
@@ -119,18 +119,19 @@ impl Matrices {
                 bytes,
             }))
         };
-        match self {
-            Self::Gguf(file) => {
-                let name = format!("{}.weight", vb.prefix());
-                quantized(file.matrix(&name, (out, input), vb.device())?, bias)
+        let name = format!("{}.weight", vb.prefix());
+        let quantization = match self {
+            Self::Gguf(file) if file.has(&name) => {
+                return quantized(file.matrix(&name, (out, input), vb.device())?, bias);
             }
-            Self::Stored(quantization) => {
-                let weight = vb.get((out, input), "weight")?;
-                match quantization.of_rows(input) {
-                    Some(dtype) => quantized(QTensor::quantize(&weight, dtype)?, bias),
-                    None => Ok(Linear::Plain(candle_nn::Linear::new(weight, bias))),
-                }
-            }
+            // Its rows are not whole blocks: it stayed in the weights file.
+            Self::Gguf(_) => Quantization::None,
+            Self::Stored(quantization) => *quantization,
+        };
+        let weight = vb.get((out, input), "weight")?;
+        match quantization.of_rows(input) {
+            Some(dtype) => quantized(QTensor::quantize(&weight, dtype)?, bias),
+            None => Ok(Linear::Plain(candle_nn::Linear::new(weight, bias))),
         }
     }
 }

@@ -96,6 +96,14 @@ impl Error {
         }
     }
 
+    /// A model directory or weights file that cannot be used.
+    pub fn weights(path: impl AsRef<Path>, why: impl Into<String>) -> Self {
+        Self::Weights {
+            path: path.as_ref().into(),
+            why: why.into(),
+        }
+    }
+
     /// An input or output error on `path`.
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io {

@@ -93,23 +93,22 @@ impl Engine {
     /// [`Error::Model`] if the device cannot be had or memory runs out.
     pub fn load(options: &ModelOptions) -> Result<Self> {
         let dir = &options.dir;
-        let refuse = |path: &Path, why: String| Error::Weights {
-            path: path.into(),
-            why,
-        };
         if !dir.is_dir() {
-            return Err(refuse(dir, "expected a model directory, found none".into()));
+            return Err(Error::weights(
+                dir,
+                "expected a model directory, found none",
+            ));
         }
-        let config = ModelConfig::load(dir).map_err(|why| refuse(dir, why))?;
+        let config = ModelConfig::load(dir).map_err(|why| Error::weights(dir, why))?;
         let tokenizer = Tokenizer::load(dir)?;
         check_vocabulary(dir, &tokenizer, &config)?;
         let vae_file = dir.join(VAE_NAME);
         let transformer = Transformer::open(options, &config)?;
         let vae_header =
-            SafetensorsHeader::read(&vae_file).map_err(|why| refuse(&vae_file, why))?;
+            SafetensorsHeader::read(&vae_file).map_err(|why| Error::weights(&vae_file, why))?;
         let mismatch = inventory::check_vae(&config.vae, &vae_header);
         if !mismatch.is_empty() {
-            return Err(refuse(&vae_file, mismatch.to_string()));
+            return Err(Error::weights(&vae_file, mismatch.to_string()));
         }
         let device = options.device.open()?;
         let dtype = options.dtype.on(&device);
@@ -255,24 +254,21 @@ pub(super) struct Transformer {
 impl Transformer {
     pub(super) fn open(options: &ModelOptions, config: &ModelConfig) -> Result<Self> {
         let weights = options.weights_file()?;
-        let refuse = |path: &Path, why: String| Error::Weights {
-            path: path.into(),
-            why,
-        };
-        let mut header = SafetensorsHeader::read(&weights).map_err(|why| refuse(&weights, why))?;
+        let mut header =
+            SafetensorsHeader::read(&weights).map_err(|why| Error::weights(&weights, why))?;
         let gguf_path = quantized_beside(&weights);
         let (mut matrices, mut quantization) =
             (Matrices::Stored(options.quantization), options.quantization);
         if gguf_path.exists() {
-            let gguf = GgufFile::open(&gguf_path).map_err(|why| refuse(&gguf_path, why))?;
+            let gguf = GgufFile::open(&gguf_path).map_err(|why| Error::weights(&gguf_path, why))?;
             quantization = add_matrices(&mut header, &gguf)
                 .and_then(|found| agreed(options.quantization, found))
-                .map_err(|why| refuse(&gguf_path, why))?;
+                .map_err(|why| Error::weights(&gguf_path, why))?;
             matrices = Matrices::Gguf(Arc::new(gguf));
         }
         let mismatch = inventory::check(config, &header);
         if !mismatch.is_empty() {
-            return Err(refuse(&weights, mismatch.to_string()));
+            return Err(Error::weights(&weights, mismatch.to_string()));
         }
         Ok(Self {
             weights,

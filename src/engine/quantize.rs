@@ -43,10 +43,7 @@ pub fn quantize(
     tell: &mut dyn FnMut(usize, usize),
 ) -> Result<Quantized> {
     let dir = &options.dir;
-    let refuse = |why: String| Error::Weights {
-        path: dir.clone(),
-        why,
-    };
+    let refuse = |why: String| Error::weights(dir, why);
     let config = ModelConfig::load(dir).map_err(refuse)?;
     let transformer = Transformer::open(options, &config)?;
     if matches!(transformer.matrices, Matrices::Gguf(_)) {

@@ -41,10 +41,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Weights`] with the file that is missing or wrong, or the control token that is missing.
     pub fn load(dir: &Path) -> Result<Self> {
-        let refuse = |why: String| Error::Weights {
-            path: dir.into(),
-            why,
-        };
+        let refuse = |why: String| Error::weights(dir, why);
         let mut spec = if dir.join("tokenizer.json").exists() {
             read_json(dir, "tokenizer.json").map_err(refuse)?
         } else {

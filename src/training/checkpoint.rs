@@ -78,10 +78,7 @@ pub fn resume(
     };
     settings::check(&folder, settings)?;
     let file = folder.join(STATE);
-    let refuse = |why: String| Error::Weights {
-        path: file.clone(),
-        why,
-    };
+    let refuse = |why: String| Error::weights(&file, why);
     let mut state =
         candle_core::safetensors::load(&file, &Device::Cpu).map_err(|e| refuse(e.to_string()))?;
     let mut take = |key: String| {

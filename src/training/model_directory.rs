@@ -35,20 +35,17 @@ impl ModelDirectory {
     /// # Errors
     /// [`Error::Weights`] with what is missing or does not fit.
     pub fn read(dir: &Path) -> Result<Self> {
-        let refuse = |path: &Path, why: String| Error::Weights {
-            path: path.into(),
-            why,
-        };
-        let config = ModelConfig::load(dir).map_err(|why| refuse(dir, why))?;
+        let config = ModelConfig::load(dir).map_err(|why| Error::weights(dir, why))?;
         let options = ModelOptions {
             dir: dir.into(),
             ..ModelOptions::default()
         };
         let weights = options.weights_file()?;
-        let header = SafetensorsHeader::read(&weights).map_err(|why| refuse(&weights, why))?;
+        let header =
+            SafetensorsHeader::read(&weights).map_err(|why| Error::weights(&weights, why))?;
         let mismatch = inventory::check(&config, &header);
         if !mismatch.is_empty() {
-            return Err(refuse(&weights, mismatch.to_string()));
+            return Err(Error::weights(&weights, mismatch.to_string()));
         }
         Ok(Self {
             sides: inventory::PositionSides::new(&config, &header),
@@ -98,12 +95,8 @@ impl ModelDirectory {
 /// # Errors
 /// [`Error::Weights`] if the file cannot be read, or with the tensor that is not finite.
 pub fn load_finite(file: &Path) -> Result<HashMap<String, Tensor>> {
-    let refuse = |why: String| Error::Weights {
-        path: file.into(),
-        why,
-    };
     let weights = candle_core::safetensors::load(file, &Device::Cpu);
-    let weights = weights.map_err(|e| refuse(e.to_string()))?;
+    let weights = weights.map_err(|e| Error::weights(file, e.to_string()))?;
     let mut broken = Vec::new();
     for (name, tensor) in &weights {
         let tensor = tensor.to_dtype(DType::F32)?;
@@ -112,9 +105,10 @@ pub fn load_finite(file: &Path) -> Result<HashMap<String, Tensor>> {
         }
     }
     match broken.into_iter().min() {
-        Some(name) => Err(refuse(format!(
-            "{name}: expected finite numbers, got NaN or infinity"
-        ))),
+        Some(name) => Err(Error::weights(
+            file,
+            format!("{name}: expected finite numbers, got NaN or infinity"),
+        )),
         None => Ok(weights),
     }
 }

@@ -4,6 +4,7 @@ use mcap::records::{ChunkHeader, Record};
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
 use super::mcap_file::{MAX_RECORD, PREFIX};
+use super::record::parse_record;
 
 /// A chunk that is being read. A whole one is checked before anything of it is believed; of one that is cut off,
 /// what there is is read.
@@ -71,10 +72,10 @@ impl Chunk {
 
 /// Check what the crate would trust: the sizes of a chunk's content and, where they can be seen, of its records.
 fn check(body: &[u8]) -> Result<(), String> {
-    let (header, data) = match mcap::parse_record(mcap::records::op::CHUNK, body) {
+    let (header, data) = match parse_record(mcap::records::op::CHUNK, body) {
         Ok(Record::Chunk { header, data }) => (header, data),
         Ok(_) => return Err("it is no chunk".into()),
-        Err(why) => return Err(why.to_string()),
+        Err(why) => return Err(why),
     };
     let ChunkHeader {
         compression,

@@ -14,6 +14,7 @@ use mcap::{Channel, MAGIC, Message};
 
 use super::chunk::Chunk;
 use super::damage::Damage;
+use super::record::parse_record;
 use crate::error::{Error, Result};
 
 /// An operation code and the length of what follows it.
@@ -131,7 +132,7 @@ impl McapFile {
         let mut footer = [0; FOOTER as usize];
         self.jump(footer_at)?;
         self.read(&mut footer)?;
-        let start = match mcap::parse_record(op::FOOTER, &footer[PREFIX..]) {
+        let start = match parse_record(op::FOOTER, &footer[PREFIX..]) {
             Ok(Record::Footer(found)) if footer[0] == op::FOOTER => found.summary_start,
             _ => return Ok(()),
         };
@@ -147,7 +148,7 @@ impl McapFile {
             if matches!(opcode, op::SCHEMA | op::CHANNEL) && length <= MAX_RECORD {
                 let mut body = vec![0; length as usize];
                 self.read(&mut body)?;
-                let _ = match mcap::parse_record(opcode, &body) {
+                let _ = match parse_record(opcode, &body) {
                     Ok(Record::Schema { header, data }) => {
                         self.repeated.add_schema_from_slice(header, &data)
                     }
@@ -219,11 +220,15 @@ impl McapFile {
         if !matches!(opcode, op::SCHEMA | op::CHANNEL | op::MESSAGE) {
             return None;
         }
-        let kept = match mcap::parse_record(opcode, body) {
+        let kept = match parse_record(opcode, body) {
             Ok(Record::Schema { header, data }) => {
-                self.channels.add_schema_from_slice(header, &data)
+                let kept = self.channels.add_schema_from_slice(header, &data);
+                kept.map_err(|e| e.to_string())
             }
-            Ok(Record::Channel(channel)) => self.channels.add_channel(channel),
+            Ok(Record::Channel(channel)) => {
+                let kept = self.channels.add_channel(channel);
+                kept.map_err(|e| e.to_string())
+            }
             Ok(Record::Message { header, data }) => {
                 let id = header.channel_id;
                 let channel = self.channels.get(id).or_else(|| self.repeated.get(id));

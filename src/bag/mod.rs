@@ -10,6 +10,7 @@ mod messages;
 mod output;
 mod pace;
 mod pictures;
+mod record;
 mod schemas;
 
 pub use cameras::{Camera, DEFAULT_NAME, Look, Transport, choose};

@@ -147,6 +147,7 @@ const PLACES: &[(&str, &[&str])] = &[
         &[
             "src/engine/load.rs",
             "src/tensor/memory.rs",
+            "src/tensor/product.rs",
             "src/tensor/threads.rs",
         ],
     ),

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cooper_perception::ros;
-use cooper_perception::tensor::{share_one_heap, use_threads};
+use cooper_perception::tensor::{keep_one_heap, use_threads};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
-    share_one_heap();
+    keep_one_heap();
     use_threads(0);
     let (rosout, events) = ros::rosout();
     let stderr = tracing_subscriber::fmt::layer()

@@ -28,6 +28,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::tensor::keep_one_heap;
 use crate::tensor::use_threads;
 
 /// COOPER sees, draws depth and segmentation, and reasons about space.
@@ -72,7 +73,11 @@ pub fn main() -> ExitCode {
         .try_init();
     let command = Cli::parse().command;
     // Training computes micro-batches side by side, each on a thread of its own.
-    use_threads(usize::from(matches!(command, Command::Train(_))));
+    let trains = matches!(command, Command::Train(_));
+    use_threads(usize::from(trains));
+    if !trains {
+        keep_one_heap();
+    }
     match run(command) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::FAILURE,

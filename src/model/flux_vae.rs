@@ -9,7 +9,6 @@ use super::config::VaeConfig;
 use crate::tensor::Conv2d;
 use crate::tensor::GroupNorm;
 use crate::tensor::attention;
-use crate::tensor::silu;
 use crate::tensor::upsample_2x;
 
 const EPS: f64 = 1e-6;
@@ -48,8 +47,8 @@ impl ResnetBlock {
     }
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        let hidden = self.conv1.forward(&silu(&self.norm1.forward(xs)?)?)?;
-        let hidden = self.conv2.forward(&silu(&self.norm2.forward(&hidden)?)?)?;
+        let hidden = self.conv1.forward(&self.norm1.forward_silu(xs)?)?;
+        let hidden = self.conv2.forward(&self.norm2.forward_silu(&hidden)?)?;
         match &self.nin_shortcut {
             Some(shortcut) => shortcut.forward(xs)? + hidden,
             None => xs + hidden,
@@ -193,8 +192,8 @@ impl Encoder {
                 xs = halving.forward(&padded)?;
             }
         }
-        let xs = self.norm_out.forward(&self.mid.forward(&xs)?)?;
-        self.conv_out.forward(&silu(&xs)?)
+        let xs = self.norm_out.forward_silu(&self.mid.forward(&xs)?)?;
+        self.conv_out.forward(&xs)
     }
 }
 
@@ -242,7 +241,7 @@ impl Decoder {
                 xs = conv.forward(&upsample_2x(&xs)?)?;
             }
         }
-        self.conv_out.forward(&silu(&self.norm_out.forward(&xs)?)?)
+        self.conv_out.forward(&self.norm_out.forward_silu(&xs)?)
     }
 }
 

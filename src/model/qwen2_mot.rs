@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Error, Module, Result, Tensor};
-use candle_nn::{VarBuilder, linear_no_bias};
+use candle_nn::VarBuilder;
 
 use super::config::LlmConfig;
 use super::kv_context::KvContext;
@@ -16,6 +16,7 @@ use crate::tensor::Matrices;
 use crate::tensor::RmsNorm;
 use crate::tensor::RotaryEmbedding;
 use crate::tensor::Units;
+use crate::tensor::Vocabulary;
 use crate::tensor::attention;
 use crate::tensor::packed_attention;
 use crate::tensor::rope::rotate;
@@ -309,10 +310,10 @@ pub struct Block<'a> {
 /// The decoder with its embedding and head.
 #[derive(Clone, Debug)]
 pub struct Qwen2Mot {
-    embed_tokens: Tensor,
+    embed_tokens: Vocabulary,
     layers: Vec<DecoderLayer>,
     norm: PerExpert<RmsNorm>,
-    lm_head: candle_nn::Linear,
+    lm_head: Vocabulary,
     rotary: RotaryEmbedding,
     kv_sizes: KvSizes,
 }
@@ -330,10 +331,10 @@ impl Qwen2Mot {
         let norm =
             |suffix: &str| RmsNorm::new(c, config.rms_norm_eps, model.pp(format!("norm{suffix}")));
         Ok(Self {
-            embed_tokens: model.get((vocab, c), "embed_tokens.weight")?,
+            embed_tokens: Vocabulary::new(model.get((vocab, c), "embed_tokens.weight")?)?,
             layers: layers.collect::<Result<_>>()?,
             norm: PerExpert::new(norm)?,
-            lm_head: linear_no_bias(c, vocab, vb.pp("lm_head"))?,
+            lm_head: Vocabulary::new(vb.get((vocab, c), "lm_head.weight")?)?,
             rotary: RotaryEmbedding::new(config.rope_theta, config.head_dim(), vb.device())?,
             kv_sizes: KvSizes {
                 n_layers: config.num_hidden_layers,
@@ -359,13 +360,17 @@ impl Qwen2Mot {
         self.layers.iter().map(of_layer).sum()
     }
 
+    /// Bytes of embedding and head as loaded.
+    pub fn vocabulary_bytes(&self) -> u64 {
+        self.embed_tokens.n_bytes() + self.lm_head.n_bytes()
+    }
+
     /// The embeddings (n, c) of token ids.
     ///
     /// # Errors
     /// If an id is outside the vocabulary.
     pub fn embed(&self, ids: &[u32]) -> Result<Tensor> {
-        let ids = Tensor::new(ids, self.embed_tokens.device())?;
-        self.embed_tokens.index_select(&ids, 0)
+        self.embed_tokens.embed(ids)
     }
 
     /// Cosines and sines (n, d/2) of rope positions (n).
@@ -401,6 +406,6 @@ impl Qwen2Mot {
     /// # Errors
     /// If shapes do not fit.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.lm_head.forward(hidden)?.to_dtype(DType::F32)
+        self.lm_head.logits(hidden)
     }
 }

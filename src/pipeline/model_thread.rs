@@ -176,6 +176,7 @@ fn serve(inner: &Inner, model: &mut impl Perceive, waiting: Waiting) {
         }
     }
     let _ = events.send(Event::Done(result));
+    give_back_memory();
 }
 
 fn told(panic: &(dyn std::any::Any + Send)) -> Error {

@@ -29,8 +29,9 @@ pub fn exp(x: f32) -> f32 {
     p * f32::from_bits(power)
 }
 
+/// 1 / (1 + exp(−x)).
 #[inline(always)]
-fn sigmoid(x: f32) -> f32 {
+pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 

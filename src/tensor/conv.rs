@@ -10,6 +10,10 @@ use candle_nn::VarBuilder;
 
 use super::autograd::{by_hand, computed1, computed3, values};
 use super::lanes;
+use super::winograd;
+
+/// Channels from which [`winograd`] is faster.
+const WINOGRADS_CHANNELS: usize = 16;
 
 /// Numbers in the patches of a band of rows: 16 MiB, so that they stay in the cache's neighbourhood.
 const BAND: usize = 1 << 22;
@@ -67,7 +71,11 @@ impl Conv2d {
             });
         }
         if xs.device().is_cpu() && xs.dtype() == DType::F32 {
-            return shape.forward(xs, &self.weight, &self.bias);
+            return if shape.is_winograds(&self.weight)? {
+                shape.forward_in_tiles(xs, &self.weight, &self.bias)
+            } else {
+                shape.forward(xs, &self.weight, &self.bias)
+            };
         }
         let out = xs.conv2d(&self.weight, shape.padding, shape.stride, 1, 1)?;
         out.broadcast_add(&self.bias.reshape((1, self.bias.elem_count(), 1, 1))?)
@@ -152,6 +160,32 @@ impl Shape {
             }
         }
         Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
+    }
+
+    /// Whether [`winograd`] is for it; with few channels its products are too small.
+    fn is_winograds(&self, weight: &Tensor) -> Result<bool> {
+        let (c_out, c_in, _, _) = weight.dims4()?;
+        let is_3x3 = (self.kernel, self.stride, self.padding) == (3, 1, 1);
+        Ok(is_3x3 && c_in.min(c_out) >= WINOGRADS_CHANNELS)
+    }
+
+    /// As [`Self::forward`] by [`winograd`].
+    fn forward_in_tiles(&self, xs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        let (b, c_in, hh, ww) = xs.dims4()?;
+        let sizes = winograd::Sizes {
+            c_in,
+            c_out: weight.dim(0)?,
+            hh,
+            ww,
+        };
+        let mut out = vec![0f32; b * sizes.c_out * hh * ww];
+        values([xs, weight, bias], |[xs, weight, bias]| {
+            let outs = out.chunks_exact_mut(sizes.c_out * hh * ww);
+            for (xs, out) in xs.chunks_exact(c_in * hh * ww).zip(outs) {
+                winograd::convolve(xs, weight, bias, out, sizes);
+            }
+        })?;
+        Tensor::from_vec(out, (b, sizes.c_out, hh, ww), xs.device())
     }
 
     /// Whether the patches are the picture itself.
@@ -281,7 +315,7 @@ mod tests {
     use candle_core::Device;
 
     #[test]
-    fn convolution_in_bands_is_candles() {
+    fn convolution_in_bands_and_in_tiles_is_candles() {
         let mut noise = Noise::seeded(1);
         let mut normal = |shape: &[usize]| noise.normal(shape, &Device::Cpu).unwrap();
         // (in, out, kernel, stride, padding, rows, columns); the second takes several bands.
@@ -299,14 +333,21 @@ mod tests {
             assert!(c_in < 128 || c_in * 9 * hh * ww > BAND);
             let xs = normal(&[2, c_in, hh, ww]);
             let (weight, bias) = (normal(&[c_out, c_in, kernel, kernel]), normal(&[c_out]));
-            let got = shape.forward(&xs, &weight, &bias).unwrap();
+            let mut got = vec![shape.forward(&xs, &weight, &bias).unwrap()];
+            if (kernel, stride) == (3, 1) {
+                got.push(shape.forward_in_tiles(&xs, &weight, &bias).unwrap());
+            }
             let expected = xs.conv2d(&weight, padding, stride, 1, 1).unwrap();
             let bias = bias.reshape((1, c_out, 1, 1)).unwrap();
             let expected = expected.broadcast_add(&bias).unwrap();
-            let most = (got - expected).unwrap().abs().unwrap();
-            let most = most.flatten_all().unwrap().max(0).unwrap();
-            let most = most.to_scalar::<f32>().unwrap();
-            assert!(most < 1e-4, "{c_in} to {c_out}: {most}");
+            let most = |xs: &Tensor| {
+                let most = xs.abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+                most.to_scalar::<f32>().unwrap()
+            };
+            for got in got {
+                let error = most(&(got - &expected).unwrap()) / most(&expected);
+                assert!(error < 1e-5, "{c_in} to {c_out}: {error}");
+            }
         }
     }
 }

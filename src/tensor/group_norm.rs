@@ -3,6 +3,7 @@
 use candle_core::{DType, Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
+use super::activation::{sigmoid, silu};
 use super::autograd::{by_hand, computed3, values};
 use super::lanes;
 
@@ -46,20 +47,12 @@ impl GroupNorm {
     /// # Errors
     /// If the channels do not fit.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        if !xs.device().is_cpu() || xs.dtype() != DType::F32 {
+        if !self.is_ours(xs) {
             return self.plain.forward(xs);
         }
-        let (_, c, hh, ww) = xs.dims4()?;
-        let sizes = Sizes {
-            c,
-            n_pixels: hh * ww,
-            n_groups: self.n_groups,
-        };
+        let sizes = self.sizes(xs)?;
         let eps = self.eps as f32;
-        let value = values([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
-            normed(xs, weight, bias, sizes, eps)
-        })?;
-        let value = Tensor::from_vec(value, xs.shape(), xs.device())?;
+        let value = self.normed(xs, sizes, |x| x)?;
         if !by_hand(&[xs, &self.weight, &self.bias]) {
             return Ok(value);
         }
@@ -68,9 +61,48 @@ impl GroupNorm {
             backward(xs, weight, bias, grad, sizes, eps)
         })
     }
+
+    /// `silu` of [`Self::forward`], without writing down what is between them where nobody wants gradients.
+    ///
+    /// # Errors
+    /// If the channels do not fit.
+    pub fn forward_silu(&self, xs: &Tensor) -> Result<Tensor> {
+        if !self.is_ours(xs) || by_hand(&[xs, &self.weight, &self.bias]) {
+            return silu(&self.forward(xs)?);
+        }
+        self.normed(xs, self.sizes(xs)?, |x| x * sigmoid(x))
+    }
+
+    /// Whether our own form is for it.
+    fn is_ours(&self, xs: &Tensor) -> bool {
+        xs.device().is_cpu() && xs.dtype() == DType::F32
+    }
+
+    fn sizes(&self, xs: &Tensor) -> Result<Sizes> {
+        let (_, c, hh, ww) = xs.dims4()?;
+        Ok(Sizes {
+            c,
+            n_pixels: hh * ww,
+            n_groups: self.n_groups,
+        })
+    }
+
+    fn normed(
+        &self,
+        xs: &Tensor,
+        sizes: Sizes,
+        activation: impl Fn(f32) -> f32 + Sync,
+    ) -> Result<Tensor> {
+        let eps = self.eps as f32;
+        let value = values([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
+            normed(xs, weight, bias, sizes, eps, activation)
+        })?;
+        Tensor::from_vec(value, xs.shape(), xs.device())
+    }
 }
 
 /// Mean and 1/sqrt(var + eps) of a group.
+#[inline(always)]
 fn statistics(group: &[f32], eps: f32) -> (f32, f32) {
     let n = group.len() as f32;
     let mean = lanes::sum(group) / n;
@@ -78,12 +110,19 @@ fn statistics(group: &[f32], eps: f32) -> (f32, f32) {
     (mean, 1.0 / (variance + eps).sqrt())
 }
 
-fn normed(xs: &[f32], weight: &[f32], bias: &[f32], sizes: Sizes, eps: f32) -> Vec<f32> {
+fn normed(
+    xs: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    sizes: Sizes,
+    eps: f32,
+    activation: impl Fn(f32) -> f32 + Sync,
+) -> Vec<f32> {
     let n_channels = sizes.c / sizes.n_groups;
+    let width = n_channels * sizes.n_pixels;
     let mut out = vec![0f32; xs.len()];
-    let groups = xs.chunks_exact(n_channels * sizes.n_pixels);
-    let outs = out.chunks_exact_mut(n_channels * sizes.n_pixels);
-    for (i, (group, out)) in groups.zip(outs).enumerate() {
+    lanes::each_row(&mut out, width, |i, out| {
+        let group = &xs[i * width..(i + 1) * width];
         let (mean, r) = statistics(group, eps);
         let first = i % sizes.n_groups * n_channels;
         let planes = group.chunks_exact(sizes.n_pixels);
@@ -92,9 +131,9 @@ fn normed(xs: &[f32], weight: &[f32], bias: &[f32], sizes: Sizes, eps: f32) -> V
             let shift = bias[first + j] - mean * scale;
             out.iter_mut()
                 .zip(plane)
-                .for_each(|(out, x)| *out = x * scale + shift);
+                .for_each(|(out, x)| *out = activation(x * scale + shift));
         }
-    }
+    });
     out
 }
 

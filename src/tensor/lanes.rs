@@ -1,9 +1,18 @@
 //! Sums in sixteen lanes: a compiler may not reorder a plain sum of floats, so it runs one by one otherwise.
 
+use half::bf16;
+use pulp::Arch;
 use rayon::prelude::*;
 
 const LANES: usize = 16;
 
+/// Run `f` as compiled for the widest vector unit of this processor. Only what is inlined into it counts.
+#[inline(always)]
+pub fn widest<R>(f: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(f)
+}
+
+#[inline(always)]
 fn folded(xs: impl Iterator<Item = [f32; LANES]>, start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [start; LANES];
     for chunk in xs {
@@ -11,9 +20,18 @@ fn folded(xs: impl Iterator<Item = [f32; LANES]>, start: f32, f: impl Fn(f32, f3
             *lane = f(*lane, x);
         }
     }
-    lanes.into_iter().fold(start, f)
+    // Halves onto halves, so that this is vector code, too.
+    let mut n = LANES;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            lanes[i] = f(lanes[i], lanes[i + n]);
+        }
+    }
+    lanes[0]
 }
 
+#[inline(always)]
 fn chunk(xs: &[f32]) -> [f32; LANES] {
     let mut chunk = [0.0; LANES];
     chunk.copy_from_slice(xs);
@@ -21,6 +39,7 @@ fn chunk(xs: &[f32]) -> [f32; LANES] {
 }
 
 /// Σ x.
+#[inline(always)]
 pub fn sum(xs: &[f32]) -> f32 {
     let chunks = xs.chunks_exact(LANES);
     let rest: f32 = chunks.remainder().iter().sum();
@@ -28,6 +47,7 @@ pub fn sum(xs: &[f32]) -> f32 {
 }
 
 /// Σ x·y of equally many.
+#[inline(always)]
 pub fn dot(xs: &[f32], ys: &[f32]) -> f32 {
     let (x_chunks, y_chunks) = (xs.chunks_exact(LANES), ys.chunks_exact(LANES));
     let rest = x_chunks.remainder().iter().zip(y_chunks.remainder());
@@ -42,7 +62,26 @@ pub fn dot(xs: &[f32], ys: &[f32]) -> f32 {
     folded(products, 0.0, |a, x| a + x) + rest
 }
 
+/// Σ x·y of equally many, the first in 16 bits.
+#[inline(always)]
+pub fn dot_bf16(xs: &[bf16], ys: &[f32]) -> f32 {
+    // As to_f32, but for the payload of NaNs, so that it becomes vector code.
+    let wide = |x: &bf16| f32::from_bits(u32::from(x.to_bits()) << 16);
+    let (x_chunks, y_chunks) = (xs.chunks_exact(LANES), ys.chunks_exact(LANES));
+    let rest = x_chunks.remainder().iter().zip(y_chunks.remainder());
+    let rest: f32 = rest.map(|(x, y)| wide(x) * y).sum();
+    let products = x_chunks.zip(y_chunks).map(|(x, y)| {
+        let mut products = chunk(y);
+        for (y, x) in products.iter_mut().zip(x) {
+            *y *= wide(x);
+        }
+        products
+    });
+    folded(products, 0.0, |a, x| a + x) + rest
+}
+
 /// Σ x·y·z of equally many.
+#[inline(always)]
 pub fn dot3(xs: &[f32], ys: &[f32], zs: &[f32]) -> f32 {
     let n = xs.len().min(ys.len()).min(zs.len()) / LANES * LANES;
     let products = (0..n).step_by(LANES).map(|i| {
@@ -61,6 +100,7 @@ pub fn dot3(xs: &[f32], ys: &[f32], zs: &[f32]) -> f32 {
 }
 
 /// Σ (x − center)².
+#[inline(always)]
 pub fn squares_around(xs: &[f32], center: f32) -> f32 {
     let square = |x: f32| (x - center) * (x - center);
     let chunks = xs.chunks_exact(LANES);
@@ -69,6 +109,7 @@ pub fn squares_around(xs: &[f32], center: f32) -> f32 {
 }
 
 /// The greatest, −∞ of none.
+#[inline(always)]
 pub fn max(xs: &[f32]) -> f32 {
     let chunks = xs.chunks_exact(LANES);
     let rest = chunks.remainder().iter().copied();
@@ -84,30 +125,33 @@ pub fn each_row(xs: &mut [f32], width: usize, change: impl Fn(usize, &mut [f32])
     let width = width.max(1);
     if is_for_one_thread(xs.len()) {
         let rows = xs.chunks_exact_mut(width).enumerate();
-        rows.for_each(|(i, row)| change(i, row));
+        widest(|| rows.for_each(|(i, row)| change(i, row)));
         return;
     }
     let n_rows = WORTH_A_THREAD.div_ceil(width);
     let parts = xs.par_chunks_mut(n_rows * width).enumerate();
     parts.for_each(|(part, rows)| {
-        for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-            change(part * n_rows + i, row);
-        }
+        let rows = rows.chunks_exact_mut(width).enumerate();
+        widest(|| rows.for_each(|(i, row)| change(part * n_rows + i, row)));
     });
 }
 
 /// Change parts of `xs`, given where each begins; on all threads of matrix products.
 pub fn each_part(xs: &mut [f32], change: impl Fn(usize, &mut [f32]) + Sync) {
     if is_for_one_thread(xs.len()) {
-        return change(0, xs);
+        return widest(|| change(0, xs));
     }
     let parts = xs.par_chunks_mut(WORTH_A_THREAD).enumerate();
-    parts.for_each(|(i, part)| change(i * WORTH_A_THREAD, part));
+    parts.for_each(|(i, part)| widest(|| change(i * WORTH_A_THREAD, part)));
 }
 
 /// Where products have one thread, callers have threads of their own, which must not meet in one pool.
+pub fn is_one_thread() -> bool {
+    rayon::current_num_threads() == 1
+}
+
 fn is_for_one_thread(n: usize) -> bool {
-    n <= WORTH_A_THREAD || rayon::current_num_threads() == 1
+    n <= WORTH_A_THREAD || is_one_thread()
 }
 
 #[cfg(test)]

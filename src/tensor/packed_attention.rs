@@ -93,6 +93,22 @@ fn unit_weights(
     Ok((q, k, v, weights))
 }
 
+/// Softmax of scores, in their place.
+#[inline(always)]
+pub fn softmax_row(row: &mut [f32]) {
+    let most = lanes::max(row);
+    for x in row.iter_mut() {
+        // Far below the greatest score means masked, or as good as.
+        *x = if *x - most < -80.0 {
+            0.0
+        } else {
+            exp(*x - most)
+        };
+    }
+    let inverse = 1.0 / lanes::sum(row);
+    row.iter_mut().for_each(|x| *x *= inverse);
+}
+
 /// Rows of (h, n, d) → (h, rows, d).
 fn gather(xs: &Tensor, rows: &[u32]) -> Result<Tensor> {
     let (h, n, d) = xs.dims3()?;
@@ -185,17 +201,7 @@ impl InplaceOp2 for MaskedSoftmax {
             for (x, m) in row.iter_mut().zip(&mask[start..start + width]) {
                 *x = *x * self.scale + m;
             }
-            let most = lanes::max(row);
-            for x in row.iter_mut() {
-                // Far below the greatest score means masked, or as good as.
-                *x = if *x - most < -80.0 {
-                    0.0
-                } else {
-                    exp(*x - most)
-                };
-            }
-            let inverse = 1.0 / lanes::sum(row);
-            row.iter_mut().for_each(|x| *x *= inverse);
+            softmax_row(row);
         });
         Ok(())
     }

@@ -24,8 +24,6 @@ use crate::model::Grid;
 use crate::perception::draw_map_of;
 use crate::reasoning::Prompts;
 
-/// Of the picture that is looked at, before the model's own resizing.
-const PICTURE: (u32, u32) = (640, 480);
 const QUESTION: &str = "How far is the red box from the blue ball? ";
 const SEED: u64 = 0;
 
@@ -88,10 +86,23 @@ pub(super) struct Workload<'e> {
     contexts: GuidanceContexts,
 }
 
+/// How much work there is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Amount {
+    /// Width and height of the picture that is looked at, before the model's own resizing.
+    pub(super) picture: (u32, u32),
+    /// How often the question is repeated in itself.
+    pub(super) questions: usize,
+    /// Tokens that are written.
+    pub(super) n_tokens: usize,
+    /// Points on the time axis of a map.
+    pub(super) time_points: usize,
+}
+
 impl<'e> Workload<'e> {
     /// Read what the items rest on.
-    pub(super) fn new(engine: &'e Engine, n_tokens: usize, time_points: usize) -> Result<Self> {
-        let picture = engine.vae_rule().apply(&picture());
+    pub(super) fn new(engine: &'e Engine, amount: Amount) -> Result<Self> {
+        let picture = engine.vae_rule().apply(&picture(amount.picture));
         let instruction = Prompts::built_in()?.instruction(MapKind::Depth).to_owned();
         let mut contexts = GuidanceContexts::default();
         let mut noise = Noise::seeded(SEED);
@@ -101,15 +112,15 @@ impl<'e> Workload<'e> {
         engine.add_text(&mut contexts.full, &instruction)?;
         engine.add_text(&mut contexts.without_image, &instruction)?;
         let flow = FlowParams {
-            time_points,
+            time_points: amount.time_points,
             ..FlowParams::default()
         };
         Ok(Self {
             engine,
             picture,
-            question: QUESTION.repeat(4),
+            question: QUESTION.repeat(amount.questions),
             instruction,
-            n_tokens,
+            n_tokens: amount.n_tokens,
             flow,
             contexts,
         })
@@ -276,12 +287,12 @@ impl<'e> Workload<'e> {
 }
 
 /// Something to look at: gradients with edges.
-fn picture() -> RgbImage {
-    RgbImage::from_fn(PICTURE.0, PICTURE.1, |x, y| {
+fn picture((width, height): (u32, u32)) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
         let edge = if (x / 64 + y / 48) % 2 == 0 { 0 } else { 96 };
         image::Rgb([
-            (x * 159 / PICTURE.0) as u8 + edge,
-            (y * 159 / PICTURE.1) as u8,
+            (x * 159 / width) as u8 + edge,
+            (y * 159 / height) as u8,
             edge,
         ])
     })

@@ -13,6 +13,7 @@ use clap::Args;
 
 use self::ceilings::Ceilings;
 use self::clock::Clock;
+use self::items::Amount;
 use self::items::Item;
 use self::items::Workload;
 use self::report::Report;
@@ -46,6 +47,12 @@ pub(super) struct BenchArgs {
     /// Measure these only; all if none is named
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ITEM,…")]
     only: Vec<Item>,
+    /// Width and height of the picture in pixels, before the model's own resizing
+    #[arg(long, value_name = "WxH", value_parser = picture_size, default_value = "640x480")]
+    picture: (u32, u32),
+    /// How often the question, of ten words, is repeated in itself
+    #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 4)]
+    questions: usize,
     /// Tokens that are written, without a stop
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 64)]
     tokens: usize,
@@ -79,7 +86,13 @@ impl BenchArgs {
         };
         note("measuring the ceilings");
         let before = Ceilings::measure(&engine, &clock)?;
-        let workload = Workload::new(&engine, self.tokens, self.time_points)?;
+        let amount = Amount {
+            picture: self.picture,
+            questions: self.questions,
+            n_tokens: self.tokens,
+            time_points: self.time_points,
+        };
+        let workload = Workload::new(&engine, amount)?;
         let mut rows = Vec::new();
         for item in Item::all() {
             if self.only.is_empty() || self.only.contains(&item) {
@@ -94,6 +107,31 @@ impl BenchArgs {
             output::print_json(&report)
         } else {
             output::print(&report.to_string())
+        }
+    }
+}
+
+/// Sides from 1 to 8192 pixels.
+fn picture_size(text: &str) -> std::result::Result<(u32, u32), String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (1..=8192).contains(side));
+    text.split_once('x')
+        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+        .ok_or_else(|| format!("expected WIDTHxHEIGHT from 1x1 to 8192x8192, got `{text}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::picture_size;
+
+    #[test]
+    fn sizes_are_read_and_others_refused() {
+        assert_eq!(picture_size("640x480"), Ok((640, 480)));
+        for wrong in ["", "640", "640x", "0x480", "640x480x3", "8193x1", "-1x1"] {
+            let told = picture_size(wrong).unwrap_err();
+            assert!(
+                told.contains("expected WIDTHxHEIGHT") && told.contains(wrong),
+                "{told}"
+            );
         }
     }
 }

@@ -145,7 +145,7 @@ const PLACES: &[(&str, &[&str])] = &[
     (
         "unsafe {",
         &[
-            "src/engine/load.rs",
+            "src/tensor/mapped.rs",
             "src/tensor/memory.rs",
             "src/tensor/product.rs",
             "src/tensor/threads.rs",

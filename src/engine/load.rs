@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use candle_core::quantized::GgmlDType;
-use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
+use candle_core::DType;
 use safetensors::Dtype;
 
 use super::frame::{WorkDone, kept_bytes};
@@ -26,6 +25,7 @@ use crate::tensor::Matrices;
 use crate::tensor::Quantization;
 use crate::tensor::checkpoint::SafetensorsHeader;
 use crate::tensor::checkpoint::TensorInfo;
+use crate::tensor::stored_tensors;
 
 /// File names of the transformer's weights, in the order in which they are looked for.
 pub const WEIGHTS_NAMES: [&str; 2] = ["ema.safetensors", "model.safetensors"];
@@ -119,10 +119,10 @@ impl Engine {
             &config,
             sides,
             tokenizer.control,
-            map_file(&transformer.weights, dtype, &device)?,
+            stored_tensors(&transformer.weights, dtype, &device)?,
             &transformer.matrices,
         )?;
-        let vae = FluxVae::new(&config.vae, map_file(&vae_file, vae_dtype, &device)?)?;
+        let vae = FluxVae::new(&config.vae, stored_tensors(&vae_file, vae_dtype, &device)?)?;
         let matrices = inventory::layer_matrices(&config);
         let in_matrices: u64 = matrices
             .values()
@@ -330,11 +330,4 @@ fn check_vocabulary(dir: &Path, tokenizer: &Tokenizer, config: &ModelConfig) -> 
         path: dir.into(),
         why: format!("tokenizer: expected at most vocab_size {rows} tokens, got {tokens}"),
     })
-}
-
-pub(super) fn map_file(file: &Path, dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {
-    // Sound as long as nobody changes the file while it is read; the tensors are copied out of the map.
-    #[allow(unsafe_code)]
-    let weights = unsafe { VarBuilder::from_mmaped_safetensors(&[file], dtype, device) };
-    Ok(weights?)
 }

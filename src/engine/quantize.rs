@@ -2,19 +2,21 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
-use super::load::{ModelOptions, QUANTIZED_NAME, Transformer, VAE_NAME, WEIGHTS_NAMES, map_file};
+use super::load::{ModelOptions, QUANTIZED_NAME, Transformer, VAE_NAME, WEIGHTS_NAMES};
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 use crate::model::inventory;
 use crate::tensor::Matrices;
+use crate::tensor::MatrixInfo;
+use crate::tensor::stored_tensors;
+use crate::tensor::write_gguf;
 
 /// Files that go along, by how their names end.
 const COPIED: [&str; 3] = [".json", ".yaml", ".txt"];
@@ -74,30 +76,35 @@ fn write(
     out: &Path,
     tell: &mut dyn FnMut(usize, usize),
 ) -> Result<Quantized> {
-    let weights = map_file(&transformer.weights, DType::F32, &Device::Cpu)?;
+    let weights = stored_tensors(&transformer.weights, DType::F32, &Device::Cpu)?;
     let mut quantized = Quantized::default();
     let mut matrices = Vec::new();
-    let shapes = inventory::layer_matrices(config);
-    for (i, (name, shape)) in shapes.iter().enumerate() {
-        match options.quantization.of_rows(shape[1]) {
-            Some(dtype) => {
-                let weight = weights.get((shape[0], shape[1]), name)?;
-                matrices.push((name.as_str(), QTensor::quantize(&weight, dtype)?));
-            }
-            None => quantized.kept.push(name.clone()),
+    for (name, shape) in inventory::layer_matrices(config) {
+        let shape = (shape[0], shape[1]);
+        match options.quantization.of_rows(shape.1) {
+            Some(dtype) => matrices.push(MatrixInfo { name, dtype, shape }),
+            None => quantized.kept.push(name),
         }
-        tell(i + 1, shapes.len());
     }
     for dtype in [GgmlDType::Q4K, GgmlDType::Q8_0] {
-        let n = matrices.iter().filter(|(_, m)| m.dtype() == dtype).count();
+        let n = matrices.iter().filter(|m| m.dtype == dtype).count();
         if n > 0 {
             quantized.types.push((format!("{dtype:?}"), n));
         }
     }
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
-    write_gguf(&out.join(QUANTIZED_NAME), &matrices)?;
-    let moved = |name: &str| matrices.iter().any(|(other, _)| *other == name);
+    let gguf = out.join(QUANTIZED_NAME);
+    let mut file = BufWriter::new(File::create(&gguf).map_err(|e| Error::io(&gguf, e))?);
+    let mut n_done = 0;
+    write_gguf(&mut file, &matrices, |MatrixInfo { name, dtype, shape }| {
+        let matrix = QTensor::quantize(&weights.get(*shape, name)?, *dtype)?;
+        n_done += 1;
+        tell(n_done, matrices.len());
+        Ok(matrix.data()?.into_owned())
+    })
+    .map_err(|e| e.context(gguf.display().to_string()))?;
     let rest = out.join(WEIGHTS_NAMES[0]);
+    let moved = |name: &str| matrices.iter().any(|matrix| matrix.name == name);
     candle_core::safetensors::save(&others(transformer, &weights, moved)?, &rest)?;
     // As readable as the original: it is written for its owner alone.
     std::fs::metadata(&transformer.weights)
@@ -106,18 +113,8 @@ fn write(
     copy_files(&options.dir, out)?;
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
     quantized.bytes_before = size(&transformer.weights);
-    quantized.bytes_after = size(&out.join(QUANTIZED_NAME)) + size(&rest);
+    quantized.bytes_after = size(&gguf) + size(&rest);
     Ok(quantized)
-}
-
-fn write_gguf(path: &Path, matrices: &[(&str, QTensor)]) -> Result<()> {
-    let file = File::create(path).map_err(|e| Error::io(path, e))?;
-    let mut file = BufWriter::new(file);
-    let architecture = Value::String("bagel".into());
-    let metadata = [("general.architecture", &architecture)];
-    let matrices: Vec<_> = matrices.iter().map(|(name, m)| (*name, m)).collect();
-    gguf_file::write(&mut file, &metadata, &matrices)?;
-    file.flush().map_err(|e| Error::io(path, e))
 }
 
 /// Every tensor that is not quantised, as it is stored.

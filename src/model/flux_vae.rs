@@ -1,17 +1,29 @@
 //! The FLUX autoencoder: pictures to latents of 1/8 the size and back.
 //!
 //! Source: BAGEL `modeling/autoencoder.py`. The posterior is sampled with given noise, never drawn inside.
+//!
+//! The finest levels hold hundreds of channels at the picture's size. Above [`MOST_WHOLE`] pixels they go band by band:
+//! a group norm is measured over the whole picture and applied to some rows at a time, each band with the rows beside it
+//! that the convolution sees. So the result is the same, and only what goes in and what comes out is held.
 
-use candle_core::{Result, Tensor};
+use std::ops::Range;
+
+use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::config::VaeConfig;
 use crate::tensor::Conv2d;
 use crate::tensor::GroupNorm;
 use crate::tensor::attention;
+use crate::tensor::silu;
 use crate::tensor::upsample_2x;
 
 const EPS: f64 = 1e-6;
+
+/// Pixels of a level up to which it is computed as a whole.
+pub(super) const MOST_WHOLE: usize = 1 << 18;
+/// Numbers in the rows of a band: 16 MiB.
+pub(super) const BAND: usize = 1 << 22;
 
 fn conv3x3(c_in: usize, c_out: usize, vb: VarBuilder) -> Result<Conv2d> {
     Conv2d::new((c_in, c_out), 3, 1, 1, vb)
@@ -46,14 +58,81 @@ impl ResnetBlock {
         })
     }
 
-    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        let hidden = self.conv1.forward(&self.norm1.forward_silu(xs)?)?;
-        let hidden = self.conv2.forward(&self.norm2.forward_silu(&hidden)?)?;
-        match &self.nin_shortcut {
-            Some(shortcut) => shortcut.forward(xs)? + hidden,
-            None => xs + hidden,
+    fn forward(&self, xs: &Tensor, most_whole: usize) -> Result<Tensor> {
+        let skip = |xs: &Tensor| match &self.nin_shortcut {
+            Some(shortcut) => shortcut.forward(xs),
+            None => Ok(xs.clone()),
+        };
+        let hidden = activated_conv(&self.norm1, &self.conv1, xs, most_whole)?;
+        if !is_large(xs, most_whole)? {
+            let hidden = activated_conv(&self.norm2, &self.conv2, &hidden, most_whole)?;
+            return skip(xs)? + hidden;
         }
+        let (scale, shift) = self.norm2.affine(&hidden)?;
+        in_bands(&hidden, 1, |band, rows| {
+            let band = self.conv2.forward(&activated(band, &scale, &shift)?)?;
+            let skipped = skip(&xs.narrow(2, rows.start, rows.len())?.contiguous()?)?;
+            band + skipped
+        })
     }
+}
+
+/// Norm, SiLU and convolution.
+fn activated_conv(
+    norm: &GroupNorm,
+    conv: &Conv2d,
+    xs: &Tensor,
+    most_whole: usize,
+) -> Result<Tensor> {
+    if !is_large(xs, most_whole)? {
+        return conv.forward(&norm.forward_silu(xs)?);
+    }
+    let (scale, shift) = norm.affine(xs)?;
+    in_bands(xs, 1, |band, _| {
+        conv.forward(&activated(band, &scale, &shift)?)
+    })
+}
+
+/// SiLU of what a group norm makes of a band.
+fn activated(band: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    silu(&band.broadcast_mul(scale)?.broadcast_add(shift)?)
+}
+
+/// Whether a level is to go band by band: on a CPU, and not where gradients are wanted.
+fn is_large(xs: &Tensor, most_whole: usize) -> Result<bool> {
+    let (_, _, hh, ww) = xs.dims4()?;
+    let is_plain = xs.device().is_cpu() && xs.dtype() == DType::F32 && !xs.track_op();
+    Ok(is_plain && hh * ww > most_whole)
+}
+
+/// What `apply` makes of (b, c, hh, ww), rows of which it may see one beyond: some rows at a time, with the rows beside
+/// them, whose results are left out. `apply` gets the rows and their numbers and makes `growth` times as many.
+fn in_bands(
+    xs: &Tensor,
+    growth: usize,
+    apply: impl Fn(&Tensor, Range<usize>) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let (b, c, hh, ww) = xs.dims4()?;
+    let n_rows = (BAND / (c * ww * growth * growth)).max(1);
+    let mut out: Option<Tensor> = None;
+    for start in (0..hh).step_by(n_rows) {
+        let end = (start + n_rows).min(hh);
+        let seen = start.saturating_sub(1)..(end + 1).min(hh);
+        let band = apply(
+            &xs.narrow(2, seen.start, seen.len())?.contiguous()?,
+            seen.clone(),
+        )?;
+        let own = band.narrow(2, (start - seen.start) * growth, (end - start) * growth)?;
+        let out = match &out {
+            Some(out) => out,
+            None => {
+                let shape = (b, band.dim(1)?, hh * growth, ww * growth);
+                out.insert(Tensor::zeros(shape, xs.dtype(), xs.device())?)
+            }
+        };
+        out.slice_set(&own.contiguous()?, 2, start * growth)?;
+    }
+    out.map_or_else(|| Ok(xs.clone()), Ok)
 }
 
 /// Single-head attention over all cells.
@@ -110,9 +189,9 @@ impl Mid {
         })
     }
 
-    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        let xs = self.block_1.forward(xs)?;
-        self.block_2.forward(&self.attn_1.forward(&xs)?)
+    fn forward(&self, xs: &Tensor, most_whole: usize) -> Result<Tensor> {
+        let xs = self.block_1.forward(xs, most_whole)?;
+        self.block_2.forward(&self.attn_1.forward(&xs)?, most_whole)
     }
 }
 
@@ -141,10 +220,9 @@ impl Level {
         })
     }
 
-    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        self.blocks
-            .iter()
-            .try_fold(xs.clone(), |xs, block| block.forward(&xs))
+    fn forward(&self, xs: Tensor, most_whole: usize) -> Result<Tensor> {
+        let mut blocks = self.blocks.iter();
+        blocks.try_fold(xs, |xs, block| block.forward(&xs, most_whole))
     }
 }
 
@@ -183,17 +261,17 @@ impl Encoder {
         })
     }
 
-    fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
+    fn forward(&self, pixels: &Tensor, most_whole: usize) -> Result<Tensor> {
         let mut xs = self.conv_in.forward(pixels)?;
         for level in &self.down {
-            xs = level.forward(&xs)?;
+            xs = level.forward(xs, most_whole)?;
             if let Some(halving) = &level.resample {
                 let padded = xs.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?;
                 xs = halving.forward(&padded)?;
             }
         }
-        let xs = self.norm_out.forward_silu(&self.mid.forward(&xs)?)?;
-        self.conv_out.forward(&xs)
+        let xs = self.mid.forward(&xs, most_whole)?;
+        activated_conv(&self.norm_out, &self.conv_out, &xs, most_whole)
     }
 }
 
@@ -233,15 +311,20 @@ impl Decoder {
         })
     }
 
-    fn forward(&self, latent: &Tensor) -> Result<Tensor> {
-        let mut xs = self.mid.forward(&self.conv_in.forward(latent)?)?;
+    fn forward(&self, latent: &Tensor, most_whole: usize) -> Result<Tensor> {
+        let xs = self.conv_in.forward(latent)?;
+        let mut xs = self.mid.forward(&xs, most_whole)?;
         for level in self.up.iter().rev() {
-            xs = level.forward(&xs)?;
+            xs = level.forward(xs, most_whole)?;
             if let Some(conv) = &level.resample {
-                xs = conv.forward(&upsample_2x(&xs)?)?;
+                // It has four times the pixels behind it.
+                xs = match is_large(&xs, most_whole / 4)? {
+                    true => in_bands(&xs, 2, |band, _| conv.forward(&upsample_2x(band)?))?,
+                    false => conv.forward(&upsample_2x(&xs)?)?,
+                };
             }
         }
-        self.conv_out.forward(&self.norm_out.forward_silu(&xs)?)
+        activated_conv(&self.norm_out, &self.conv_out, &xs, most_whole)
     }
 }
 
@@ -251,6 +334,7 @@ pub struct FluxVae {
     encoder: Encoder,
     decoder: Decoder,
     config: VaeConfig,
+    most_whole: usize,
 }
 
 impl FluxVae {
@@ -263,7 +347,13 @@ impl FluxVae {
             encoder: Encoder::new(config, vb.pp("encoder"))?,
             decoder: Decoder::new(config, vb.pp("decoder"))?,
             config: config.clone(),
+            most_whole: MOST_WHOLE,
         })
+    }
+
+    /// The same, with levels of more than so many pixels computed band by band.
+    pub fn in_bands_above(self, most_whole: usize) -> Self {
+        Self { most_whole, ..self }
     }
 
     /// Pixels (b, 3, hh, ww) in [−1, 1] → mean and log-variance (b, 2z, hh/8, ww/8).
@@ -271,7 +361,7 @@ impl FluxVae {
     /// # Errors
     /// If shapes do not fit.
     pub fn moments(&self, pixels: &Tensor) -> Result<Tensor> {
-        self.encoder.forward(pixels)
+        self.encoder.forward(pixels, self.most_whole)
     }
 
     /// Moments (b, 2z, …) → a latent (b, z, …): `mean + exp(logvar / 2) · noise`, scaled; the mean without noise.
@@ -296,6 +386,6 @@ impl FluxVae {
     /// If shapes do not fit.
     pub fn decode(&self, latent: &Tensor) -> Result<Tensor> {
         let z = ((latent / self.config.scale_factor)? + self.config.shift_factor)?;
-        self.decoder.forward(&z)
+        self.decoder.forward(&z, self.most_whole)
     }
 }

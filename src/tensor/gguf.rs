@@ -1,7 +1,7 @@
 //! A GGUF file of quantised matrices.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +9,12 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::quantized::gguf_file::Content;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Result, bail};
+
+use super::mapped::repacked_matrix;
+use super::repacked::repacked_bytes;
+
+/// Where tensors begin in a file.
+const ALIGNMENT: u64 = 32;
 
 /// An open file; matrices are read one by one.
 #[derive(Debug)]
@@ -49,13 +55,16 @@ impl GgufFile {
         self.content.tensor_infos.contains_key(name)
     }
 
-    /// Read one matrix.
+    /// Read one matrix; where candle keeps it in another form, that one alone.
     ///
     /// # Errors
     /// If it is missing, misshapen or cut off.
     pub fn matrix(&self, name: &str, shape: (usize, usize), device: &Device) -> Result<QTensor> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = self.content.tensor(&mut *reader, name, device);
+        let read = match self.to_repack(name, shape, device, reader.get_ref()) {
+            Some((dtype, start)) => repacked_matrix(reader.get_ref(), dtype, shape, start),
+            None => self.content.tensor(&mut *reader, name, device),
+        };
         let tensor = read.map_err(|e| e.context(self.path.display().to_string()))?;
         if tensor.shape().dims() != [shape.0, shape.1] {
             let got = tensor.shape();
@@ -66,4 +75,104 @@ impl GgufFile {
         }
         Ok(tensor)
     }
+
+    /// Type and place of a matrix that candle will keep in another form, if it is as it should be.
+    fn to_repack(
+        &self,
+        name: &str,
+        (out, width): (usize, usize),
+        device: &Device,
+        file: &File,
+    ) -> Option<(GgmlDType, u64)> {
+        let info = self.content.tensor_infos.get(name)?;
+        let dtype = info.ggml_dtype;
+        let start = self.content.tensor_data_offset.checked_add(info.offset)?;
+        let n_blocks = (out * width / dtype.block_size()) as u64;
+        let end = start.checked_add(n_blocks * dtype.type_size() as u64)?;
+        let is_whole = info.shape.dims() == [out, width] && end <= file.metadata().ok()?.len();
+        let is_repacked = device.is_cpu() && repacked_bytes(dtype, out, width) > 0;
+        (is_whole && is_repacked).then_some((dtype, start))
+    }
+}
+
+/// A quantised matrix that is to be written.
+#[derive(Clone, Debug)]
+pub struct MatrixInfo {
+    /// Its tensor's name.
+    pub name: String,
+    /// How it is quantised.
+    pub dtype: GgmlDType,
+    /// (out, width), rows of whole blocks.
+    pub shape: (usize, usize),
+}
+
+impl MatrixInfo {
+    fn n_bytes(&self) -> u64 {
+        let n_blocks = self.shape.0 * self.shape.1 / self.dtype.block_size();
+        (n_blocks * self.dtype.type_size()) as u64
+    }
+}
+
+/// Write a GGUF file (version 2) of matrices, one after another: `blocks` gives the bytes of each.
+///
+/// # Errors
+/// If `blocks` fails or gives another number of bytes, a type is neither Q8_0 nor Q4K, or the file cannot be written.
+pub fn write_gguf(
+    to: &mut impl Write,
+    matrices: &[MatrixInfo],
+    mut blocks: impl FnMut(&MatrixInfo) -> Result<Vec<u8>>,
+) -> Result<()> {
+    let header = header(matrices)?;
+    to.write_all(&header)?;
+    fill(to, header.len() as u64)?;
+    for matrix in matrices {
+        let blocks = blocks(matrix)?;
+        let (got, expected) = (blocks.len() as u64, matrix.n_bytes());
+        if got != expected {
+            bail!("{}: expected {expected} bytes, got {got}", matrix.name);
+        }
+        to.write_all(&blocks)?;
+        fill(to, got)?;
+    }
+    Ok(to.flush()?)
+}
+
+fn header(matrices: &[MatrixInfo]) -> Result<Vec<u8>> {
+    const VERSION: u32 = 2;
+    const STRING: u32 = 8;
+    let mut header = b"GGUF".to_vec();
+    header.extend(VERSION.to_le_bytes());
+    header.extend((matrices.len() as u64).to_le_bytes());
+    header.extend(1u64.to_le_bytes()); // one pair of key and value
+    add_string(&mut header, "general.architecture");
+    header.extend(STRING.to_le_bytes());
+    add_string(&mut header, "bagel");
+    let mut offset = 0u64;
+    for matrix in matrices {
+        let (out, width) = matrix.shape;
+        let number_of_type: u32 = match matrix.dtype {
+            GgmlDType::Q8_0 => 8,
+            GgmlDType::Q4K => 12,
+            other => bail!("{}: expected Q8_0 or Q4K, got {other:?}", matrix.name),
+        };
+        add_string(&mut header, &matrix.name);
+        header.extend(2u32.to_le_bytes()); // dimensions, the innermost first
+        header.extend((width as u64).to_le_bytes());
+        header.extend((out as u64).to_le_bytes());
+        header.extend(number_of_type.to_le_bytes());
+        header.extend(offset.to_le_bytes());
+        offset = (offset + matrix.n_bytes()).next_multiple_of(ALIGNMENT);
+    }
+    Ok(header)
+}
+
+fn add_string(header: &mut Vec<u8>, text: &str) {
+    header.extend((text.len() as u64).to_le_bytes());
+    header.extend(text.as_bytes());
+}
+
+/// Zeros up to where the next tensor begins.
+fn fill(to: &mut impl Write, position: u64) -> Result<()> {
+    let n = position.next_multiple_of(ALIGNMENT) - position;
+    Ok(to.write_all(&vec![0; n as usize])?)
 }

@@ -101,6 +101,30 @@ impl GroupNorm {
     }
 }
 
+impl GroupNorm {
+    /// What the norm does to each channel of these pixels: a factor and then a summand, each (b, c, 1, 1). CPU, f32.
+    ///
+    /// # Errors
+    /// If the pixels are elsewhere or of another type, or the channels do not fit.
+    pub fn affine(&self, xs: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (b, c, hh, ww) = xs.dims4()?;
+        let n_channels = c / self.n_groups;
+        let eps = self.eps as f32;
+        let (scale, shift) = values([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
+            let groups = xs.chunks_exact(n_channels * hh * ww);
+            let groups: Vec<_> = groups.map(|group| statistics(group, eps)).collect();
+            let channels = (0..b * c).map(|i| {
+                let (mean, r) = groups[i / n_channels];
+                let scale = weight[i % c] * r;
+                (scale, bias[i % c] - mean * scale)
+            });
+            channels.unzip::<f32, f32, Vec<_>, Vec<_>>()
+        })?;
+        let per_channel = |numbers| Tensor::from_vec(numbers, (b, c, 1, 1), xs.device());
+        Ok((per_channel(scale)?, per_channel(shift)?))
+    }
+}
+
 /// Mean and 1/sqrt(var + eps) of a group.
 #[inline(always)]
 fn statistics(group: &[f32], eps: f32) -> (f32, f32) {

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::clock::Timing;
 use super::cost;
 use super::cost::Cost;
+use crate::engine::Cancel;
 use crate::engine::Control;
 use crate::engine::Engine;
 use crate::engine::FlowParams;
@@ -86,11 +87,22 @@ pub(super) struct Workload<'e> {
     n_tokens: usize,
     flow: FlowParams,
     contexts: GuidanceContexts,
+    drawing: DrawingSteps,
+}
+
+/// Flow steps of the depth map.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct DrawingSteps {
+    pub(super) made: usize,
+    /// The step cache forecasts the others.
+    pub(super) computed: usize,
+    /// Of the latents, against computing all steps: see [`Engine::cache_error`].
+    pub(super) latents_error: f64,
 }
 
 impl<'e> Workload<'e> {
     /// Read what the items rest on.
-    pub(super) fn new(engine: &'e Engine, n_tokens: usize, time_points: usize) -> Result<Self> {
+    pub(super) fn new(engine: &'e Engine, n_tokens: usize, flow: FlowParams) -> Result<Self> {
         let picture = engine.vae_rule().apply(&picture());
         let instruction = Prompts::built_in()?.instruction(MapKind::Depth).to_owned();
         let mut contexts = GuidanceContexts::default();
@@ -100,10 +112,18 @@ impl<'e> Workload<'e> {
         contexts.full = without_text.clone();
         engine.add_text(&mut contexts.full, &instruction)?;
         engine.add_text(&mut contexts.without_image, &instruction)?;
-        let flow = FlowParams {
-            time_points,
-            ..FlowParams::default()
+        let made = flow.n_steps();
+        let mut drawing = DrawingSteps {
+            made,
+            computed: made,
+            latents_error: 0.0,
         };
+        if flow.cache_threshold > 0.0 {
+            let before = engine.work_done().flow_forecasts;
+            let (size, cancel) = (picture.dimensions(), Cancel::default());
+            drawing.latents_error = engine.cache_error(&contexts, size, &flow, SEED, &cancel)?;
+            drawing.computed = made - (engine.work_done().flow_forecasts - before) as usize;
+        }
         Ok(Self {
             engine,
             picture,
@@ -112,7 +132,13 @@ impl<'e> Workload<'e> {
             n_tokens,
             flow,
             contexts,
+            drawing,
         })
+    }
+
+    /// How the depth map is drawn.
+    pub(super) fn drawing(&self) -> DrawingSteps {
+        self.drawing
     }
 
     /// Time an item.
@@ -201,7 +227,7 @@ impl<'e> Workload<'e> {
                 let read = self.cost(Item::ImagePrefill)
                     + cost::flop(cost::layers(config, n_text, read, true))
                     + cost::flop(cost::layers(config, n_text, 0, true));
-                let n_steps = self.flow.n_steps() as f64;
+                let n_steps = self.drawing.computed as f64;
                 read + cost::flop(guided * n_steps) + self.cost(Item::VaeDecode)
             }
             Item::FirstQuestion | Item::SecondQuestion => {
@@ -270,8 +296,10 @@ impl<'e> Workload<'e> {
         };
         let (noise, control) = (&mut Noise::seeded(SEED), &mut Control::unattended());
         let size = self.picture.dimensions();
-        self.engine
-            .draw_latent(&self.contexts, size, &flow, noise, control)
+        let drawn = self
+            .engine
+            .draw_latent(&self.contexts, size, &flow, noise, control)?;
+        Ok(drawn.tokens)
     }
 }
 

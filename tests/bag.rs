@@ -167,6 +167,7 @@ fn messages_are_written_as_python_writes_them() {
         depth: None,
         seed: 41,
         steps: 9,
+        steps_computed: 9,
         picture: 0,
         took: Duration::from_secs(1),
     };

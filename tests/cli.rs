@@ -229,6 +229,47 @@ fn a_replay_is_the_same() {
     }
 }
 
+#[test]
+fn a_replay_forecasts_the_steps_that_were_forecast() {
+    let dir = folder();
+    let told = |name: &str, threshold: &str| {
+        let trace = dir.path().join(name);
+        let flow = ["--time-points", "30", "--cache-threshold", threshold];
+        let rest = ["--mode", "perception", "--model", MODEL, "--trace"];
+        let args = [&rest[..], &[trace.to_str().unwrap()], &flow[..]].concat();
+        assert!(cooper(&ask(&args)).status.success());
+        let map = json_of(&trace)["evidence"][0].clone();
+        let number = |key: &str| map[key].as_u64().unwrap();
+        (trace, number("steps"), number("steps_computed"))
+    };
+    let (cached, n, n_computed) = told("cached", "0.2");
+    assert!(n == 29 && 2 < n_computed && n_computed < 20, "{n_computed}");
+    assert_eq!(changed(&cached, |_| ()), Vec::<String>::new());
+    let told_others = changed(&cached, |json| json["flow"]["cache_threshold"] = 0.into());
+    assert!(told_others[0].starts_with("map 1 (depth): "));
+    // A node that was asked for a cache and had turned it off.
+    let (exact, n, n_computed) = told("exact", "0");
+    assert_eq!(n, n_computed);
+    let told = changed(&exact, |json| json["flow"]["cache_threshold"] = 0.2.into());
+    assert_eq!(told, Vec::<String>::new());
+}
+
+#[test]
+fn realtime_is_a_profile_of_fewer_steps() {
+    let told = |flags: &[&str]| {
+        let rest = ["--mode", "direct", "--json", "--model", MODEL];
+        let output = cooper(&ask(&[&rest[..], flags].concat()));
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let flow = &json["flow"];
+        let numbers = ["time_points", "cache_threshold", "guidance_text"];
+        numbers.map(|key| flow[key].as_f64().unwrap())
+    };
+    assert_eq!(told(&[]), [50.0, 0.0, 4.0]);
+    assert_eq!(told(&["--profile", "realtime"]), [10.0, 0.2, 4.0]);
+    let both = ["--profile", "realtime", "--time-points", "20"];
+    assert_eq!(told(&both), [20.0, 0.2, 4.0]);
+}
+
 /// Change a trace and replay it; the differences.
 #[track_caller]
 fn changed(trace: &Path, change: impl FnOnce(&mut Value)) -> Vec<String> {
@@ -489,6 +530,12 @@ fn wrong_usage_is_2() {
         2,
         &["whole number from 2 up"],
     );
+    check_refused(
+        &with(&["--cache-threshold", "1.5"]),
+        2,
+        &["a number from 0 to 1"],
+    );
+    check_refused(&with(&["--profile", "fast"]), 2, &["paper or realtime"]);
     check_refused(&with(&["--top-p", "0"]), 2, &["above 0 and at most 1"]);
     check_refused(
         &with(&["--guidance-interval", "1,0"]),
@@ -614,6 +661,14 @@ fn bench_measures_every_part_of_the_work() {
         assert!((rate / number(&row["gflop_per_s"]) - 1.0).abs() < 1e-9);
     }
     assert_eq!(rows.len(), items.len());
+    let steps = &report["depth_map_steps"];
+    assert_eq!((&steps["made"], &steps["computed"]), (&2.into(), &2.into()));
+    let cached = ["--only", "depth_map", "--time-points", "30"];
+    let cached = [&cached[..], &["--cache-threshold", "0.2", "--json"]].concat();
+    let output = cooper(&[&["bench", MODEL, "--repeats", "1"][..], &cached].concat());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let steps = &report["depth_map_steps"];
+    assert!(number(&steps["computed"]) < 20.0 && number(&steps["latents_error"]) < 0.1);
     // The same as a table, of what was named only.
     let output = cooper(&[
         "bench",

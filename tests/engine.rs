@@ -50,6 +50,7 @@ fn draw(engine: &Engine, flow: &FlowParams, seed: u64) -> Tensor {
     engine
         .draw_latent(&contexts(), SIZE, flow, &mut noise, &mut control)
         .unwrap()
+        .tokens
 }
 
 fn assert_same(a: &KvContext, b: &KvContext, tolerance: f32) {

@@ -89,7 +89,8 @@ fn depth_latent(engine: &Engine) -> Vec<f32> {
     let size = (picture.width(), picture.height());
     let size = engine.vae_rule().apply(&picture).dimensions().min(size);
     let latent = engine.draw_latent(&contexts, size, &params, &mut noise, control);
-    latent.unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    let latent = latent.unwrap().tokens;
+    latent.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 fn load(dir: &Path, quantization: Quantization) -> Result<Engine, String> {

@@ -27,6 +27,7 @@ fn query(n: u32) -> Query {
         depth: None,
         seed: 0,
         steps: 3,
+        steps_computed: 3,
         picture: 0,
         took: Duration::from_millis(5),
     };

@@ -289,7 +289,7 @@ fn check_drawing(engine: &Engine, prompts: &Prompts, i: u32) {
         &mut noise,
         &mut Control::unattended(),
     );
-    let drawn = drawn.unwrap();
+    let drawn = drawn.unwrap().tokens;
     let distance = |j: u32| {
         let error = (&drawn - true_latent(engine, j)).unwrap().sqr().unwrap();
         error.sum_all().unwrap().to_scalar::<f32>().unwrap()

@@ -62,6 +62,7 @@ fn counted(engine: &Engine, work: impl FnOnce()) -> WorkDone {
         picture_tokens: after.picture_tokens - before.picture_tokens,
         text_tokens: after.text_tokens - before.text_tokens,
         flow_branches: after.flow_branches - before.flow_branches,
+        flow_forecasts: after.flow_forecasts - before.flow_forecasts,
     }
 }
 

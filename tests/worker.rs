@@ -61,7 +61,7 @@ fn loading(
 ) -> (Worker, Weak<()>) {
     let alive = Arc::new(());
     let count = Arc::downgrade(&alive);
-    let worker = Worker::spawn(limit, move || load(alive.clone()), |_| Ok(())).unwrap();
+    let worker = Worker::spawn(limit, move || load(alive.clone()), |_, _| Ok(())).unwrap();
     until(|| !matches!(worker.status().state, State::Loading | State::WarmingUp));
     (worker, count)
 }
@@ -233,7 +233,7 @@ fn nothing_is_taken_before_the_warm_up_has_passed() {
             let _alive = Arc::new(());
             Ok(StandIn { _alive })
         },
-        move |_| wait.recv().map_err(|e| Error::Internal(e.to_string())),
+        move |_, _| wait.recv().map_err(|e| Error::Internal(e.to_string())),
     );
     let worker = worker.unwrap();
     while worker.status().state != State::WarmingUp {
@@ -331,7 +331,7 @@ fn what_is_unloaded_while_it_loads_never_gets_ready() {
         let _alive = alive.clone();
         Ok(StandIn { _alive })
     };
-    let worker = Worker::spawn(4, load, |_| panic!("it must not warm up")).unwrap();
+    let worker = Worker::spawn(4, load, |_, _| panic!("it must not warm up")).unwrap();
     until(|| worker.status().state == State::Loading);
     let unloaded = worker.unload();
     let refused = worker.submit(of("a", 1)).unwrap_err();
@@ -340,6 +340,35 @@ fn what_is_unloaded_while_it_loads_never_gets_ready() {
     unloaded.blocking_recv().unwrap().unwrap();
     assert_eq!(worker.status().state, State::Unloaded);
     assert_eq!(count.strong_count(), 1);
+}
+
+#[test]
+fn what_is_unloaded_while_it_warms_up_stops_at_once() {
+    let (go, warm) = std::sync::mpsc::channel::<()>();
+    let load = || {
+        let _alive = Arc::new(());
+        Ok(StandIn { _alive })
+    };
+    let warm_up = move |_: &mut StandIn, cancel: &Cancel| {
+        while warm.try_recv().is_err() {
+            cancel.check()?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    };
+    let worker = Worker::spawn(4, load, warm_up).unwrap();
+    until(|| worker.status().state == State::WarmingUp);
+    worker.unload().blocking_recv().unwrap().unwrap();
+    assert_eq!(worker.status().state, State::Unloaded);
+    let loaded = worker.load();
+    go.send(()).unwrap();
+    loaded.blocking_recv().unwrap().unwrap();
+    assert_eq!(worker.status().state, State::Ready);
+    worker.unload().blocking_recv().unwrap().unwrap();
+    let loaded = worker.load();
+    until(|| worker.status().state == State::WarmingUp);
+    worker.stop();
+    assert!(loaded.blocking_recv().unwrap().is_err());
 }
 
 #[test]

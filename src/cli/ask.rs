@@ -133,7 +133,10 @@ impl AskArgs {
         let Some(budget) = self.time_budget else {
             return Ok(Cancel::default());
         };
-        model.warm_up(settings)?;
+        model.warm_up(settings, &Cancel::default())?;
+        if let Some(remark) = model.info().cache_remark() {
+            note(&remark);
+        }
         let budget = Duration::try_from_secs_f64(budget).unwrap_or(Duration::MAX);
         let deadline = Instant::now().checked_add(budget);
         Ok(deadline.map_or_else(Cancel::default, Cancel::at))

@@ -9,6 +9,7 @@ use super::progress::note;
 use crate::engine::DeviceChoice;
 use crate::engine::DtypeChoice;
 use crate::engine::FlowParams;
+use crate::engine::FlowProfile;
 use crate::engine::ModelOptions;
 use crate::engine::Quantization;
 use crate::engine::SamplingParams;
@@ -54,6 +55,9 @@ pub(super) struct ModelArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Drawing maps")]
 struct FlowArgs {
+    /// paper, or realtime: at most 10 time points and a cache threshold of 0.2, guided alike; the flags below hold over it
+    #[arg(long, value_name = "NAME", default_value = "paper")]
+    profile: FlowProfile,
     /// Points on the time axis; one flow step fewer is run [default: the model's, else 50]
     #[arg(long, value_name = "N", value_parser = at_least::<2>)]
     time_points: Option<usize>,
@@ -72,6 +76,10 @@ struct FlowArgs {
     /// Above 1, more steps are spent near the noise [default: the model's, else 3]
     #[arg(long, value_name = "SHIFT", value_parser = positive)]
     timestep_shift: Option<f64>,
+    /// Forecast steps whose velocity is expected to be off by this share at most, 0 to 1; 0 computes all
+    /// [default: the model's, else 0]
+    #[arg(long, value_name = "SHARE", value_parser = threshold)]
+    cache_threshold: Option<f64>,
 }
 
 /// How text is written.
@@ -119,7 +127,10 @@ impl ModelArgs {
 
     /// The settings of one request.
     pub(super) fn settings(&self, text: Option<(&SamplingArgs, Mode, usize)>) -> Result<Settings> {
-        let (given, own) = (&self.flow, FlowParams::of_model(&self.options()?.dir)?);
+        let given = &self.flow;
+        let own = given
+            .profile
+            .of(FlowParams::of_model(&self.options()?.dir)?);
         let interval = given.guidance_interval.map(|interval| interval.0);
         let flow = FlowParams {
             time_points: given.time_points.unwrap_or(own.time_points),
@@ -128,6 +139,7 @@ impl ModelArgs {
             guidance_interval: interval.unwrap_or(own.guidance_interval),
             renorm: given.renorm.unwrap_or(own.renorm),
             timestep_shift: given.timestep_shift.unwrap_or(own.timestep_shift),
+            cache_threshold: given.cache_threshold.unwrap_or(own.cache_threshold),
             ..own
         };
         let mut settings = Settings {
@@ -158,6 +170,7 @@ pub(super) fn flow_json(flow: &FlowParams) -> Value {
         "renorm": flow.renorm,
         "renorm_min": flow.renorm_min,
         "timestep_shift": flow.timestep_shift,
+        "cache_threshold": flow.cache_threshold,
     })
 }
 
@@ -232,6 +245,13 @@ fn share(text: &str) -> std::result::Result<f64, String> {
     })
 }
 
+/// A number from 0 to 1.
+pub(super) fn threshold(text: &str) -> std::result::Result<f64, String> {
+    number(text, "a number from 0 to 1", |number| {
+        (0.0..=1.0).contains(&number)
+    })
+}
+
 fn interval(text: &str) -> std::result::Result<Interval, String> {
     let expected = "expected two numbers LO,HI with 0 <= LO <= HI <= 1";
     let (low, high) = text.split_once(',').ok_or(expected)?;
@@ -261,6 +281,7 @@ mod tests {
         assert_eq!(at_least::<2>("2"), Ok(2));
         assert!(at_least::<2>("1").is_err() && at_least::<2>("two").is_err());
         assert!(share("0").is_err() && share("1.1").is_err() && share("1").is_ok());
+        assert!(threshold("0").is_ok() && threshold("1.1").is_err() && threshold("nan").is_err());
         assert!(positive("inf").is_err() && not_negative("-1").is_err());
     }
 }

@@ -71,6 +71,11 @@ impl ReplayArgs {
         if let (Some(steps), 1) = (steps.first(), steps.len()) {
             settings.flow.time_points = steps + 1;
         }
+        // A node whose self-test had turned the step cache off computed them all.
+        let mut maps = recorded.trace.evidence.iter();
+        if maps.all(|map| map.steps_computed == Some(map.steps)) {
+            settings.flow = settings.flow.exact();
+        }
         let frame = frame_of(&recorded)?;
         let cancel = Cancel::default();
         let now = ask(

@@ -138,6 +138,7 @@ guidance_interval  guide for shifted times in (low, high]
 renorm             how guided velocities are shortened: global, channel or text_channel
 renorm_min         the least factor of it; 1 turns it off
 timestep_shift     above 1, more of the time points lie near the noise
+cache_threshold    relative error that a step may have to be forecast; 0: all are computed
 ";
 
 const SCENE_QUESTIONS: Keys = "\

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::parameter_set::ParameterSet;
 use super::scale::ScaleSource;
 use crate::engine::FlowParams;
+use crate::engine::FlowProfile;
 use crate::engine::ModelOptions;
 use crate::engine::SamplingParams;
 use crate::error::{Error, Result};
@@ -109,6 +110,7 @@ pub fn settings(parameters: &ParameterSet) -> Result<Settings> {
             renorm: choice(parameters, "flow.renorm")?,
             renorm_min: parameters.float("flow.renorm_min")?,
             timestep_shift: parameters.float("flow.timestep_shift")?,
+            cache_threshold: parameters.float("flow.cache_threshold")?,
         },
         sampling: SamplingParams {
             max_new_tokens: count(parameters, "generation.max_new_tokens")?,
@@ -138,13 +140,13 @@ pub fn trace_limits(parameters: &ParameterSet) -> Result<Limits> {
     })
 }
 
-/// The model's own values of `flow.*`, for whoever sets none.
+/// The model's own values of `flow.*`, as the profile `profile` changes them, for whoever sets none.
 ///
 /// # Errors
 /// [`Error::Weights`] with what is wrong in the model's `flow_config.json`.
-pub fn flow_of_model(dir: &Path) -> Result<Vec<(String, super::Value)>> {
+pub fn flow_of_model(dir: &Path, profile: FlowProfile) -> Result<Vec<(String, super::Value)>> {
     use super::Value;
-    let flow = FlowParams::of_model(dir)?;
+    let flow = profile.of(FlowParams::of_model(dir)?);
     let renorm = match flow.renorm {
         Renorm::Global => "global",
         Renorm::Channel => "channel",
@@ -161,6 +163,7 @@ pub fn flow_of_model(dir: &Path) -> Result<Vec<(String, super::Value)>> {
         ("renorm", Value::Text(renorm.into())),
         ("renorm_min", Value::Float(flow.renorm_min)),
         ("timestep_shift", Value::Float(flow.timestep_shift)),
+        ("cache_threshold", Value::Float(flow.cache_threshold)),
     ];
     let named = values.map(|(leaf, value)| (format!("flow.{leaf}"), value));
     Ok(named.into())

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use super::value::{Accepts, Value};
 use crate::engine::DeviceChoice;
 use crate::engine::FlowParams;
+use crate::engine::FlowProfile;
 use crate::engine::SamplingParams;
 use crate::metric::FilterSettings;
 use crate::metric::FitSettings;
@@ -78,6 +79,7 @@ pub fn parameters() -> Vec<Parameter> {
         float("generation.top_p", sampling.top_p, 0.0..=1.0, Running, "Share of the likeliest tokens to draw from; 1: all."),
         text("reasoning.mode", "interleaved", Accepts::Choice(modes), Running, "How a question is answered that leaves its mode at 0."),
         integer("reasoning.max_turns", 3, 1..=i64::from(MAX_TURNS), Running, "Turns before the model must have answered."),
+        text("flow.profile", "paper", Accepts::Choice(FlowProfile::NAMES), NextLoad, "What flow.* say that nobody sets. paper: as the model, or the paper's numbers; realtime: at most 10 time points and a cache_threshold of 0.2, with the same guidance."),
         integer("flow.time_points", flow.time_points, 2..=1000, Running, "Points in time of a map; one less is the number of steps."),
         float("flow.guidance_text", flow.guidance_text, 1.0..=100.0, Running, "How strongly a map follows the text; 1: no guidance."),
         float("flow.guidance_image", flow.guidance_image, 1.0..=100.0, Running, "How strongly a map follows the picture; 1: no guidance."),
@@ -91,6 +93,7 @@ pub fn parameters() -> Vec<Parameter> {
         text("flow.renorm", "text_channel", Accepts::Choice(&["global", "channel", "text_channel"]), Running, "Over what a guided velocity is brought back to its unguided size."),
         float("flow.renorm_min", flow.renorm_min, 0.0..=1.0, Running, "The least that this scales by."),
         float("flow.timestep_shift", flow.timestep_shift, 0.01..=100.0, Running, "How much of the time is spent near the noise; 1: evenly."),
+        float("flow.cache_threshold", flow.cache_threshold, 0.0..=1.0, Running, "The relative error that a step's velocity may be expected to have if it is forecast, not computed; 0: all are computed."),
         integer("seed", 0, 0..=i64::MAX, Running, "The seed of all randomness where a request brings none."),
         Parameter {
             name: "cameras".into(),

@@ -104,7 +104,8 @@ fn flow(engine: &Engine, report: &mut Report) -> Result<()> {
         let name = golden.text(&format!("/flow/cases/{i}/name"))?;
         let mut noise = Noise::given([start.clone()]);
         let control = &mut Control::unattended();
-        let latent = engine.draw_latent(&contexts, size, &params, &mut noise, control)?;
+        let drawn = engine.draw_latent(&contexts, size, &params, &mut noise, control)?;
+        let latent = drawn.tokens;
         report.latent(&format!("flow.{name}.latent"), &latent)?;
         let pixels = engine.decode_latent(&latent, size)?;
         report.picture(
@@ -137,5 +138,6 @@ fn case(report: &Report, i: usize) -> Result<FlowParams> {
             .map_err(|why: String| Error::invalid("flow.cases", why))?,
         renorm_min: number("cfg_renorm_min").unwrap_or(0.0),
         timestep_shift: golden.number("/flow/timestep_shift")?,
+        cache_threshold: 0.0,
     })
 }

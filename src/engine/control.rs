@@ -138,8 +138,10 @@ pub struct Evidence {
     pub depth: Option<Arc<Vec<f32>>>,
     /// The request's seed.
     pub seed: u64,
-    /// Flow steps that were run.
+    /// Flow steps that were made.
     pub steps: usize,
+    /// Of these, the ones that were computed; the step cache forecast the others.
+    pub steps_computed: usize,
     /// Which picture it has the size of, counted from 0: the last one that was read before it, as upstream.
     pub picture: usize,
     /// How long drawing it took.

@@ -36,6 +36,8 @@ pub struct WorkDone {
     pub text_tokens: u64,
     /// Branches of flow steps: up to three in each.
     pub flow_branches: u64,
+    /// Flow steps whose velocity the step cache forecast: no branch was computed.
+    pub flow_forecasts: u64,
 }
 
 /// A picture of the autoencoder's size, and the key of the context behind it.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use candle_core::quantized::GgmlDType;
 use candle_core::DType;
+use candle_core::quantized::GgmlDType;
 use safetensors::Dtype;
 
 use super::frame::{WorkDone, kept_bytes};

@@ -2,6 +2,7 @@
 
 mod context;
 mod control;
+mod flow_params;
 mod frame;
 mod identity;
 mod kept;
@@ -13,12 +14,13 @@ mod text;
 
 pub use context::{Pictures, Views};
 pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage, Stop};
+pub use flow_params::{FlowParams, FlowProfile, MIN_FITTED_STEPS};
 pub use frame::WorkDone;
 pub use identity::ModelIdentity;
 pub use load::{
     Engine, ModelOptions, QUANTIZED_NAME, VAE_NAME, WEIGHTS_NAMES, add_matrices, quantized_beside,
 };
-pub use picture::{FlowParams, GuidanceContexts, MIN_FITTED_STEPS};
+pub use picture::{DrawnLatent, GuidanceContexts};
 pub use quantize::{Quantized, quantize};
 pub use speed::{Part, Speed};
 pub use text::{SamplingParams, Speech};

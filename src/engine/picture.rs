@@ -1,135 +1,30 @@
 //! Drawing pictures: rectified flow in latent space, guided by two poorer contexts, decoded to pixels.
 
-use std::path::Path;
 use std::time::Duration;
 
 use candle_core::{DType, Result as CandleResult, Tensor};
-use serde::{Deserialize, Serialize};
 
 use super::Engine;
-use super::control::{Control, Progress};
-use super::speed::{Part, Speed};
+use super::control::{Cancel, Control, Progress};
+use super::flow_params::FlowParams;
+use super::speed::Part;
 use crate::error::{Error, Result};
-use crate::flow::Guidance;
-use crate::flow::Renorm;
-use crate::flow::Schedule;
+use crate::flow::Step;
+use crate::flow::StepCache;
 use crate::flow::Velocities;
+use crate::flow::relative_error;
 use crate::flow::sample;
 use crate::model::Grid;
 use crate::model::KvContext;
 use crate::tensor::Noise;
 
-/// File name of a model's own [`FlowParams`], optional and ours.
-pub const FLOW_CONFIG_NAME: &str = "flow_config.json";
-
-/// A map that is fitted into a time budget has at least so many steps, unless it was to have fewer.
-pub const MIN_FITTED_STEPS: usize = 4;
-/// A fitted map may take this much longer than was measured.
-const FITTED_MARGIN: f64 = 1.25;
-
-/// How maps are drawn. The defaults are the ones behind the paper's numbers.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FlowParams {
-    /// Points of time from noise to picture, from 2; one step fewer is computed.
-    pub time_points: usize,
-    /// Scale of guidance by the text; 1 is none.
-    pub guidance_text: f64,
-    /// Scale of guidance by the picture; 1 is none.
-    pub guidance_image: f64,
-    /// Guide only for shifted times in (low, high].
-    pub guidance_interval: [f64; 2],
-    /// See [`Renorm`].
-    pub renorm: Renorm,
-    /// The least factor of renormalisation, [0, 1]; 1 turns it off.
-    pub renorm_min: f64,
-    /// Above 1, more of the time points lie near the noise.
-    pub timestep_shift: f64,
-}
-
-impl Default for FlowParams {
-    fn default() -> Self {
-        Self {
-            time_points: 50,
-            guidance_text: 4.0,
-            guidance_image: 2.0,
-            guidance_interval: [0.0, 1.0],
-            renorm: Renorm::TextChannel,
-            renorm_min: 0.0,
-            timestep_shift: 3.0,
-        }
-    }
-}
-
-impl FlowParams {
-    /// Those of a model directory's `flow_config.json`, the defaults where it has none.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] with the key that is wrong.
-    pub fn of_model(dir: &Path) -> Result<Self> {
-        let file = dir.join(FLOW_CONFIG_NAME);
-        let Ok(text) = std::fs::read_to_string(&file) else {
-            return Ok(Self::default());
-        };
-        serde_json::from_str(&text).map_err(|e| Error::Weights {
-            path: file,
-            why: e.to_string(),
-        })
-    }
-
-    /// How many steps are computed.
-    pub fn n_steps(&self) -> usize {
-        self.schedule().n_steps()
-    }
-
-    /// Whether the poorer contexts of [`GuidanceContexts`] are looked at.
-    pub fn is_guided(&self) -> bool {
-        self.guidance_text > 1.0
-    }
-
-    /// The same with as many steps, at most its own and at least [`MIN_FITTED_STEPS`], as are drawn and decoded within
-    /// this time, for `n_tokens` latent tokens and at this speed. Without a measurement it stays as it is.
-    fn fitted(&self, n_tokens: usize, within: Duration, speed: &Speed) -> Self {
-        let with = |time_points| Self {
-            time_points,
-            ..self.clone()
-        };
-        let fits = |flow: &Self| {
-            let seconds = flow.seconds(n_tokens, speed);
-            seconds.is_none_or(|s| s * FITTED_MARGIN <= within.as_secs_f64())
-        };
-        let least = with(self.time_points.min(MIN_FITTED_STEPS + 1));
-        let fewer = (least.time_points + 1..=self.time_points).rev().map(with);
-        fewer.into_iter().find(fits).unwrap_or(least)
-    }
-
-    /// How long a map of `n_tokens` latent tokens takes, if the speed is known.
-    fn seconds(&self, n_tokens: usize, speed: &Speed) -> Option<f64> {
-        let guidance = self.guidance();
-        let mut units = [0.0; 4];
-        for (t, _) in self.schedule().steps() {
-            let n_branches = guidance.n_branches(t);
-            units[n_branches] += (n_branches * n_tokens) as f64;
-        }
-        let decode = speed.seconds_per_unit(Part::Decode)? * n_tokens as f64;
-        let per_unit = |n: usize| speed.seconds_per_unit(Part::FlowStep(n));
-        let steps = (1..=3).map(|n| Some(per_unit(n)? * units[n]));
-        Some(decode + steps.sum::<Option<f64>>()?)
-    }
-
-    fn schedule(&self) -> Schedule {
-        Schedule::new(self.time_points, self.timestep_shift)
-    }
-
-    fn guidance(&self) -> Guidance {
-        Guidance {
-            text: self.guidance_text,
-            image: self.guidance_image,
-            interval: self.guidance_interval,
-            renorm: self.renorm,
-            renorm_min: self.renorm_min,
-        }
-    }
+/// What was drawn.
+#[derive(Clone, Debug)]
+pub struct DrawnLatent {
+    /// Latent tokens (n, p·p·z).
+    pub tokens: Tensor,
+    /// Of the steps, those whose velocity was computed; the others were forecast.
+    pub n_computed: usize,
 }
 
 /// The three contexts of a drawing.
@@ -152,7 +47,7 @@ impl GuidanceContexts {
 
 impl Engine {
     /// `flow` with fewer steps where a map of this size (width, height) would take longer than `within`, as fast as this
-    /// engine was measured to be; at least [`MIN_FITTED_STEPS`].
+    /// engine was measured to be; at least [`super::MIN_FITTED_STEPS`].
     pub fn fitted(
         &self,
         flow: &FlowParams,
@@ -163,7 +58,7 @@ impl Engine {
         flow.fitted(n_tokens, within, &self.speed())
     }
 
-    /// Draw a picture of `width` by `height` pixels (multiples of a latent token's side): latent tokens (n, p·p·z).
+    /// Draw a picture of `width` by `height` pixels (multiples of a latent token's side).
     ///
     /// # Errors
     /// [`Error::Canceled`] within one step of a stop; [`Error::InvalidInput`] if the size is no multiple.
@@ -174,7 +69,7 @@ impl Engine {
         flow: &FlowParams,
         noise: &mut Noise,
         control: &mut Control,
-    ) -> Result<Tensor> {
+    ) -> Result<DrawnLatent> {
         let grid = self.latent_grid(width, height);
         let side = self.config.latent_downsample();
         if (grid.columns * side, grid.rows * side) != (width as usize, height as usize) {
@@ -187,12 +82,19 @@ impl Engine {
         let times: Vec<f32> = schedule.steps().map(|(t, _)| t).collect();
         let contexts = contexts.branches();
         let drawing = self.model.drawing(&contexts, grid, &times)?;
-        let mut step = 0;
-        sample(start, &schedule, |x_t, t| {
+        let n_steps = schedule.n_steps();
+        let (mut number, mut n_computed) = (0, 0);
+        let mut cache = StepCache::new(flow.cache_threshold);
+        let tokens = sample(start, &schedule, |x_t, t| {
             control.check()?;
             let n_branches = guidance.n_branches(t);
+            let step = Step {
+                t,
+                n_branches,
+                is_last: number + 1 == n_steps,
+            };
             let velocity = || {
-                let branches = drawing.velocities(x_t, step, n_branches)?;
+                let branches = drawing.velocities(x_t, number, n_branches)?;
                 let branch = |n: usize| (n < n_branches).then(|| branches.get(n)).transpose();
                 guidance.combine(&Velocities {
                     full: branches.get(0)?,
@@ -200,13 +102,43 @@ impl Engine {
                     without_image: branch(2)?,
                 })
             };
-            let n_latents = n_branches * grid.n_tokens();
-            let velocity = self.timed(Part::FlowStep(n_branches), |_| n_latents, velocity)?;
-            self.note(|work| work.flow_branches += n_branches as u64);
-            step += 1;
-            control.tell(Progress::Fraction(step as f32 / schedule.n_steps() as f32));
+            let velocity = if let Some(forecast) = cache.forecast(step)? {
+                self.note(|work| work.flow_forecasts += 1);
+                forecast
+            } else {
+                let n_latents = n_branches * grid.n_tokens();
+                let computed = self.timed(Part::FlowStep(n_branches), |_| n_latents, velocity)?;
+                self.note(|work| work.flow_branches += n_branches as u64);
+                n_computed += 1;
+                cache.learn(step, &computed)?;
+                computed
+            };
+            number += 1;
+            control.tell(Progress::Fraction(number as f32 / n_steps as f32));
             Ok::<_, Error>(velocity)
-        })
+        })?;
+        Ok(DrawnLatent { tokens, n_computed })
+    }
+
+    /// How far a drawing with the step cache is from the exact one that begins with the same noise: the
+    /// [`relative_error`] of its latent tokens.
+    ///
+    /// # Errors
+    /// As [`Self::draw_latent`].
+    pub fn cache_error(
+        &self,
+        contexts: &GuidanceContexts,
+        size: (u32, u32),
+        flow: &FlowParams,
+        seed: u64,
+        cancel: &Cancel,
+    ) -> Result<f64> {
+        let draw = |flow: &FlowParams| {
+            let mut control = Control::new(cancel.clone(), |_| {});
+            self.draw_latent(contexts, size, flow, &mut Noise::seeded(seed), &mut control)
+        };
+        let (cached, exact) = (draw(flow)?, draw(&flow.exact())?);
+        Ok(relative_error(&cached.tokens, &exact.tokens)?)
     }
 
     /// Latent tokens (n, p·p·z) → pixels (3, hh, ww) in [0, 1], f32.

@@ -219,6 +219,7 @@ impl Observer<'_> {
             depth: map.depth.map(Arc::new),
             seed: self.seed,
             steps: self.settings.flow.n_steps(),
+            steps_computed: map.n_computed,
             picture: 0,
             took: started.elapsed(),
         })

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 use image::RgbImage;
 
+use crate::engine::Cancel;
 use crate::engine::Control;
 use crate::engine::Engine;
 use crate::engine::FlowParams;
@@ -25,6 +26,8 @@ pub struct DrawnMap {
     pub depth: Option<Vec<f32>>,
     /// The latent tokens (n, p·p·z) that it was decoded from.
     pub latent: Tensor,
+    /// Flow steps that were computed; the step cache forecast the others.
+    pub n_computed: usize,
 }
 
 /// Draw a map of `size` (width, height) in contexts that already hold its instruction; `turn` is for the news.
@@ -40,7 +43,8 @@ pub fn draw_map(
     noise: &mut Noise,
     control: &mut Control,
 ) -> Result<DrawnMap> {
-    let latent = engine.draw_latent(contexts, size, flow, noise, control)?;
+    let drawn = engine.draw_latent(contexts, size, flow, noise, control)?;
+    let latent = drawn.tokens;
     control.check()?;
     let pixels = engine.decode_latent(&latent, size)?;
     let (picture, depth) = match kind {
@@ -54,6 +58,7 @@ pub fn draw_map(
         picture,
         depth,
         latent,
+        n_computed: drawn.n_computed,
     })
 }
 
@@ -73,15 +78,7 @@ pub fn draw_map_of(
     control.check()?;
     control.tell(Progress::Stage(Stage::Prefill, 0));
     let picture = engine.vae_rule().apply(picture);
-    let without_text = engine.read_frame(None, &picture, Views::VaeAndVit, noise, control)?;
-    control.check()?;
-    let mut full = without_text.clone();
-    engine.add_text(&mut full, instruction)?;
-    let contexts = GuidanceContexts {
-        full,
-        without_text,
-        without_image: engine.read_opening(Some(instruction))?,
-    };
+    let contexts = contexts_of(engine, instruction, &picture, noise, control)?;
     control.tell(Progress::Stage(stage_of(kind), 0));
     draw_map(
         engine,
@@ -92,6 +89,46 @@ pub fn draw_map_of(
         noise,
         control,
     )
+}
+
+/// How far the step cache takes a map of a picture that nothing else was said about: see [`Engine::cache_error`].
+///
+/// # Errors
+/// [`crate::Error::Canceled`] within one flow step of a stop.
+pub fn cache_error_of(
+    engine: &Engine,
+    instruction: &str,
+    picture: &RgbImage,
+    flow: &FlowParams,
+    seed: u64,
+    cancel: &Cancel,
+) -> Result<f64> {
+    let (noise, control) = (
+        &mut Noise::seeded(seed),
+        Control::new(cancel.clone(), |_| {}),
+    );
+    let picture = engine.vae_rule().apply(picture);
+    let contexts = contexts_of(engine, instruction, &picture, noise, &control)?;
+    engine.cache_error(&contexts, picture.dimensions(), flow, seed, cancel)
+}
+
+/// The contexts in which a map of `picture`, of the autoencoder's size, is drawn.
+fn contexts_of(
+    engine: &Engine,
+    instruction: &str,
+    picture: &RgbImage,
+    noise: &mut Noise,
+    control: &Control,
+) -> Result<GuidanceContexts> {
+    let without_text = engine.read_frame(None, picture, Views::VaeAndVit, noise, control)?;
+    control.check()?;
+    let mut full = without_text.clone();
+    engine.add_text(&mut full, instruction)?;
+    Ok(GuidanceContexts {
+        full,
+        without_text,
+        without_image: engine.read_opening(Some(instruction))?,
+    })
 }
 
 /// The stage in which a map is drawn.

@@ -7,7 +7,7 @@ mod segmentation;
 mod tracker;
 
 pub use depth::{DepthMap, estimate_depth};
-pub use map::{DrawnMap, draw_map, draw_map_of, stage_of};
+pub use map::{DrawnMap, cache_error_of, draw_map, draw_map_of, stage_of};
 pub use raster::{Raster, blend_regions};
 pub use segmentation::{BoundingBox, Region, Segmentation, UNLABELED, segment};
 pub use tracker::RegionTracker;

@@ -1,5 +1,6 @@
 //! The model at work: one thread owns it, takes one request at a time and tells its news on channels.
 
+mod cache_test;
 mod frame;
 mod model_thread;
 mod perceiver;
@@ -8,6 +9,7 @@ mod request;
 mod stamps;
 mod worker;
 
+pub use cache_test::{CACHE_TOLERANCE, CacheTest};
 pub use frame::{Frame, FrameHeader, LatestFrame};
 pub use perceiver::{ModelInfo, Outcome, Perceive, Perceiver, Work};
 pub use request::{Event, FrameSource, Priority, Request};

@@ -7,8 +7,9 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::perceiver::Perceive;
-use super::request::Event;
+use super::request::{Event, Priority};
 use super::worker::{Command, Commanded, Inner, State, Waiting};
+use crate::engine::Cancel;
 use crate::engine::Control;
 use crate::engine::Stop;
 use crate::engine::give_back_memory;
@@ -24,7 +25,7 @@ enum Next {
 pub(super) fn run<P: Perceive>(
     inner: &Inner,
     mut load: impl FnMut() -> Result<P>,
-    mut warm_up: impl FnMut(&mut P) -> Result<()>,
+    mut warm_up: impl FnMut(&mut P, &Cancel) -> Result<()>,
 ) {
     let mut model = None;
     while let Some(next) = next(inner) {
@@ -62,12 +63,13 @@ pub(super) fn run<P: Perceive>(
 fn bring_up<P: Perceive>(
     inner: &Inner,
     load: &mut impl FnMut() -> Result<P>,
-    warm_up: &mut impl FnMut(&mut P) -> Result<()>,
+    warm_up: &mut impl FnMut(&mut P, &Cancel) -> Result<()>,
 ) -> Result<P> {
     inner.lock().rest(State::Loading);
     let unloaded = || Error::NotReady("it was unloaded before it was ready".into());
     let ready = || {
         let mut model = load()?;
+        let cancel = Cancel::default();
         {
             let mut shared = inner.lock();
             if shared.is_unloading() {
@@ -75,19 +77,23 @@ fn bring_up<P: Perceive>(
             }
             shared.status.model = model.info();
             shared.status.state = State::WarmingUp;
+            shared.running = Some((cancel.clone(), Priority::Background));
         }
-        warm_up(&mut model)?;
-        Ok(model)
+        match (warm_up(&mut model, &cancel), cancel.stopped()) {
+            (Err(Error::Canceled), Some(Stop::Unloaded)) => Err(unloaded()),
+            (warm, _) => warm.map(|()| model),
+        }
     };
     let ready = catch_unwind(AssertUnwindSafe(ready)).unwrap_or_else(|panic| Err(told(&*panic)));
+    let mut shared = inner.lock();
+    shared.running = None;
     match &ready {
         Ok(model) => {
-            let mut shared = inner.lock();
+            shared.status.model = model.info();
             shared.status.speed = model.speed();
             shared.status.state = State::Ready;
         }
         Err(error) => {
-            let mut shared = inner.lock();
             // The command to unload comes next and finds nothing to do.
             let state = match shared.is_unloading() {
                 true => State::Unloaded,
@@ -162,6 +168,7 @@ fn serve(inner: &Inner, model: &mut impl Perceive, waiting: Waiting) {
         shared.running = None;
         let status = &mut shared.status;
         status.running = false;
+        status.model = model.info();
         status.speed = model.speed();
         match &result {
             Ok(_) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use image::RgbImage;
 use nalgebra::Point2;
 
+use super::cache_test::CacheTest;
 use crate::engine::Cancel;
 use crate::engine::Control;
 use crate::engine::Engine;
@@ -80,6 +81,16 @@ pub struct ModelInfo {
     pub identity: Arc<ModelIdentity>,
     /// The prompts, as a file of theirs.
     pub prompts: Arc<str>,
+    /// What the self-test of the step cache said, where the newest settings have one.
+    pub cache_test: Option<CacheTest>,
+}
+
+impl ModelInfo {
+    /// Why the step cache is not used although the settings have one, if so.
+    pub fn cache_remark(&self) -> Option<String> {
+        let test = self.cache_test.as_ref()?;
+        (!test.has_passed()).then(|| test.to_string())
+    }
 }
 
 /// Who carries out requests: the model, or a stand-in in tests of the worker.
@@ -111,6 +122,8 @@ pub struct Perceiver {
     /// The texts that steer it.
     pub prompts: Prompts,
     info: ModelInfo,
+    /// Whether the step cache has to pass its self-test before it is used.
+    tests_cache: bool,
 }
 
 impl Perceiver {
@@ -128,38 +141,69 @@ impl Perceiver {
             memory_bytes: engine.memory_bytes(),
             identity: Arc::new(ModelIdentity::of(options)?),
             prompts: prompts.to_yaml()?.into(),
+            cache_test: None,
         };
         Ok(Self {
             engine,
             prompts,
             info,
+            tests_cache: false,
         })
     }
 
     /// Draw one map with two time points and write one token, so that the first request finds everything in place.
+    /// Where `settings` have a step cache, it is tested; from here on, it is used only after it has passed, and tested
+    /// again when a request draws otherwise.
     ///
     /// # Errors
-    /// If the network fails.
-    pub fn warm_up(&mut self, settings: &Settings) -> Result<()> {
-        let mut settings = settings.clone();
+    /// [`crate::Error::Canceled`] within one token or one flow step of a stop; otherwise if the network fails.
+    pub fn warm_up(&mut self, settings: &Settings, cancel: &Cancel) -> Result<()> {
+        self.tests_cache = true;
+        let mut settings = self.tested(settings, cancel)?;
+        // No step of so few is forecast.
+        settings.flow = settings.flow.exact();
         settings.flow.time_points = 2;
         settings.sampling.max_new_tokens = 1;
         settings.max_turns = 1;
-        let picture = RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8 * 4, y as u8 * 5, 128]));
+        let picture = test_picture();
         for work in [
             Work::Depth { seed: None },
             Work::Answer(Question::new("What is near?")),
         ] {
-            let mut control = Control::new(Cancel::default(), |_| {});
-            self.perceive(&(&picture).into(), &work, &settings, &mut control)?;
+            let mut control = Control::new(cancel.clone(), |_| {});
+            self.carry_out(&(&picture).into(), &work, &settings, &mut control)?;
         }
-        Ok(())
+        cancel.check()
     }
-}
 
-impl Perceive for Perceiver {
-    fn perceive(
-        &mut self,
+    /// `settings`, without the step cache where it has failed its self-test. A request with a deadline does not wait for
+    /// the test.
+    fn tested(&mut self, settings: &Settings, cancel: &Cancel) -> Result<Settings> {
+        let mut settings = settings.clone();
+        if !self.tests_cache {
+            return Ok(settings);
+        }
+        let is_cached = settings.flow.cache_threshold > 0.0;
+        let known = self.info.cache_test.take();
+        let known = known.filter(|test| test.is_of(&settings.flow));
+        let test = match known {
+            None if is_cached && cancel.time_left().is_none() => {
+                let (engine, picture) = (&self.engine, test_picture());
+                let instruction = self.prompts.instruction(MapKind::Depth);
+                let test = CacheTest::run(engine, instruction, &picture, &settings, cancel)?;
+                Some(test)
+            }
+            known => known,
+        };
+        if !test.as_ref().is_some_and(CacheTest::has_passed) {
+            settings.flow = settings.flow.exact();
+        }
+        self.info.cache_test = test;
+        Ok(settings)
+    }
+
+    fn carry_out(
+        &self,
         pictures: &Pictures,
         work: &Work,
         settings: &Settings,
@@ -167,7 +211,7 @@ impl Perceive for Perceiver {
     ) -> Result<Outcome> {
         let Self {
             engine, prompts, ..
-        } = &*self;
+        } = self;
         let (image, flow) = (pictures.first(), &settings.flow);
         match work {
             Work::Answer(question) => {
@@ -200,6 +244,24 @@ impl Perceive for Perceiver {
                 names_at(engine, prompts, image, places, settings, control).map(Outcome::Names)
             }
         }
+    }
+}
+
+/// What the warm-up and the step cache's test look at.
+fn test_picture() -> RgbImage {
+    RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8 * 4, y as u8 * 5, 128]))
+}
+
+impl Perceive for Perceiver {
+    fn perceive(
+        &mut self,
+        pictures: &Pictures,
+        work: &Work,
+        settings: &Settings,
+        control: &mut Control,
+    ) -> Result<Outcome> {
+        let settings = self.tested(settings, control.cancel())?;
+        self.carry_out(pictures, work, &settings, control)
     }
 
     fn info(&self) -> ModelInfo {

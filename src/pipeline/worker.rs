@@ -190,14 +190,14 @@ pub struct Worker {
 
 impl Worker {
     /// Start the thread: it runs `load`, then `warm_up`, then requests until [`Worker::stop`]. Both run again whenever
-    /// the model is loaded again.
+    /// the model is loaded again. `warm_up` is to end with [`Error::Canceled`] when its switch says so.
     ///
     /// # Errors
     /// [`Error::Internal`] if the operating system gives no thread.
     pub fn spawn<P: Perceive + 'static>(
         queue_limit: usize,
         load: impl FnMut() -> Result<P> + Send + 'static,
-        warm_up: impl FnMut(&mut P) -> Result<()> + Send + 'static,
+        warm_up: impl FnMut(&mut P, &Cancel) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
         let shared = Shared {
             status: WorkerStatus {

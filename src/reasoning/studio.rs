@@ -196,6 +196,7 @@ impl<'e> Studio<'e> {
             depth: map.depth.map(Arc::new),
             seed: self.seed,
             steps: flow.n_steps(),
+            steps_computed: map.n_computed,
             picture,
             took,
         };

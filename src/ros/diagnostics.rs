@@ -52,7 +52,13 @@ pub async fn publish(core: Arc<Core>, publisher: Publisher<DiagnosticArray>, nod
 
 fn model_status(node: &str, worker: WorkerStatus) -> DiagnosticStatus {
     let (level, message) = match &worker.state {
-        State::Ready => (OK, if worker.running { "working" } else { "ready" }.into()),
+        State::Ready => {
+            let message = if worker.running { "working" } else { "ready" };
+            match worker.model.cache_remark() {
+                Some(remark) => (WARN, format!("{message}, but {remark}")),
+                None => (OK, message.into()),
+            }
+        }
         State::Loading => (WARN, "loading".into()),
         State::WarmingUp => (WARN, "warming up".into()),
         State::Failed(why) => (ERROR, why.clone()),
@@ -65,6 +71,11 @@ fn model_status(node: &str, worker: WorkerStatus) -> DiagnosticStatus {
     let last_run = worker
         .last_run
         .map_or(String::new(), |run| format!("{:.3}", run.as_secs_f64()));
+    let step_cache = match &worker.model.cache_test {
+        Some(test) if test.has_passed() => "on",
+        Some(_) => "turned off",
+        None => "off",
+    };
     let speed = &worker.speed;
     let median = |part| match speed.seconds(part) {
         Some(seconds) => format!("{seconds:.5}"),
@@ -93,6 +104,7 @@ fn model_status(node: &str, worker: WorkerStatus) -> DiagnosticStatus {
             ("token_s", median(Part::Token)),
             ("flow_step_s", guided_most.unwrap_or_default()),
             ("decode_s", median(Part::Decode)),
+            ("step_cache", step_cache.into()),
             ("last_error", worker.last_error.unwrap_or_default()),
         ]),
     }

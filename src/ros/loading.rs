@@ -27,7 +27,9 @@ pub fn start_model(queue_limit: usize, parameters: &Parameters) -> Result<Worker
     Worker::spawn(
         queue_limit,
         move || load(&at_load),
-        move |perceiver: &mut Perceiver| perceiver.warm_up(&at_warm_up.settings()?),
+        move |perceiver: &mut Perceiver, cancel: &_| {
+            perceiver.warm_up(&at_warm_up.settings()?, cancel)
+        },
     )
 }
 

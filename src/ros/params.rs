@@ -12,6 +12,7 @@ use r2r::indexmap::IndexMap;
 use crate::config;
 use crate::config::ParameterSet;
 use crate::config::Value;
+use crate::engine::FlowProfile;
 use crate::error::{Error, Result};
 use crate::pipeline::Settings;
 
@@ -43,7 +44,7 @@ impl Parameters {
                     .unwrap_or_else(|| Value::Text("a value of an unknown type".into())),
             );
         }
-        let mut of_model = model_values(overrides.get("model.dir"))?;
+        let mut of_model = model_values(|name| overrides.get(name))?;
         of_model.retain(|name, _| !overrides.contains_key(name));
         overrides.extend(of_model.clone());
         let (set, unknown) = ParameterSet::at_start(&overrides)?;
@@ -68,13 +69,13 @@ impl Parameters {
         self.lock().set.clone()
     }
 
-    /// Take what the model of this moment's `model.dir` says of parameters that nobody has set.
+    /// Take what the model of this moment's `model.dir`, with its `flow.profile`, says of parameters that nobody has set.
     ///
     /// # Errors
     /// What is wrong in its `flow_config.json`.
     pub fn follow_model(&self) -> Result<()> {
-        let dir = self.lock().set.get("model.dir").cloned();
-        let values = model_values(dir.as_ref())?;
+        let set = self.now();
+        let values = model_values(|name| set.get(name))?;
         self.lock().follow(values)
     }
 
@@ -103,13 +104,19 @@ impl Parameters {
     }
 }
 
-/// What the model in `dir`, or the shipped one, says of parameters that nobody sets.
-fn model_values(dir: Option<&Value>) -> Result<BTreeMap<String, Value>> {
-    let dir = match dir {
+/// What the model in `model.dir`, or the shipped one, says of parameters that nobody sets; `given` are those of this
+/// moment by name.
+fn model_values<'v>(given: impl Fn(&str) -> Option<&'v Value>) -> Result<BTreeMap<String, Value>> {
+    // One that is none is refused with all other bad values.
+    let profile = match given("flow.profile") {
+        Some(Value::Text(profile)) => profile.parse().unwrap_or_default(),
+        _ => FlowProfile::default(),
+    };
+    let dir = match given("model.dir") {
         Some(Value::Text(dir)) if !dir.is_empty() => Some(dir.into()),
         _ => config::shipped_model(&std::env::var("AMENT_PREFIX_PATH").unwrap_or_default()),
     };
-    let values = dir.map_or(Ok(Vec::new()), |dir| config::flow_of_model(&dir))?;
+    let values = dir.map_or(Ok(Vec::new()), |dir| config::flow_of_model(&dir, profile))?;
     Ok(values.into_iter().collect())
 }
 

@@ -15,7 +15,10 @@ pub async fn status(core: &Core) -> GetStatus::Response {
     let message = match &worker.state {
         State::Failed(why) => message_text(why),
         State::Unloaded => "there is no model until ~/load_model is called".into(),
-        _ => String::new(),
+        _ => worker
+            .model
+            .cache_remark()
+            .map_or(String::new(), |remark| message_text(&remark)),
     };
     let mut cameras = Vec::with_capacity(core.cameras.len());
     for camera in &core.cameras {

@@ -105,6 +105,9 @@ pub struct MapRecord {
     pub seed: u64,
     /// Flow steps.
     pub steps: usize,
+    /// Of these, the ones that were computed; unknown in older traces.
+    #[serde(default)]
+    pub steps_computed: Option<usize>,
     /// Pixels, as drawn.
     pub width: u32,
     /// Pixels, as drawn.
@@ -162,6 +165,7 @@ impl Trace {
             picture: map.picture,
             seed: map.seed,
             steps: map.steps,
+            steps_computed: Some(map.steps_computed),
             width: map.image.width(),
             height: map.image.height(),
             sha256: imaging::sha256(&map.image),

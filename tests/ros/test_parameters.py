@@ -107,6 +107,8 @@ BAD_VALUES = [
     ("flow.renorm", "none", "global, channel, text_channel"),
     ("flow.renorm_min", 2.0, "a number from 0 to 1"),
     ("flow.timestep_shift", 0.0, "a number from 0.01 to 100"),
+    ("flow.cache_threshold", 1.5, "a number from 0 to 1"),
+    ("flow.profile", "fast", "paper, realtime"),
     ("seed", -1, "an integer from 0"),
     ("continuous.rate", -1.0, "a number from 0 to 100"),
     ("limits.image_age", -1.0, "a number from 0"),

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::clock::Timing;
 use super::cost;
 use super::cost::Cost;
+use crate::engine::Cancel;
 use crate::engine::Control;
 use crate::engine::Engine;
 use crate::engine::FlowParams;
@@ -84,10 +85,21 @@ pub(super) struct Workload<'e> {
     n_tokens: usize,
     flow: FlowParams,
     contexts: GuidanceContexts,
+    drawing: DrawingSteps,
+}
+
+/// Flow steps of the depth map.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct DrawingSteps {
+    pub(super) made: usize,
+    /// The step cache forecasts the others.
+    pub(super) computed: usize,
+    /// Of the latents, against computing all steps: see [`Engine::cache_error`].
+    pub(super) latents_error: f64,
 }
 
 /// How much work there is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Amount {
     /// Width and height of the picture that is looked at, before the model's own resizing.
     pub(super) picture: (u32, u32),
@@ -95,8 +107,8 @@ pub(super) struct Amount {
     pub(super) questions: usize,
     /// Tokens that are written.
     pub(super) n_tokens: usize,
-    /// Points on the time axis of a map.
-    pub(super) time_points: usize,
+    /// How a map is drawn.
+    pub(super) flow: FlowParams,
 }
 
 impl<'e> Workload<'e> {
@@ -111,10 +123,19 @@ impl<'e> Workload<'e> {
         contexts.full = without_text.clone();
         engine.add_text(&mut contexts.full, &instruction)?;
         engine.add_text(&mut contexts.without_image, &instruction)?;
-        let flow = FlowParams {
-            time_points: amount.time_points,
-            ..FlowParams::default()
+        let flow = amount.flow;
+        let made = flow.n_steps();
+        let mut drawing = DrawingSteps {
+            made,
+            computed: made,
+            latents_error: 0.0,
         };
+        if flow.cache_threshold > 0.0 {
+            let before = engine.work_done().flow_forecasts;
+            let (size, cancel) = (picture.dimensions(), Cancel::default());
+            drawing.latents_error = engine.cache_error(&contexts, size, &flow, SEED, &cancel)?;
+            drawing.computed = made - (engine.work_done().flow_forecasts - before) as usize;
+        }
         Ok(Self {
             engine,
             picture,
@@ -123,7 +144,13 @@ impl<'e> Workload<'e> {
             n_tokens: amount.n_tokens,
             flow,
             contexts,
+            drawing,
         })
+    }
+
+    /// How the depth map is drawn.
+    pub(super) fn drawing(&self) -> DrawingSteps {
+        self.drawing
     }
 
     /// Time an item.
@@ -212,7 +239,7 @@ impl<'e> Workload<'e> {
                 let read = self.cost(Item::ImagePrefill)
                     + cost::flop(cost::layers(config, n_text, read, true))
                     + cost::flop(cost::layers(config, n_text, 0, true));
-                let n_steps = self.flow.n_steps() as f64;
+                let n_steps = self.drawing.computed as f64;
                 read + cost::flop(guided * n_steps) + self.cost(Item::VaeDecode)
             }
             Item::FirstQuestion | Item::SecondQuestion => {
@@ -281,8 +308,10 @@ impl<'e> Workload<'e> {
         };
         let (noise, control) = (&mut Noise::seeded(SEED), &mut Control::unattended());
         let size = self.picture.dimensions();
-        self.engine
-            .draw_latent(&self.contexts, size, &flow, noise, control)
+        let drawn = self
+            .engine
+            .draw_latent(&self.contexts, size, &flow, noise, control)?;
+        Ok(drawn.tokens)
     }
 }
 

@@ -18,11 +18,13 @@ use self::items::Item;
 use self::items::Workload;
 use self::report::Report;
 use super::model::at_least;
+use super::model::threshold;
 use super::output;
 use super::progress::note;
 use crate::engine::DeviceChoice;
 use crate::engine::DtypeChoice;
 use crate::engine::Engine;
+use crate::engine::FlowParams;
 use crate::engine::ModelOptions;
 use crate::engine::Quantization;
 use crate::error::Result;
@@ -59,6 +61,9 @@ pub(super) struct BenchArgs {
     /// Points on the time axis of the depth map; one flow step fewer is run
     #[arg(long, value_name = "N", value_parser = at_least::<2>, default_value_t = 10)]
     time_points: usize,
+    /// Of the depth map: forecast steps that are expected to be off by this share at most, 0 to 1; 0 computes all
+    #[arg(long, value_name = "SHARE", value_parser = threshold, default_value_t = 0.0)]
+    cache_threshold: f64,
     /// Measured runs of each item
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 5)]
     repeats: usize,
@@ -90,7 +95,11 @@ impl BenchArgs {
             picture: self.picture,
             questions: self.questions,
             n_tokens: self.tokens,
-            time_points: self.time_points,
+            flow: FlowParams {
+                time_points: self.time_points,
+                cache_threshold: self.cache_threshold,
+                ..FlowParams::default()
+            },
         };
         let workload = Workload::new(&engine, amount)?;
         let mut rows = Vec::new();

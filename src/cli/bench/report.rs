@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::ceilings::Ceilings;
 use super::clock::Timing;
+use super::items::DrawingSteps;
 use super::items::Item;
 use super::items::Workload;
 use super::memory::peak_bytes;
@@ -23,6 +24,7 @@ pub(super) struct Report {
     picture: [u32; 2],
     picture_tokens: usize,
     latent_tokens: usize,
+    depth_map_steps: DrawingSteps,
     ceilings: Ceilings,
     items: Vec<Row>,
     peak_memory_bytes: Option<u64>,
@@ -70,6 +72,7 @@ impl Report {
             picture: [width, height],
             picture_tokens,
             latent_tokens,
+            depth_map_steps: workload.drawing(),
             ceilings,
             items: measured.iter().map(row).collect(),
             peak_memory_bytes: peak_bytes(),
@@ -93,6 +96,14 @@ impl fmt::Display for Report {
             f,
             "picture {width}x{height}: {} tokens read, {} drawn",
             self.picture_tokens, self.latent_tokens
+        )?;
+        let steps = self.depth_map_steps;
+        writeln!(
+            f,
+            "depth map: {} of {} flow steps computed, latents off by {:.2} %",
+            steps.computed,
+            steps.made,
+            100.0 * steps.latents_error
         )?;
         writeln!(
             f,

@@ -125,6 +125,11 @@ impl DepthArgs {
         )?;
         let mut report = depth_report(&done.rows, &self.samples.bootstrap());
         report.notes.push(measuring.describe());
+        let work = artist.model.engine.work_done();
+        let evaluations = work.flow_branches as f64 / done.rows.len().max(1) as f64;
+        report.notes.push(format!(
+            "A map took {evaluations:.2} evaluations of the network, guidance's among them."
+        ));
         let shown =
             self.output
                 .write_cases(&done, done.interrupted, quality, |dir, name, _, i| {
@@ -141,6 +146,7 @@ impl DepthArgs {
         // JSON has no infinity: null is no upper end.
         record["protocol"] = json!({"range_m": [low, high], "crop": measuring.protocol.crop});
         record["bootstrap"] = json!(self.samples.bootstrap());
+        record["evaluations_per_map"] = json!(evaluations);
         self.output.tell("depth", &report, record, &done, &shown)
     }
 

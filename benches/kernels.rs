@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench kernels`; a part of it by name: `cargo bench --bench kernels -- convolution`.
 
+#![allow(clippy::expect_used)]
+
 use std::hint::black_box;
 
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};

@@ -84,8 +84,9 @@ fn a_tight_budget_costs_steps_and_not_the_answer() {
             seconds < budget + 0.5,
             "{seconds} s, {budget} s were allowed"
         );
-        let may_be = MIN_FITTED_STEPS..800;
-        assert!(taken.iter().all(|n| may_be.contains(n)), "{taken:?}");
+        // Together: what the first one leaves on a machine that got faster is the second one's.
+        assert!(taken.iter().all(|n| *n >= MIN_FITTED_STEPS), "{taken:?}");
+        assert!(taken.iter().sum::<usize>() < 2 * 800, "{taken:?}");
         transcript
     });
     let mut in_time = told.take(3).filter(|told| told.status != Status::Canceled);

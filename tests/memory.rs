@@ -24,7 +24,7 @@ use serde_json::json;
 
 /// Which task a process of its own is given.
 const CHILD: &str = "COOPER_MEMORY_CHILD";
-const PICTURE: (u32, u32) = (320, 240);
+const PICTURE: (u32, u32) = (256, 192);
 
 /// A model with the full-size autoencoder and these sizes of the language model.
 fn write_configs(dir: &Path, hidden: usize, inner: usize, layers: usize, vocabulary: usize) {

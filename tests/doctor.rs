@@ -141,7 +141,8 @@ fn the_released_model_is_named_in_full() {
 
 #[test]
 fn memory_is_told_for_each_number_format() {
-    let report = report(&Released::new("model", |_| {}).dir);
+    let released = Released::new("model", |_| {});
+    let report = report(&released.dir);
     assert_eq!(report["loadable"], true, "{report}");
     assert_eq!(report["weights"]["tensors"], 1223);
     assert_eq!(report["weights"]["parameters"], 14_607_260_128_u64);
@@ -149,31 +150,53 @@ fn memory_is_told_for_each_number_format() {
     assert_eq!(report["finding"]["likely"], Value::Null);
     let available = report["machine"]["memory_available_bytes"].as_u64();
     let memory = report["memory"].as_array().unwrap();
-    for (need, (dtype, bytes)) in memory.iter().zip([("f32", 4), ("bf16", 2), ("f16", 2)]) {
-        // Keys and values of 28 layers with 4 heads of 128 numbers.
-        let kv = 1000 * 2 * 28 * 4 * 128 * bytes;
-        let (weights, vae) = (RELEASED_BYTES / 2 * bytes, 83_819_683 * 4);
-        let total = weights + vae + 16 * kv;
-        assert_eq!(need["dtype"], dtype);
-        assert_eq!(need["weights_bytes"], weights);
-        assert_eq!(need["vae_bytes"], vae);
-        assert_eq!(need["kv_per_1000_tokens_bytes"], kv);
-        assert_eq!(need["total_bytes"], total);
+    let formats: Vec<_> = memory.iter().map(|need| need["dtype"].clone()).collect();
+    let expected = [
+        "f32", "bf16", "f16", "f32+q8_0", "f16+q8_0", "f32+q4k", "f16+q4k",
+    ];
+    assert_eq!(formats, expected);
+    let bytes = |need: &Value, part: &str| need["plan"][part].as_u64().unwrap();
+    // Both experts of 28 layers.
+    let in_matrices = 2 * 28 * (2 * 3584 * 3584 + 2 * 512 * 3584 + 3 * 18_944 * 3584_u64);
+    let others = RELEASED_BYTES / 2 - in_matrices;
+    for need in memory {
+        let dtype = need["dtype"].as_str().unwrap();
+        let number = if dtype.starts_with("f32") { 4 } else { 2 };
+        assert_eq!(bytes(need, "other_weights"), others * number);
+        assert_eq!(bytes(need, "vae"), 83_819_683 * 4);
+        if !dtype.contains('+') {
+            assert_eq!(bytes(need, "matrices"), in_matrices * number);
+        }
+        // Keys and values of 28 layers with 4 heads of 128 numbers, of several thousand tokens.
+        let thousand = 1000 * 2 * 28 * 4 * 128 * number;
+        let contexts = bytes(need, "contexts");
+        assert!((10 * thousand..40 * thousand).contains(&contexts), "{need}");
+        let parts = ["process", "matrices", "other_weights", "vae"];
+        let weights: u64 = parts.map(|part| bytes(need, part)).into_iter().sum();
+        let working: u64 = ["contexts", "kept", "step_bytes"]
+            .map(|part| bytes(need, part))
+            .into_iter()
+            .sum();
+        let total = need["total_bytes"].as_u64().unwrap();
+        assert_eq!(total, weights + working.max(bytes(need, "loading")));
         // What is available changes between two looks, but not by a gigabyte here.
         if let Some(available) = available.filter(|a| a.abs_diff(total) > 1 << 30) {
             assert_eq!(need["fits"], available > total);
         }
     }
-    let quantised: Vec<_> = memory[3..].iter().map(|need| &need["dtype"]).collect();
-    assert_eq!(quantised, ["f16+q8_0", "f16+q4k"]);
-    // Both experts of 28 layers; on x86 each matrix has a second form beside it.
-    let in_matrices = 2 * 28 * (2 * 3584 * 3584 + 2 * 512 * 3584 + 3 * 18_944 * 3584_u64);
-    let rest = 2 * (RELEASED_BYTES / 2 - in_matrices);
-    let copied = u64::from(cfg!(target_arch = "x86_64"));
-    for (need, sixteenths, of_copy) in [(&memory[3], 17, 17), (&memory[4], 9, 12)] {
-        let matrices = in_matrices / 16 * (sixteenths + copied * of_copy);
-        assert_eq!(need["weights_bytes"], rest + matrices);
+    // Eight bits, or four, and a scale for 32 or two for 256; other forms that processors want are at most 16 bits.
+    for (need, sixteenths) in [(&memory[3], 17), (&memory[5], 9)] {
+        let matrices = bytes(need, "matrices");
+        let stored = in_matrices / 16 * sixteenths;
+        assert!(stored <= matrices && matrices <= 2 * in_matrices, "{need}");
     }
+    // Larger pictures take more.
+    let output = doctor(&released.dir, &["--json", "--picture", "1024x1024"]);
+    let larger: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let total = |report: &Value| report["memory"][0]["total_bytes"].as_u64().unwrap();
+    assert!(total(&larger) > total(&report) + 1_000_000_000);
+    let output = doctor(&released.dir, &["--picture", "1024"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("such as 640x480"));
 }
 
 #[test]

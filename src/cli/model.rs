@@ -41,6 +41,9 @@ pub(super) struct ModelArgs {
     /// The transformer's matrices: none, q8_0 or q4k, quantised while loading
     #[arg(long, default_value = "none")]
     quantization: Quantization,
+    /// Load the model even if less memory is available than it will take
+    #[arg(long)]
+    ignore_memory: bool,
     /// Prompts, instead of the model directory's or the built-in ones
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
@@ -109,6 +112,7 @@ impl ModelArgs {
             device: self.device,
             dtype: self.dtype,
             quantization: self.quantization,
+            ignores_memory: self.ignore_memory,
         })
     }
 

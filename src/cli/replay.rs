@@ -140,6 +140,7 @@ impl ReplayArgs {
                 .map_or_else(|| recorded(device, "--device"), Ok)?,
             dtype: self.dtype.map_or_else(|| recorded(dtype, "--dtype"), Ok)?,
             quantization: recorded(quantization, "--dtype")?,
+            ignores_memory: false,
         })
     }
 }

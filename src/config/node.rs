@@ -65,6 +65,7 @@ impl NodeConfig {
                 device: choice(parameters, "model.device")?,
                 dtype: choice(parameters, "model.dtype")?,
                 quantization: choice(parameters, "model.quantization")?,
+                ignores_memory: parameters.flag("model.ignore_memory")?,
             },
             prompts_file: path(parameters.text("model.prompts_file")?),
             cameras: cameras

@@ -73,6 +73,13 @@ pub fn parameters() -> Vec<Parameter> {
         text("model.device", "auto", device, NextLoad, "Where the model runs."),
         text("model.dtype", "auto", dtype, NextLoad, "Number format of the weights; auto: bf16 on a GPU, f32 on a CPU."),
         text("model.quantization", "none", Accepts::Choice(&["none", "q8_0", "q4k"]), NextLoad, "Quantisation of the transformer's matrices while loading; those of `cooper quantize` are quantised already."),
+        Parameter {
+            name: "model.ignore_memory".into(),
+            default: Value::Bool(false),
+            accepts: Accepts::Bool,
+            changes: NextLoad,
+            description: "Load a model even if less memory is available than it will take.",
+        },
         text("model.prompts_file", "", Accepts::Text, NextLoad, "Prompts in YAML; empty: those of the model directory, else the built-in ones."),
         integer("generation.max_new_tokens", sampling.max_new_tokens, 1..=65536, Running, "Tokens that one turn may have."),
         float("generation.temperature", sampling.temperature, 0.0..=10.0, Running, "Randomness of the text; 0: always the likeliest token."),

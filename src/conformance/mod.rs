@@ -45,6 +45,7 @@ pub fn run(
         device: DeviceChoice::Cpu,
         dtype,
         quantization,
+        ignores_memory: false,
     })?;
     let exact = engine.model().dtype() == DType::F32 && engine.quantization() == Quantization::None;
     let mut report = Report::new(&golden, exact, tell);

@@ -7,8 +7,10 @@ use candle_core::DType;
 use candle_core::quantized::GgmlDType;
 use safetensors::Dtype;
 
+use super::available::available_memory;
 use super::frame::{WorkDone, kept_bytes};
 use super::kept::Kept;
+use super::plan::{Format, MemoryPlan, Refusal, Work};
 use super::speed::Speed;
 use crate::error::{Error, Result};
 use crate::imaging::Normalization;
@@ -47,6 +49,8 @@ pub struct ModelOptions {
     pub dtype: DtypeChoice,
     /// How the transformer's matrices are quantised while loading, if they are not already.
     pub quantization: Quantization,
+    /// Load a model even if less memory is available than it will take.
+    pub ignores_memory: bool,
 }
 
 impl ModelOptions {
@@ -89,8 +93,8 @@ impl Engine {
     /// Check and read a model directory.
     ///
     /// # Errors
-    /// [`Error::Weights`] with every missing file, or every missing, unexpected and misshapen tensor;
-    /// [`Error::Model`] if the device cannot be had or memory runs out.
+    /// [`Error::Weights`] with every missing file, or every missing, unexpected and misshapen tensor, or with what
+    /// memory it takes if that is more than there is; [`Error::Model`] if the device cannot be had.
     pub fn load(options: &ModelOptions) -> Result<Self> {
         let dir = &options.dir;
         if !dir.is_dir() {
@@ -114,6 +118,19 @@ impl Engine {
         let dtype = options.dtype.on(&device);
         // Convolutions in 16 bits are slower and coarser than in 32 on a CPU.
         let vae_dtype = if device.is_cpu() { DType::F32 } else { dtype };
+        let format = Format {
+            number: dtype.size_in_bytes(),
+            vae_number: vae_dtype.size_in_bytes(),
+            quantization: transformer.quantization,
+            is_in_file: matches!(transformer.matrices, Matrices::Gguf(_)),
+        };
+        let work = Work::question(Work::USUAL_PICTURE);
+        let plan =
+            |format| MemoryPlan::new(&config, &transformer.header, &vae_header, format, work);
+        if device.is_cpu() && !options.ignores_memory {
+            check_memory(dir, format, work, plan)?;
+        }
+        let memory_bytes = plan(format).weights();
         let sides = inventory::PositionSides::new(&config, &transformer.header);
         let model = UnifiedModel::new(
             &config,
@@ -123,15 +140,6 @@ impl Engine {
             &transformer.matrices,
         )?;
         let vae = FluxVae::new(&config.vae, stored_tensors(&vae_file, vae_dtype, &device)?)?;
-        let matrices = inventory::layer_matrices(&config);
-        let in_matrices: u64 = matrices
-            .values()
-            .map(|s| s.iter().product::<usize>() as u64)
-            .sum();
-        let others = transformer.header.elements() - in_matrices;
-        let memory_bytes = model.matrix_bytes()
-            + others * dtype.size_in_bytes() as u64
-            + vae_header.elements() * vae_dtype.size_in_bytes() as u64;
         Ok(Self {
             model,
             vae,
@@ -240,6 +248,42 @@ impl Engine {
     pub fn normalization(&self) -> Normalization {
         self.config.normalization()
     }
+}
+
+/// Hold what the work takes in a format against what is available, where that is known.
+fn check_memory(
+    dir: &Path,
+    format: Format,
+    work: Work,
+    plan: impl Fn(Format) -> MemoryPlan,
+) -> Result<()> {
+    let Some(available) = available_memory() else {
+        return Ok(());
+    };
+    let quantized = |quantization| Format {
+        quantization,
+        is_in_file: true,
+        ..format
+    };
+    let others = [
+        (
+            "dtype f16",
+            Format {
+                number: 2,
+                ..format
+            },
+        ),
+        ("cooper quantize --type q8_0", quantized(Quantization::Q8_0)),
+        ("cooper quantize --type q4k", quantized(Quantization::Q4K)),
+    ];
+    let others = others.map(|(name, format)| (name, plan(format).peak()));
+    let refusal = Refusal {
+        plan: plan(format),
+        available,
+        work,
+        others: others.into(),
+    };
+    refusal.check(dir)
 }
 
 /// The transformer's files, checked but not read.

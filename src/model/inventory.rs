@@ -118,15 +118,24 @@ pub fn expected_vae_tensors(config: &VaeConfig) -> Shapes {
     list.0
 }
 
+/// Embedding and head.
+const VOCABULARY: [&str; 2] = [
+    "language_model.model.embed_tokens.weight",
+    "language_model.lm_head.weight",
+];
+
+/// Whether a tensor has a row for each token.
+pub fn is_vocabulary(name: &str) -> bool {
+    VOCABULARY.contains(&name)
+}
+
 fn language_model(list: &mut List, config: &ModelConfig) {
     let llm = &config.llm;
     let (width, inner) = (llm.hidden_size, llm.intermediate_size);
     let keys = llm.num_key_value_heads * llm.head_dim();
-    list.add(
-        "language_model.model.embed_tokens.weight",
-        &[llm.vocab_size, width],
-    );
-    list.add("language_model.lm_head.weight", &[llm.vocab_size, width]);
+    for name in VOCABULARY {
+        list.add(name, &[llm.vocab_size, width]);
+    }
     for expert in ["", "_moe_gen"] {
         list.scale(&format!("language_model.model.norm{expert}"), width);
         for layer in 0..llm.num_hidden_layers {

@@ -17,6 +17,11 @@ const LEAST_ROOM: usize = 64;
 /// Tokens.
 const MOST_ROOM: usize = 1024;
 
+/// Tokens that a new buffer for `len` tokens has room for.
+pub(super) fn buffer_tokens(len: usize) -> usize {
+    len + (len / ROOM_PART).clamp(LEAST_ROOM, MOST_ROOM)
+}
+
 /// Keys and values of every layer, and where the next token stands.
 #[derive(Clone, Debug, Default)]
 pub struct KvContext {
@@ -133,8 +138,7 @@ impl KvContext {
 
     /// A copy of the rows in buffers with room, `len` of them claimed.
     fn moved(&self, len: usize, sizes: &KvSizes) -> Result<Rows> {
-        let room = (len / ROOM_PART).clamp(LEAST_ROOM, MOST_ROOM);
-        let rows = Rows::empty(len + room, len, sizes)?;
+        let rows = Rows::empty(buffer_tokens(len), len, sizes)?;
         for (layer_idx, (to_k, to_v)) in rows.layers.iter().enumerate() {
             if let Some((k, v)) = self.layer(layer_idx)? {
                 to_k.slice_set(&k.contiguous()?, 1, 0)?;

@@ -7,6 +7,7 @@ pub mod drawing;
 pub mod flux_vae;
 pub mod inventory;
 pub mod kv_context;
+pub mod memory;
 pub mod parts;
 mod pictures;
 pub mod qwen2_mot;

@@ -346,25 +346,6 @@ impl Qwen2Mot {
         })
     }
 
-    /// Bytes of the layers' matrices as loaded.
-    pub fn matrix_bytes(&self) -> u64 {
-        let of_layer = |layer: &DecoderLayer| {
-            let projections = [&layer.projections.und, &layer.projections.r#gen];
-            let projections = projections.map(|p| [&p.q_proj, &p.k_proj, &p.v_proj]);
-            let feed_forward = [&layer.feed_forward.und, &layer.feed_forward.r#gen];
-            let feed_forward = feed_forward.map(|f| [&f.gate_proj, &f.up_proj, &f.down_proj]);
-            let o_proj = [&layer.o_proj.und, &layer.o_proj.r#gen];
-            let all = projections.into_iter().chain(feed_forward).flatten();
-            all.chain(o_proj).map(Linear::matrix_bytes).sum::<u64>()
-        };
-        self.layers.iter().map(of_layer).sum()
-    }
-
-    /// Bytes of embedding and head as loaded.
-    pub fn vocabulary_bytes(&self) -> u64 {
-        self.embed_tokens.n_bytes() + self.lm_head.n_bytes()
-    }
-
     /// The embeddings (n, c) of token ids.
     ///
     /// # Errors

@@ -141,11 +141,6 @@ impl UnifiedModel {
         &self.device
     }
 
-    /// Bytes of the transformer's layers' matrices as loaded.
-    pub fn matrix_bytes(&self) -> u64 {
-        self.language_model.matrix_bytes()
-    }
-
     /// The weights' number format.
     pub fn dtype(&self) -> DType {
         self.dtype

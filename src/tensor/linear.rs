@@ -40,23 +40,6 @@ impl Quantization {
             Self::Q4K => whole(GgmlDType::Q4K).or_else(|| whole(GgmlDType::Q8_0)),
         }
     }
-
-    /// Bytes of a quantised matrix (out, width) in use; none if it stays as it is.
-    ///
-    /// On x86, candle's matrix product keeps a second copy laid out for vector registers (0.11,
-    /// `quantized/repack_x86.rs`) beside the matrix, from the first product on.
-    pub fn bytes(self, out: usize, width: usize) -> Option<u64> {
-        let dtype = self.of_rows(width)?;
-        let n = (out * width) as u64;
-        let stored = n / dtype.block_size() as u64 * dtype.type_size() as u64;
-        let is_copied =
-            cfg!(target_arch = "x86_64") && out.is_multiple_of(16) && width.is_multiple_of(256);
-        let copy = match dtype {
-            GgmlDType::Q4K => n / 4 * 3, // 4 bits, and scales in f32
-            _ => stored,
-        };
-        Some(stored + if is_copied { copy } else { 0 })
-    }
 }
 
 impl FromStr for Quantization {
@@ -111,13 +94,8 @@ impl Matrices {
         bias: Option<Tensor>,
     ) -> Result<Linear> {
         let quantized = |matrix: QTensor, bias| {
-            let bytes = matrix.storage_size_in_bytes() as u64;
             let matrix = QMatMul::from_qtensor(matrix)?;
-            Ok(Linear::Quantized(Quantized {
-                matrix,
-                bias,
-                bytes,
-            }))
+            Ok(Linear::Quantized(Quantized { matrix, bias }))
         };
         let name = format!("{}.weight", vb.prefix());
         let quantization = match self {
@@ -150,27 +128,13 @@ pub enum Linear {
 pub struct Quantized {
     matrix: QMatMul,
     bias: Option<Tensor>,
-    bytes: u64,
-}
-
-impl Linear {
-    /// The matrix's bytes as loaded.
-    pub fn matrix_bytes(&self) -> u64 {
-        match self {
-            Self::Plain(plain) => {
-                let weight = plain.weight();
-                (weight.elem_count() * weight.dtype().size_in_bytes()) as u64
-            }
-            Self::Quantized(quantized) => quantized.bytes,
-        }
-    }
 }
 
 impl Module for Linear {
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         match self {
             Self::Plain(plain) => plain.forward(xs),
-            Self::Quantized(Quantized { matrix, bias, .. }) => {
+            Self::Quantized(Quantized { matrix, bias }) => {
                 let dtype = xs.dtype();
                 let xs = xs.contiguous()?.to_dtype(DType::F32)?;
                 let ys = matrix.forward(&xs)?.to_dtype(dtype)?;

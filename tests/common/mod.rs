@@ -21,6 +21,7 @@ pub fn model_options() -> ModelOptions {
         device: DeviceChoice::Cpu,
         dtype: DtypeChoice::F32,
         quantization: Quantization::None,
+        ignores_memory: false,
     }
 }
 

@@ -1,6 +1,10 @@
 """What a parameter does, where no other file sees it: model, words, the way a map is drawn."""
 
+import json
+import math
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from cooper_client import image, pixels
@@ -72,6 +76,45 @@ def test_weights_may_lie_elsewhere(start, client, tmp_path):
     (model / "ema.safetensors").rename(weights)
     start({"model.dir": str(model), "model.weights": str(weights)})
     assert depth(client) == expected
+
+
+def test_a_model_that_does_not_fit_is_refused_unless_somebody_insists(start):
+    # Files on /dev/shm may have any size; these embeddings have more bytes than a process can address.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        model = Path(folder) / "model"
+        shutil.copytree(MODEL, model)
+        widen(model, vocab_size=1 << 24, hidden_size=1 << 23)
+        for insists, words in ((False, "of free memory"), (True, "annot allocate memory")):
+            process = start({"model.dir": str(model), "model.ignore_memory": insists}, ready=False)
+            assert process.wait_for_end() == 1
+            assert words in process.log()
+
+
+def widen(model, **sizes):
+    """Give the language model other sizes, and its tensors shapes and places that fit, of which no byte is there."""
+    config = json.loads((model / "llm_config.json").read_text())
+    keys = config["num_key_value_heads"] / config["num_attention_heads"]
+    renamed = {config[name]: size for name, size in sizes.items()}
+    old, new = config["hidden_size"], sizes["hidden_size"]
+    renamed |= {old * keys: int(new * keys), old / config["num_attention_heads"]: new // config["num_attention_heads"]}
+    (model / "llm_config.json").write_text(json.dumps(config | sizes))
+    weights = model / "ema.safetensors"
+    with weights.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    end = 0
+    for name, tensor in header.items():
+        # What reads or writes latents has as many numbers on its other side.
+        if name in ("vae2llm.weight", "llm2vae.weight", "llm2vae.bias"):
+            other = {"vae2llm.weight": [new, old], "llm2vae.weight": [old, new], "llm2vae.bias": [old]}
+            tensor["shape"] = other[name]
+        elif not name.startswith("vit_model."):
+            tensor["shape"] = [renamed.get(n, n) for n in tensor["shape"]]
+        begin, end = end, end + 4 * math.prod(tensor["shape"])
+        tensor["data_offsets"] = [begin, end]
+    text = json.dumps(header).encode()
+    with weights.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
 
 
 FLOW = {

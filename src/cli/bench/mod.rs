@@ -46,6 +46,9 @@ pub(super) struct BenchArgs {
     /// The transformer's matrices: none, q8_0 or q4k, quantised while loading
     #[arg(long, default_value = "none")]
     quantization: Quantization,
+    /// Load the model even if less memory is available than it will take
+    #[arg(long)]
+    ignore_memory: bool,
     /// Measure these only; all if none is named
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ITEM,…")]
     only: Vec<Item>,
@@ -84,6 +87,7 @@ impl BenchArgs {
             device: self.device,
             dtype: self.dtype,
             quantization: self.quantization,
+            ignores_memory: self.ignore_memory,
         })?;
         let clock = Clock {
             warm_up: self.warm_up,

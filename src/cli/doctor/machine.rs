@@ -5,13 +5,15 @@ use std::fmt;
 use serde::Serialize;
 
 use super::size;
+use crate::engine::available_memory;
+use crate::engine::meminfo_bytes;
 
 /// Cores, memory and compiled-in accelerators.
 #[derive(Debug, Serialize)]
 pub(super) struct Machine {
     cores: usize,
     memory_total_bytes: Option<u64>,
-    /// What a new program can have without swapping, as the kernel estimates it.
+    /// What a new program can have without swapping, within a container's limit.
     pub(super) memory_available_bytes: Option<u64>,
     gpu_support: Vec<&'static str>,
 }
@@ -28,21 +30,14 @@ impl Machine {
         ];
         Self {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            memory_total_bytes: field(&meminfo, "MemTotal:"),
-            memory_available_bytes: field(&meminfo, "MemAvailable:"),
+            memory_total_bytes: meminfo_bytes(&meminfo, "MemTotal:"),
+            memory_available_bytes: available_memory(),
             gpu_support: features
                 .into_iter()
                 .filter_map(|(name, compiled)| compiled.then_some(name))
                 .collect(),
         }
     }
-}
-
-/// A line such as `MemTotal:       24576000 kB`, in bytes.
-fn field(meminfo: &str, name: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kilobytes.checked_mul(1024)
 }
 
 impl fmt::Display for Machine {
@@ -59,18 +54,5 @@ impl fmt::Display for Machine {
             [] => write!(f, "; built without GPU support (no CUDA)"),
             built => write!(f, "; built with {}", built.join(", ")),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_in_bytes() {
-        let meminfo = "MemTotal:       24576000 kB\nMemFree:  1 kB\nMemAvailable:   12 kB\n";
-        assert_eq!(field(meminfo, "MemTotal:"), Some(24_576_000 * 1024));
-        assert_eq!(field(meminfo, "MemAvailable:"), Some(12 * 1024));
-        assert_eq!(field(meminfo, "SwapTotal:"), None);
     }
 }

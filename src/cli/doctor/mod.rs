@@ -28,6 +28,9 @@ pub(super) struct DoctorArgs {
     /// Transformer weights, where they lie apart from the configs
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// Size of the pictures that memory is planned for
+    #[arg(long, value_name = "WxH", value_parser = picture_size, default_value = "640x480")]
+    picture: (u32, u32),
     /// Print one JSON object instead of words
     #[arg(long)]
     json: bool,
@@ -43,7 +46,7 @@ impl DoctorArgs {
                 why: "expected a model directory, found none".into(),
             });
         }
-        let report = Report::examine(&dir, self.weights.as_deref());
+        let report = Report::examine(&dir, self.weights.as_deref(), self.picture);
         if self.json {
             output::print_json(&report)?;
         } else {
@@ -55,6 +58,14 @@ impl DoctorArgs {
             Verdict::Bad
         })
     }
+}
+
+fn picture_size(text: &str) -> std::result::Result<(u32, u32), String> {
+    let side = |text: &str| text.parse().ok().filter(|n: &u32| *n > 0);
+    let sides = text.split_once('x');
+    sides
+        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+        .ok_or_else(|| "expected a width and a height in pixels, such as 640x480".into())
 }
 
 /// `1 234 567`.

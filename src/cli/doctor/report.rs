@@ -13,6 +13,7 @@ use super::kind;
 use super::kind::Finding;
 use super::machine::Machine;
 use super::memory;
+use super::memory::Headers;
 use super::memory::Need;
 use super::size;
 use crate::engine::GgufFile;
@@ -37,6 +38,8 @@ pub(super) struct Report {
     weights: Option<TensorFile>,
     finding: Option<Finding>,
     vae: Option<TensorFile>,
+    /// Width and height of the pictures that memory is planned for.
+    picture: (u32, u32),
     /// For each number format.
     memory: Vec<Need>,
 }
@@ -55,8 +58,8 @@ struct TensorFile {
 }
 
 impl Report {
-    /// Look at a model directory whose weights may lie apart.
-    pub(super) fn examine(dir: &Path, weights: Option<&Path>) -> Self {
+    /// Look at a model directory whose weights may lie apart, for questions about pictures of this size.
+    pub(super) fn examine(dir: &Path, weights: Option<&Path>, picture: (u32, u32)) -> Self {
         let mut report = Self {
             model: dir.into(),
             loadable: false,
@@ -66,6 +69,7 @@ impl Report {
             weights: None,
             finding: None,
             vae: None,
+            picture,
             memory: Vec::new(),
         };
         let missing = report.files.iter().filter(|f| f.needed && !f.present);
@@ -75,15 +79,16 @@ impl Report {
             report.problems.push(text);
         }
         let config = report.config(dir);
-        report.look_at_weights(dir, weights, config.as_ref());
-        report.look_at_vae(&dir.join("ae.safetensors"), config.as_ref());
-        if let (Some(config), Some(weights)) = (&config, &report.weights) {
-            let counts = memory::Counts {
-                transformer: weights.parameters,
-                vae: report.vae.as_ref().map_or(0, |vae| vae.parameters),
+        let transformer = report.look_at_weights(dir, weights, config.as_ref());
+        let vae = report.look_at_vae(&dir.join("ae.safetensors"), config.as_ref());
+        if let (Some(config), Some(transformer)) = (&config, transformer) {
+            let headers = Headers {
+                transformer,
+                vae: vae.unwrap_or_default(),
             };
+            let quantized = report.weights.as_ref().and_then(|file| file.quantization);
             let available = report.machine.memory_available_bytes;
-            report.memory = memory::needs(config, &counts, weights.quantization, available);
+            report.memory = memory::needs(config, &headers, quantized, picture, available);
         }
         report.loadable = report.problems.is_empty();
         report
@@ -101,7 +106,7 @@ impl Report {
         dir: &Path,
         weights: Option<&Path>,
         config: Option<&ModelConfig>,
-    ) {
+    ) -> Option<SafetensorsHeader> {
         let options = ModelOptions {
             dir: dir.into(),
             weights: weights.map(Into::into),
@@ -109,11 +114,12 @@ impl Report {
         };
         let path = match options.weights_file() {
             Ok(path) => path,
-            Err(error) => return self.problems.push(error.to_string()),
+            Err(error) => {
+                self.problems.push(error.to_string());
+                return None;
+            }
         };
-        let Some(mut header) = self.header(&path) else {
-            return;
-        };
+        let mut header = self.header(&path)?;
         let mut dtypes = header.dtypes();
         let quantization = self.add_quantized(&path, &mut header, &mut dtypes);
         let mismatch = config.map(|config| inventory::check(config, &header));
@@ -126,16 +132,21 @@ impl Report {
             self.finding = Some(kind::judge(config, &header, mismatch, &file.path));
         }
         self.weights = Some(file);
+        Some(header)
     }
 
-    fn look_at_vae(&mut self, path: &Path, config: Option<&ModelConfig>) {
-        if path.is_file() {
-            let Some(header) = self.header(path) else {
-                return;
-            };
-            let mismatch = config.map(|config| inventory::check_vae(&config.vae, &header));
-            self.vae = Some(self.describe(path.into(), &header, mismatch));
+    fn look_at_vae(
+        &mut self,
+        path: &Path,
+        config: Option<&ModelConfig>,
+    ) -> Option<SafetensorsHeader> {
+        if !path.is_file() {
+            return None;
         }
+        let header = self.header(path)?;
+        let mismatch = config.map(|config| inventory::check_vae(&config.vae, &header));
+        self.vae = Some(self.describe(path.into(), &header, mismatch));
+        Some(header)
     }
 
     fn header(&mut self, path: &Path) -> Option<SafetensorsHeader> {
@@ -195,7 +206,7 @@ impl fmt::Display for Report {
         section(f, "weights", self.weights.iter().map(TensorFile::to_string))?;
         section(f, "vae", self.vae.iter().map(TensorFile::to_string))?;
         section(f, "kind", self.finding.iter().flat_map(Finding::lines))?;
-        section(f, "memory", memory_lines(&self.memory))?;
+        section(f, "memory", memory_lines(&self.memory, self.picture))?;
         let problems = self.problems.iter().flat_map(|problem| problem.lines());
         section(f, "problems", problems.map(str::to_owned))?;
         let verdict = if self.loadable {
@@ -275,21 +286,24 @@ impl Finding {
     }
 }
 
-fn memory_lines(needs: &[Need]) -> Vec<String> {
-    let row = |cells: [&str; 6]| {
-        let [dtype, weights, vae, kv, total, fits] = cells;
-        format!("{dtype:<9} {weights:>10} {vae:>10} {kv:>14} {total:>10}  {fits}")
+fn memory_lines(needs: &[Need], (width, height): (u32, u32)) -> Vec<String> {
+    let row = |cells: [&str; 7]| {
+        let [dtype, weights, vae, contexts, step, total, fits] = cells;
+        format!("{dtype:<9} {weights:>10} {vae:>10} {contexts:>10} {step:>10} {total:>10}  {fits}")
     };
-    if needs.is_empty() {
+    let Some(first) = needs.first() else {
         return Vec::new();
-    }
-    let mut lines = vec![row(["", "weights", "vae", "1000 tokens", "together", ""])];
+    };
+    let head = ["", "weights", "vae", "contexts", "step", "together", ""];
+    let mut lines = vec![row(head)];
     lines.extend(needs.iter().map(|need| {
+        let plan = &need.plan;
         row([
             need.dtype,
-            &size(need.weights_bytes),
-            &size(need.vae_bytes),
-            &size(need.kv_per_1000_tokens_bytes),
+            &size(plan.matrices + plan.other_weights),
+            &size(plan.vae),
+            &size(plan.contexts + plan.kept),
+            &size(plan.step_bytes),
             &size(need.total_bytes),
             match need.fits {
                 Some(true) => "fits here",
@@ -299,8 +313,20 @@ fn memory_lines(needs: &[Need]) -> Vec<String> {
         ])
     }));
     lines.push(format!(
-        "together: with {} tokens of context, room for a question with both maps; activations come on top",
-        grouped(memory::WORKING_TOKENS)
+        "together: for questions with both maps about pictures of {width}x{height}; contexts: with kept frames; step: {}",
+        first.plan.step
     ));
+    let more = needs
+        .iter()
+        .filter(|need| need.more_while_loading_bytes > 0);
+    let more: Vec<_> = more
+        .map(|need| format!("{} {}", need.dtype, size(need.more_while_loading_bytes)))
+        .collect();
+    if !more.is_empty() {
+        lines.push(format!(
+            "quantised: as `cooper quantize` writes them; while loading, matrices take more: {}",
+            more.join(", ")
+        ));
+    }
     lines
 }

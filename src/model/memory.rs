@@ -1,0 +1,175 @@
+//! Bytes that the network's passes hold at most beside the weights and the contexts, on a CPU.
+//!
+//! These are sums over the tensors that are alive at once in `qwen2_mot`, `siglip_navit` and `flux_vae`; whoever changes
+//! what is alive there changes it here. `tests/memory.rs` holds them against real runs.
+
+use super::config::ModelConfig;
+use super::config::VaeConfig;
+use super::flux_vae::BAND;
+use super::flux_vae::MOST_WHOLE;
+use super::kv_context::buffer_tokens;
+use super::qwen2_mot::N_MARKERS;
+
+/// Bytes of a number in f32.
+const F32: usize = 4;
+/// Scores of a block of attention, patches of a band of a convolution, and what is made of them.
+const SCRATCH: usize = 2 * BAND * F32;
+
+/// The sizes of a pass through the decoder's layers.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Tokens that go through it, of all branches.
+    pub n_tokens: usize,
+    /// Branches: as many tokens of each see each other.
+    pub n_branches: usize,
+    /// Tokens that one sees.
+    pub n_seen: usize,
+}
+
+/// Bytes of a context's buffers that were made for `n_tokens`, in numbers of `number` bytes.
+pub fn context_bytes(config: &ModelConfig, n_tokens: usize, number: usize) -> u64 {
+    (buffer_tokens(n_tokens) * token_bytes(config, number)) as u64
+}
+
+/// Bytes of a token's keys and values.
+pub fn token_bytes(config: &ModelConfig, number: usize) -> usize {
+    let llm = &config.llm;
+    2 * llm.num_hidden_layers * llm.num_key_value_heads * llm.head_dim() * number
+}
+
+/// Of a pass through the decoder's layers, in numbers of `number` bytes.
+pub fn layers_bytes(config: &ModelConfig, pass: Pass, number: usize) -> u64 {
+    let llm = &config.llm;
+    let (c, inner) = (llm.hidden_size, llm.intermediate_size);
+    let keys = llm.num_key_value_heads * llm.head_dim();
+    let n = pass.n_tokens;
+    // The residual stream before and behind, what was seen, its copy by experts, and the norm of it.
+    let stream = 5 * n * c * number;
+    // Gate, up and their product; 16-bit ones are multiplied with quantised matrices in f32.
+    let wide = n * inner * (3 * number + if number < F32 { F32 } else { 0 });
+    // Queries, keys and values in f32, beside each other, rotated, and as they were projected.
+    let qkv = 3 * n * (c + 2 * keys) * F32;
+    // The keys and values that a branch sees, and all scores where they are not computed in blocks.
+    let seen = 2 * pass.n_seen * keys * number;
+    let scores = llm.num_attention_heads * (n / pass.n_branches) * pass.n_seen;
+    let scores = if number < F32 {
+        scores * (2 * F32 + 2 * number)
+    } else {
+        0
+    };
+    (stream + wide.max(qkv + seen + scores) + SCRATCH) as u64
+}
+
+/// Of the vision encoder reading `n` patches, in numbers of `number` bytes.
+pub fn vision_bytes(config: &ModelConfig, n: usize, number: usize) -> u64 {
+    let vit = &config.vit;
+    let (c, inner) = (vit.hidden_size, vit.intermediate_size);
+    let wide = 2 * n * inner * number;
+    let scores = vit.num_attention_heads * n * n * (2 * F32 + 2 * number);
+    let seen = 5 * n * c * number + if number < F32 { scores } else { 0 };
+    (4 * n * c * number + wide.max(seen) + SCRATCH) as u64
+}
+
+/// Of the autoencoder reading a picture (width, height).
+pub fn encode_bytes(config: &VaeConfig, (width, height): (u32, u32)) -> u64 {
+    let mut held = Held::new((width * height) as usize);
+    let mut c = config.ch;
+    held.at_most(config.in_channels + c);
+    for (i, c_out) in channels(config).into_iter().enumerate() {
+        for _ in 0..config.num_res_blocks {
+            held.res_block(c, c_out);
+            c = c_out;
+        }
+        if i + 1 < config.ch_mult.len() {
+            held.at_most(3 * c); // padded twice
+            held.n_pixels /= 4;
+        }
+    }
+    held.middle(c);
+    held.activated_conv(c, 2 * config.z_channels);
+    held.bytes()
+}
+
+/// Of the autoencoder drawing a picture (width, height).
+pub fn decode_bytes(config: &VaeConfig, (width, height): (u32, u32)) -> u64 {
+    let channels = channels(config);
+    let mut held = Held::new((width * height) as usize >> (2 * (channels.len() - 1)));
+    let mut c = channels.last().copied().unwrap_or(config.ch);
+    held.at_most(config.z_channels + c);
+    held.middle(c);
+    for (i, c_out) in channels.into_iter().enumerate().rev() {
+        for _ in 0..=config.num_res_blocks {
+            held.res_block(c, c_out);
+            c = c_out;
+        }
+        if i > 0 {
+            held.n_pixels *= 4;
+            let upsampled = if held.is_large() { 0 } else { c };
+            held.at_most(c / 4 + upsampled + c);
+        }
+    }
+    held.activated_conv(c, config.out_ch);
+    held.bytes()
+}
+
+fn channels(config: &VaeConfig) -> Vec<usize> {
+    config.ch_mult.iter().map(|m| config.ch * m).collect()
+}
+
+/// Numbers that are held at most, from level to level.
+struct Held {
+    /// Of the present level.
+    n_pixels: usize,
+    most: usize,
+}
+
+impl Held {
+    fn new(n_pixels: usize) -> Self {
+        Self { n_pixels, most: 0 }
+    }
+
+    fn at_most(&mut self, channels: usize) {
+        self.most = self.most.max(self.n_pixels * channels);
+    }
+
+    fn is_large(&self) -> bool {
+        self.n_pixels > MOST_WHOLE
+    }
+
+    /// Input, its norm and what SiLU makes of it; then input, that, and the result.
+    fn activated_conv(&mut self, c: usize, c_out: usize) {
+        match self.is_large() {
+            true => self.at_most(c + c_out),
+            false => self.at_most((3 * c).max(2 * c + c_out)),
+        }
+    }
+
+    /// The input is held for the shortcut.
+    fn res_block(&mut self, c: usize, c_out: usize) {
+        self.activated_conv(c, c_out);
+        match self.is_large() {
+            true => self.at_most(c + 2 * c_out),
+            false => self.at_most(c + 3 * c_out),
+        }
+    }
+
+    /// Two blocks, and attention: its input, the norm, queries, keys and values before and behind their transposition.
+    fn middle(&mut self, c: usize) {
+        self.res_block(c, c);
+        self.at_most(8 * c);
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.most * F32 + SCRATCH) as u64
+    }
+}
+
+/// A drawing's pass: the latents of as many branches, each with its markers, behind contexts of at most `n_read` tokens.
+pub fn drawing(n_latents: usize, n_branches: usize, n_read: usize) -> Pass {
+    let n = n_latents + N_MARKERS;
+    Pass {
+        n_tokens: n * n_branches,
+        n_branches,
+        n_seen: n_read + n,
+    }
+}

@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARIES = ROOT / "install/lib/cooper_perception"
-REPEATS = 5
+REPEATS = 3
 
 
 def bench(model, arguments, **amount):

@@ -43,15 +43,6 @@ impl Vocabulary {
         Ok(Self { rows, shape })
     }
 
-    /// Bytes as loaded.
-    pub fn n_bytes(&self) -> u64 {
-        let bytes = match &self.rows {
-            Rows::Plain(rows) => rows.elem_count() * rows.dtype().size_in_bytes(),
-            Rows::Narrow(rows) => rows.len() * size_of::<bf16>(),
-        };
-        bytes as u64
-    }
-
     /// The rows (n, c) of tokens.
     ///
     /// # Errors
@@ -131,7 +122,6 @@ mod tests {
             .unwrap();
         let narrow = Vocabulary::new(stored.clone()).unwrap();
         assert!(matches!(narrow.rows, Rows::Narrow(_)));
-        assert_eq!(narrow.n_bytes(), 8000);
         let plain = Vocabulary {
             rows: Rows::Plain(stored),
             shape: (40, 100),

@@ -9,10 +9,11 @@ use super::flux_vae::BAND;
 use super::flux_vae::MOST_WHOLE;
 use super::kv_context::buffer_tokens;
 use super::qwen2_mot::N_MARKERS;
+use crate::tensor::winograd;
 
 /// Bytes of a number in f32.
 const F32: usize = 4;
-/// Scores of a block of attention, patches of a band of a convolution, and what is made of them.
+/// Scores of a block of attention and what is made of them; rows of a band of the autoencoder.
 const SCRATCH: usize = 2 * BAND * F32;
 
 /// The sizes of a pass through the decoder's layers.
@@ -105,7 +106,7 @@ pub fn decode_bytes(config: &VaeConfig, (width, height): (u32, u32)) -> u64 {
         if i > 0 {
             held.n_pixels *= 4;
             let upsampled = if held.is_large() { 0 } else { c };
-            held.at_most(c / 4 + upsampled + c);
+            held.conv(c / 4 + upsampled + c, c, c);
         }
     }
     held.activated_conv(c, config.out_ch);
@@ -136,11 +137,17 @@ impl Held {
         self.n_pixels > MOST_WHOLE
     }
 
-    /// Input, its norm and what SiLU makes of it; then input, that, and the result.
+    /// A convolution while so many channels are alive, its result among them.
+    fn conv(&mut self, alive: usize, c: usize, c_out: usize) {
+        let scratch = winograd::scratch(c, c_out, self.n_pixels);
+        self.most = self.most.max(self.n_pixels * alive + scratch);
+    }
+
+    /// Input, what norm and SiLU make of it, and the result.
     fn activated_conv(&mut self, c: usize, c_out: usize) {
         match self.is_large() {
-            true => self.at_most(c + c_out),
-            false => self.at_most((3 * c).max(2 * c + c_out)),
+            true => self.conv(c + c_out, c, c_out),
+            false => self.conv(2 * c + c_out, c, c_out),
         }
     }
 
@@ -148,8 +155,8 @@ impl Held {
     fn res_block(&mut self, c: usize, c_out: usize) {
         self.activated_conv(c, c_out);
         match self.is_large() {
-            true => self.at_most(c + 2 * c_out),
-            false => self.at_most(c + 3 * c_out),
+            true => self.conv(c + 2 * c_out, c_out, c_out),
+            false => self.conv(c + 3 * c_out, c_out, c_out),
         }
     }
 

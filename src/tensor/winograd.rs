@@ -32,6 +32,14 @@ pub struct Sizes {
     pub ww: usize,
 }
 
+/// Numbers that [`convolve`] holds beside its input and output of so many pixels: transformed kernels, and each
+/// thread's tiles.
+pub fn scratch(c_in: usize, c_out: usize, n_pixels: usize) -> usize {
+    let n_threads = rayon::current_num_threads();
+    let n_tiles = (n_threads * BAND).min(n_pixels.div_ceil(TILE * TILE));
+    FREQUENCIES * (c_in * c_out + n_tiles * (c_in + c_out))
+}
+
 /// (in, hh, ww) → (out, hh, ww) with `weight` (out, in, 3, 3) and `bias` (out), into `out`.
 pub fn convolve(xs: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32], sizes: Sizes) {
     let across = sizes.ww.div_ceil(TILE);

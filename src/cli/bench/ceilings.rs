@@ -11,8 +11,8 @@ use crate::error::Result;
 
 /// Rows, inner size and columns of the matrix product: 17 GFLOP.
 const PRODUCT: (usize, usize, usize) = (1024, 2048, 4096);
-/// Numbers of the copy, 256 MiB: more than any cache.
-const COPY: usize = 1 << 26;
+/// Numbers of the copy, 64 MiB: more than the caches of few cores, and less than a model.
+const COPY: usize = 1 << 24;
 
 /// The ceilings of this run.
 #[derive(Clone, Debug, Serialize)]

@@ -2,7 +2,7 @@
 //!
 //! Source: BAGEL `modeling/autoencoder.py`. The posterior is sampled with given noise, never drawn inside.
 //!
-//! The finest levels hold hundreds of channels at the picture's size. Above [`MOST_WHOLE`] pixels they go band by band:
+//! The finest levels hold hundreds of channels at the picture's size. Above `MOST_WHOLE` pixels they go band by band:
 //! a group norm is measured over the whole picture and applied to some rows at a time, each band with the rows beside it
 //! that the convolution sees. So the result is the same, and only what goes in and what comes out is held.
 

@@ -140,7 +140,11 @@ fn measured(dir: &Path, quantization: Quantization) -> u64 {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture", "--test-threads=1"])
         .env(CHILD, format!("{} {}", quantization.name(), dir.display()))
-        .env("RAYON_NUM_THREADS", "2")
+        // As many as the plan counts, which is made here.
+        .env(
+            "RAYON_NUM_THREADS",
+            rayon::current_num_threads().to_string(),
+        )
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -267,6 +267,18 @@ fn interval(text: &str) -> std::result::Result<Interval, String> {
     }
 }
 
+/// The size of a picture, such as `640x480`.
+pub(super) fn picture_size(text: &str) -> std::result::Result<(u32, u32), String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (1..=8192).contains(side));
+    text.split_once('x')
+        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+        .ok_or_else(|| {
+            format!(
+                "expected a width and a height from 1 to 8192 pixels, such as 640x480, got `{text}`"
+            )
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,5 +299,17 @@ mod tests {
         assert!(share("0").is_err() && share("1.1").is_err() && share("1").is_ok());
         assert!(threshold("0").is_ok() && threshold("1.1").is_err() && threshold("nan").is_err());
         assert!(positive("inf").is_err() && not_negative("-1").is_err());
+    }
+
+    #[test]
+    fn sizes_are_read_and_others_refused() {
+        assert_eq!(picture_size("640x480"), Ok((640, 480)));
+        for wrong in ["", "640", "640x", "0x480", "640x480x3", "8193x1", "-1x1"] {
+            let told = picture_size(wrong).unwrap_err();
+            assert!(
+                told.contains("such as 640x480, got") && told.contains(wrong),
+                "{told}"
+            );
+        }
     }
 }

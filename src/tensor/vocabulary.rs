@@ -56,7 +56,7 @@ impl Vocabulary {
                 for id in ids {
                     let start = *id as usize * c;
                     let Some(row) = rows.get(start..start + c) else {
-                        bail!("token {id}: expected one of {vocab}");
+                        bail!("token: expected an id below {vocab}, got {id}");
                     };
                     embeds.extend(row.iter().map(|x| x.to_f32()));
                 }

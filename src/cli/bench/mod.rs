@@ -18,6 +18,7 @@ use self::items::Item;
 use self::items::Workload;
 use self::report::Report;
 use super::model::at_least;
+use super::model::picture_size;
 use super::model::threshold;
 use super::output;
 use super::progress::note;
@@ -120,31 +121,6 @@ impl BenchArgs {
             output::print_json(&report)
         } else {
             output::print(&report.to_string())
-        }
-    }
-}
-
-/// Sides from 1 to 8192 pixels.
-fn picture_size(text: &str) -> std::result::Result<(u32, u32), String> {
-    let side = |text: &str| text.parse().ok().filter(|side| (1..=8192).contains(side));
-    text.split_once('x')
-        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
-        .ok_or_else(|| format!("expected WIDTHxHEIGHT from 1x1 to 8192x8192, got `{text}`"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::picture_size;
-
-    #[test]
-    fn sizes_are_read_and_others_refused() {
-        assert_eq!(picture_size("640x480"), Ok((640, 480)));
-        for wrong in ["", "640", "640x", "0x480", "640x480x3", "8193x1", "-1x1"] {
-            let told = picture_size(wrong).unwrap_err();
-            assert!(
-                told.contains("expected WIDTHxHEIGHT") && told.contains(wrong),
-                "{told}"
-            );
         }
     }
 }

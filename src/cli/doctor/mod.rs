@@ -16,6 +16,7 @@ use clap::Args;
 use self::report::Report;
 use super::Verdict;
 use super::model::default_model;
+use super::model::picture_size;
 use super::output;
 use crate::error::Error;
 use crate::error::Result;
@@ -58,14 +59,6 @@ impl DoctorArgs {
             Verdict::Bad
         })
     }
-}
-
-fn picture_size(text: &str) -> std::result::Result<(u32, u32), String> {
-    let side = |text: &str| text.parse().ok().filter(|n: &u32| *n > 0);
-    let sides = text.split_once('x');
-    sides
-        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
-        .ok_or_else(|| "expected a width and a height in pixels, such as 640x480".into())
 }
 
 /// `1 234 567`.

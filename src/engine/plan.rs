@@ -15,7 +15,7 @@ use crate::model::memory::{
 use crate::model::qwen2_mot::N_MARKERS;
 use crate::tensor::Quantization;
 use crate::tensor::checkpoint::SafetensorsHeader;
-use crate::tensor::repacked_bytes;
+use crate::tensor::quantized_bytes;
 
 /// The program itself: code, tokenizer, stacks, and what the allocator keeps of small blocks.
 const PROCESS: u64 = 30_000_000;
@@ -311,13 +311,8 @@ fn matrix_bytes(out: usize, width: usize, format: Format) -> (u64, bool) {
     let Some(dtype) = format.quantization.of_rows(width) else {
         return (n * format.number as u64, true);
     };
-    let stored = n / dtype.block_size() as u64 * dtype.type_size() as u64;
-    let repacked = repacked_bytes(dtype, out, width);
-    // What candle has made of a file's matrix stands in its place.
-    match format.is_in_file && repacked > 0 {
-        true => (repacked, false),
-        false => (stored + repacked, false),
-    }
+    let bytes = quantized_bytes(dtype, (out, width), format.is_in_file);
+    (bytes, false)
 }
 
 /// What a refusal is told with.

@@ -132,14 +132,13 @@ impl Projections {
     /// (n, c) → queries, keys and values beside each other (n, (h + 2 kv)·d), f32.
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let xs = self.input_layernorm.forward(xs)?;
-        let q = self.normed(&self.q_proj, &self.q_norm, &xs)?;
-        let k = self.normed(&self.k_proj, &self.k_norm, &xs)?;
-        let v = self.v_proj.forward(&xs)?.to_dtype(DType::F32)?;
-        Tensor::cat(&[q, k, v], 1)
+        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], &xs)?;
+        let (q, k) = (self.normed(q, &self.q_norm)?, self.normed(k, &self.k_norm)?);
+        Tensor::cat(&[q, k, v.to_dtype(DType::F32)?], 1)
     }
 
-    fn normed(&self, proj: &Linear, norm: &RmsNorm, xs: &Tensor) -> Result<Tensor> {
-        let heads = proj.forward(xs)?.to_dtype(DType::F32)?;
+    fn normed(&self, heads: Tensor, norm: &RmsNorm) -> Result<Tensor> {
+        let heads = heads.to_dtype(DType::F32)?;
         let (n, width) = heads.dims2()?;
         let d = self.head_dim;
         norm.forward(&heads.reshape((n, width / d, d))?)?
@@ -171,9 +170,8 @@ impl FeedForward {
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let xs = self.post_attention_layernorm.forward(xs)?;
-        let gate = self.gate_proj.forward(&xs)?;
-        self.down_proj
-            .forward(&swiglu(&gate, &self.up_proj.forward(&xs)?)?)
+        let [gate, up] = Linear::forward_all([&self.gate_proj, &self.up_proj], &xs)?;
+        self.down_proj.forward(&swiglu(&gate, &up)?)
     }
 }
 
@@ -211,7 +209,10 @@ impl DecoderLayer {
                 let (k, v) = context.write(layer_idx, &k, &v)?;
                 attention(&q, &k, &v, mask)?
             }
-            Sight::Branches(contexts) => branches(contexts, layer_idx, &q, &k, &v)?,
+            Sight::Branches(contexts) => {
+                let attend = |q: &Tensor, k: &Tensor, v: &Tensor| attention(q, k, v, None);
+                branches(contexts, layer_idx, [&q, &k, &v], attend)?
+            }
             Sight::Units(units) => packed_attention(&q, &k, &v, units)?,
         };
         let (n, c) = xs.dims2()?;
@@ -254,9 +255,8 @@ impl DecoderLayer {
 fn branches(
     contexts: &[&KvContext],
     layer_idx: usize,
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
+    [q, k, v]: [&Tensor; 3],
+    attend: impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>,
 ) -> Result<Tensor> {
     let n_markers = N_MARKERS * contexts.len();
     let n_latents = (q.dim(1)? - n_markers) / contexts.len();
@@ -272,7 +272,7 @@ fn branches(
             vs.insert(0, v);
         }
         let q = Tensor::cat(&own(q)?, 1)?;
-        let seen = attention(&q, &Tensor::cat(&ks, 1)?, &Tensor::cat(&vs, 1)?, None)?;
+        let seen = attend(&q, &Tensor::cat(&ks, 1)?, &Tensor::cat(&vs, 1)?)?;
         of_markers.push(seen.narrow(1, 0, N_MARKERS)?);
         of_latents.push(seen.narrow(1, N_MARKERS, n_latents)?);
     }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::autograd::values;
 use super::lanes;
 use super::packed_attention::{MaskedSoftmax, Units, packed_attention, softmax_row};
+use super::threads::is_one_thread;
 
 /// Which tokens a token of a row without context sees.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +152,7 @@ fn of_one_token(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Option<Tensor>> {
             let q = &q[i * n_shared..(i + 1) * n_shared];
             lanes::widest(|| attend_head(q, ks.head(i), vs.head(i), d, out));
         };
-        if lanes::is_one_thread() {
+        if is_one_thread() {
             out.chunks_exact_mut(n_shared).enumerate().for_each(attend);
         } else {
             out.par_chunks_exact_mut(n_shared)

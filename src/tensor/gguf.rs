@@ -6,12 +6,12 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Content;
-use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Result, bail};
 
-use super::mapped::repacked_matrix;
-use super::repacked::repacked_bytes;
+use super::mapped::reshaped_matrix;
+use super::quantized_matrix::QuantizedMatrix;
 
 /// Where tensors begin in a file.
 const ALIGNMENT: u64 = 32;
@@ -55,17 +55,28 @@ impl GgufFile {
         self.content.tensor_infos.contains_key(name)
     }
 
-    /// Read one matrix; where candle keeps it in another form, that one alone.
+    /// Read one matrix; where it is kept in another form, that one alone.
     ///
     /// # Errors
     /// If it is missing, misshapen or cut off.
-    pub fn matrix(&self, name: &str, shape: (usize, usize), device: &Device) -> Result<QTensor> {
+    pub fn matrix(
+        &self,
+        name: &str,
+        shape: (usize, usize),
+        device: &Device,
+    ) -> Result<QuantizedMatrix> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = match self.to_repack(name, shape, device, reader.get_ref()) {
-            Some((dtype, start)) => repacked_matrix(reader.get_ref(), dtype, shape, start),
-            None => self.content.tensor(&mut *reader, name, device),
-        };
-        let tensor = read.map_err(|e| e.context(self.path.display().to_string()))?;
+        let named = |e: candle_core::Error| e.context(self.path.display().to_string());
+        if device.is_cpu()
+            && let Some((dtype, start)) = self.place(name, shape, reader.get_ref())
+        {
+            let read = reshaped_matrix(reader.get_ref(), dtype, shape, start);
+            if let Some(matrix) = read.map_err(named)? {
+                return Ok(matrix);
+            }
+        }
+        let tensor = self.content.tensor(&mut *reader, name, device);
+        let tensor = tensor.map_err(named)?;
         if tensor.shape().dims() != [shape.0, shape.1] {
             let got = tensor.shape();
             bail!(
@@ -73,15 +84,14 @@ impl GgufFile {
                 self.path.display()
             );
         }
-        Ok(tensor)
+        QuantizedMatrix::new(tensor)
     }
 
-    /// Type and place of a matrix that candle will keep in another form, if it is as it should be.
-    fn to_repack(
+    /// Type and place of a matrix, if it is as it should be.
+    fn place(
         &self,
         name: &str,
         (out, width): (usize, usize),
-        device: &Device,
         file: &File,
     ) -> Option<(GgmlDType, u64)> {
         let info = self.content.tensor_infos.get(name)?;
@@ -90,8 +100,7 @@ impl GgufFile {
         let n_blocks = (out * width / dtype.block_size()) as u64;
         let end = start.checked_add(n_blocks * dtype.type_size() as u64)?;
         let is_whole = info.shape.dims() == [out, width] && end <= file.metadata().ok()?.len();
-        let is_repacked = device.is_cpu() && repacked_bytes(dtype, out, width) > 0;
-        (is_whole && is_repacked).then_some((dtype, start))
+        is_whole.then_some((dtype, start))
     }
 }
 

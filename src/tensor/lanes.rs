@@ -2,7 +2,8 @@
 
 use half::bf16;
 use pulp::Arch;
-use rayon::prelude::*;
+
+use super::threads::{each, is_one_thread};
 
 const LANES: usize = 16;
 
@@ -123,35 +124,24 @@ const WORTH_A_THREAD: usize = 1 << 14;
 /// Change each row of `width` numbers, given its index; on all threads of matrix products (see [`super::threads`]).
 pub fn each_row(xs: &mut [f32], width: usize, change: impl Fn(usize, &mut [f32]) + Sync) {
     let width = width.max(1);
-    if is_for_one_thread(xs.len()) {
+    if xs.len() <= WORTH_A_THREAD || is_one_thread() {
         let rows = xs.chunks_exact_mut(width).enumerate();
         widest(|| rows.for_each(|(i, row)| change(i, row)));
         return;
     }
     let n_rows = WORTH_A_THREAD.div_ceil(width);
-    let parts = xs.par_chunks_mut(n_rows * width).enumerate();
-    parts.for_each(|(part, rows)| {
+    each(xs.chunks_mut(n_rows * width).collect(), |part, rows| {
         let rows = rows.chunks_exact_mut(width).enumerate();
         widest(|| rows.for_each(|(i, row)| change(part * n_rows + i, row)));
     });
 }
 
 /// Change parts of `xs`, given where each begins; on all threads of matrix products.
-pub fn each_part(xs: &mut [f32], change: impl Fn(usize, &mut [f32]) + Sync) {
-    if is_for_one_thread(xs.len()) {
-        return widest(|| change(0, xs));
-    }
-    let parts = xs.par_chunks_mut(WORTH_A_THREAD).enumerate();
-    parts.for_each(|(i, part)| widest(|| change(i * WORTH_A_THREAD, part)));
-}
-
-/// Where products have one thread, callers have threads of their own, which must not meet in one pool.
-pub fn is_one_thread() -> bool {
-    rayon::current_num_threads() == 1
-}
-
-fn is_for_one_thread(n: usize) -> bool {
-    n <= WORTH_A_THREAD || is_one_thread()
+pub fn each_part<T: Send>(xs: &mut [T], change: impl Fn(usize, &mut [T]) + Sync) {
+    let worth = (WORTH_A_THREAD * size_of::<f32>()).div_ceil(size_of::<T>());
+    each(xs.chunks_mut(worth).collect(), |i, part| {
+        widest(|| change(i * worth, part));
+    });
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
-use candle_core::{DType, Module, Result, Tensor};
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{DType, Module, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use super::gguf::GgufFile;
+use super::quantized_matrix::{QuantizedMatrix, products};
 
 /// How matrices are quantised: blocks of small integers with scales, as in llama.cpp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +87,11 @@ impl Matrices {
         self.build(input, out, &vb, None)
     }
 
+    /// Whether some are quantised.
+    pub fn are_quantized(&self) -> bool {
+        !matches!(self, Self::Stored(Quantization::None))
+    }
+
     fn build(
         &self,
         input: usize,
@@ -93,10 +99,7 @@ impl Matrices {
         vb: &VarBuilder,
         bias: Option<Tensor>,
     ) -> Result<Linear> {
-        let quantized = |matrix: QTensor, bias| {
-            let matrix = QMatMul::from_qtensor(matrix)?;
-            Ok(Linear::Quantized(Quantized { matrix, bias }))
-        };
+        let quantized = |matrix, bias| Ok(Linear::Quantized(Quantized { matrix, bias }));
         let name = format!("{}.weight", vb.prefix());
         let quantization = match self {
             Self::Gguf(file) if file.has(&name) => {
@@ -108,7 +111,10 @@ impl Matrices {
         };
         let weight = vb.get((out, input), "weight")?;
         match quantization.of_rows(input) {
-            Some(dtype) => quantized(QTensor::quantize(&weight, dtype)?, bias),
+            Some(dtype) => {
+                let matrix = QTensor::quantize(&weight, dtype)?;
+                quantized(QuantizedMatrix::new(matrix)?, bias)
+            }
             None => Ok(Linear::Plain(candle_nn::Linear::new(weight, bias))),
         }
     }
@@ -126,23 +132,54 @@ pub enum Linear {
 /// A quantised matrix with a bias in the weights' number format.
 #[derive(Clone, Debug)]
 pub struct Quantized {
-    matrix: QMatMul,
+    matrix: QuantizedMatrix,
     bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// What layers of the same input width make of it, as [`Module::forward`] of each does.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn forward_all<const N: usize>(layers: [&Self; N], xs: &Tensor) -> Result<[Tensor; N]> {
+        let quantized = layers.iter().map(|layer| match layer {
+            Self::Quantized(layer) => Some(layer),
+            Self::Plain(_) => None,
+        });
+        let done = match quantized.collect::<Option<Vec<_>>>() {
+            Some(layers) => Quantized::forward_all(&layers, xs)?,
+            None => {
+                let each = layers.iter().map(|layer| layer.forward(xs));
+                each.collect::<Result<_>>()?
+            }
+        };
+        match done.try_into() {
+            Ok(done) => Ok(done),
+            Err(_) => bail!("linear layers: expected {N} results, got others"),
+        }
+    }
 }
 
 impl Module for Linear {
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         match self {
             Self::Plain(plain) => plain.forward(xs),
-            Self::Quantized(Quantized { matrix, bias }) => {
-                let dtype = xs.dtype();
-                let xs = xs.contiguous()?.to_dtype(DType::F32)?;
-                let ys = matrix.forward(&xs)?.to_dtype(dtype)?;
-                match bias {
-                    Some(bias) => ys.broadcast_add(bias),
-                    None => Ok(ys),
-                }
-            }
+            Self::Quantized(_) => Self::forward_all([self], xs).map(|[ys]| ys),
         }
+    }
+}
+
+impl Quantized {
+    fn forward_all(layers: &[&Self], xs: &Tensor) -> Result<Vec<Tensor>> {
+        let matrices: Vec<_> = layers.iter().map(|layer| &layer.matrix).collect();
+        let ys = products(&xs.contiguous()?.to_dtype(DType::F32)?, &matrices)?;
+        let with_bias = ys.into_iter().zip(layers).map(|(ys, layer)| {
+            let ys = ys.to_dtype(xs.dtype())?;
+            match &layer.bias {
+                Some(bias) => ys.broadcast_add(bias),
+                None => Ok(ys),
+            }
+        });
+        with_bias.collect()
     }
 }

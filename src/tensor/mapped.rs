@@ -18,6 +18,10 @@ use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Metadata, TensorView};
 
+use super::avx512::TiledMatrix;
+use super::quantized_matrix::QuantizedMatrix;
+use super::repacked::repacked_bytes;
+
 /// The tensors of a safetensors file, in this number format.
 ///
 /// # Errors
@@ -98,18 +102,32 @@ impl SimpleBackend for StoredTensors {
     }
 }
 
-/// A quantised matrix on a CPU whose bytes stay in their file: for those that candle repacks.
+/// A quantised matrix on a CPU that is kept in another form than its bytes in the file have; none if it is not.
 ///
 /// # Errors
 /// If the map or the product that makes candle repack it fails.
-pub(super) fn repacked_matrix(
+pub(super) fn reshaped_matrix(
     file: &File,
     dtype: GgmlDType,
     (out, width): (usize, usize),
     start: u64,
-) -> Result<QTensor> {
+) -> Result<Option<QuantizedMatrix>> {
     let n_bytes = out * width / dtype.block_size() * dtype.type_size();
-    let bytes = Arc::new(map(file, start, Some(n_bytes))?);
+    let bytes = || map(file, start, Some(n_bytes));
+    if TiledMatrix::bytes(dtype, out, width).is_some() {
+        let tiled = TiledMatrix::new(dtype, &bytes()?, (out, width));
+        return Ok(tiled.map(|tiled| QuantizedMatrix::Tiled(Arc::new(tiled))));
+    }
+    if repacked_bytes(dtype, out, width) == 0 {
+        return Ok(None);
+    }
+    let matrix = repacked_matrix(bytes()?, dtype, (out, width))?;
+    QuantizedMatrix::new(matrix).map(Some)
+}
+
+/// One that candle repacks: its bytes stay in their file.
+fn repacked_matrix(bytes: Mmap, dtype: GgmlDType, (out, width): (usize, usize)) -> Result<QTensor> {
+    let bytes = Arc::new(bytes);
     let storage = QStorage::Cpu(Box::new(MappedMatrix {
         bytes: bytes.clone(),
         dtype,

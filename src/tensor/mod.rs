@@ -6,6 +6,11 @@
 pub mod activation;
 pub mod attention;
 pub mod autograd;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_avx512.rs"]
+mod avx512;
 pub mod checkpoint;
 pub mod conv;
 pub mod device;
@@ -18,6 +23,7 @@ pub mod memory;
 pub mod norm;
 pub mod packed_attention;
 pub mod product;
+pub mod quantized_matrix;
 pub mod random;
 pub mod repacked;
 pub mod rope;
@@ -36,8 +42,8 @@ pub use mapped::stored_tensors;
 pub use memory::{give_back_memory, keep_one_heap};
 pub use norm::{LayerNorm, RmsNorm};
 pub use packed_attention::{Unit, Units, packed_attention};
+pub use quantized_matrix::{QuantizedMatrix, quantized_bytes};
 pub use random::Noise;
-pub use repacked::repacked_bytes;
 pub use rope::RotaryEmbedding;
 pub use threads::use_threads;
 pub use vocabulary::Vocabulary;

@@ -1,4 +1,9 @@
-//! How many threads a matrix product uses, and how long they wait for the next.
+//! How many threads a matrix product uses, how long they wait for the next, and our own work on them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::utils::barrier_pool;
 
 /// What candle and its matrix products ask for.
 const VARIABLE: &str = "RAYON_NUM_THREADS";
@@ -23,6 +28,58 @@ pub fn use_threads(n: usize) {
             unsafe {
                 std::env::set_var(variable, value);
             }
+        }
+    }
+}
+
+/// Where products have one thread, callers have threads of their own, which must not meet in one pool.
+pub fn is_one_thread() -> bool {
+    rayon::current_num_threads() == 1
+}
+
+/// Do the parts of some work, given their numbers, on all threads of matrix products: candle's own, which wait awake for
+/// a while, so that work of some microseconds is worth sharing. Parts must not share work of their own in turn.
+pub fn each<T: Send>(parts: Vec<T>, work: impl Fn(usize, T) + Sync) {
+    each_with(parts, |(): &mut (), i, part| work(i, part));
+}
+
+/// [`each`], with something that a thread has for itself from part to part.
+pub fn each_with<T: Send, O: Default>(parts: Vec<T>, work: impl Fn(&mut O, usize, T) + Sync) {
+    if is_one_thread() || parts.len() < 2 {
+        let own = &mut O::default();
+        let parts = parts.into_iter().enumerate();
+        return parts.for_each(|(i, part)| work(own, i, part));
+    }
+    let parts: Vec<_> = parts
+        .into_iter()
+        .map(|part| Mutex::new(Some(part)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    barrier_pool().execute(|_| {
+        let own = &mut O::default();
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(part) = parts.get(i) else {
+                break;
+            };
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(part) = part {
+                work(own, i, part);
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_done_once_under_its_number() {
+        for n in [0, 1, 2, 1000] {
+            let mut done = vec![0; n];
+            each(done.iter_mut().collect(), |i, part| *part += i + 1);
+            assert!(done.iter().enumerate().all(|(i, part)| *part == i + 1));
         }
     }
 }

@@ -5,10 +5,9 @@
 //!
 //! Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), section 4.
 
-use rayon::prelude::*;
-
 use super::lanes;
 use super::product::product;
+use super::threads::{each, each_with};
 
 /// Output pixels along a tile's side.
 const TILE: usize = 4;
@@ -48,9 +47,9 @@ pub fn convolve(xs: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32], sizes
     let lines = TILE * sizes.hh.div_ceil(TILE * n_bands).max(1);
     let weight = transformed_weight(weight, sizes);
     // Each band's part of every channel.
-    let mut bands = in_parts(out.chunks_exact_mut(sizes.hh * sizes.ww), lines * sizes.ww);
-    in_parallel(&mut bands, |buffers: &mut Buffers, i, out| {
-        let band = Band::new(i * lines, out, sizes);
+    let bands = in_parts(out.chunks_exact_mut(sizes.hh * sizes.ww), lines * sizes.ww);
+    each_with(bands, |buffers: &mut Buffers, i, mut out| {
+        let band = Band::new(i * lines, &out, sizes);
         buffers.resize(&band, sizes);
         lanes::widest(|| band.transform_input(xs, &mut buffers.input, sizes));
         for (f, weight) in weight.chunks_exact(sizes.c_out * sizes.c_in).enumerate() {
@@ -62,7 +61,7 @@ pub fn convolve(xs: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32], sizes
                 (sizes.c_out, sizes.c_in, band.n_tiles()),
             );
         }
-        lanes::widest(|| band.transform_output(&buffers.output, bias, out, sizes));
+        lanes::widest(|| band.transform_output(&buffers.output, bias, &mut out, sizes));
     });
 }
 
@@ -174,10 +173,10 @@ impl Band {
 fn transformed_weight(weight: &[f32], sizes: Sizes) -> Vec<f32> {
     let mut transformed = vec![0f32; FREQUENCIES * sizes.c_out * sizes.c_in];
     let n = sizes.c_out * sizes.c_in;
-    let mut parts = in_parts(transformed.chunks_exact_mut(n), KERNELS);
-    in_parallel(&mut parts, |(): &mut (), i, out| {
+    let parts = in_parts(transformed.chunks_exact_mut(n), KERNELS);
+    each(parts, |i, mut out| {
         let kernels = weight[i * KERNELS * KERNEL..].chunks_exact(KERNEL);
-        lanes::widest(|| transform_kernels(kernels, out));
+        lanes::widest(|| transform_kernels(kernels, &mut out));
     });
     transformed
 }
@@ -247,21 +246,6 @@ fn in_parts<'a>(
         }
     }
     parts
-}
-
-/// Do each part's work with its number, on all threads; each thread has something of its own, such as buffers.
-fn in_parallel<'a, T: Default + Send>(
-    parts: &mut [Vec<&'a mut [f32]>],
-    work: impl Fn(&mut T, usize, &mut Vec<&'a mut [f32]>) + Sync + Send,
-) {
-    if lanes::is_one_thread() {
-        let own = &mut T::default();
-        let parts = parts.iter_mut().enumerate();
-        parts.for_each(|(i, part)| work(own, i, part));
-    } else {
-        let parts = parts.par_iter_mut().enumerate();
-        parts.for_each_init(T::default, |own, (i, part)| work(own, i, part));
-    }
 }
 
 /// Bᵀ down six lines.

@@ -1,0 +1,7 @@
+//! Kernels in instructions of x86 processors with 512-bit registers, where plain loops and candle's kernels are slower.
+//!
+//! Each is used only where the processor has the instructions, and each has its test beside the plain form.
+
+mod tiles;
+
+pub use tiles::{QuantizedRows, ROWS, TILE, TiledMatrix};

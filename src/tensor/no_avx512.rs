@@ -1,0 +1,57 @@
+//! What stands for [`avx512`](super::avx512) on other processors: nothing.
+
+use std::ops::Range;
+
+use candle_core::quantized::GgmlDType;
+
+/// No rows in a tile.
+pub const TILE: usize = 1;
+/// No rows at once.
+pub const ROWS: usize = 1;
+
+/// No rows.
+#[derive(Debug)]
+pub enum QuantizedRows {}
+
+impl QuantizedRows {
+    /// Never called: there is no matrix.
+    pub fn of(_: &[f32], matrix: &TiledMatrix) -> Self {
+        match *matrix {}
+    }
+}
+
+/// No matrix.
+#[derive(Debug)]
+pub enum TiledMatrix {}
+
+impl TiledMatrix {
+    /// None.
+    pub fn bytes(_: GgmlDType, _: usize, _: usize) -> Option<u64> {
+        None
+    }
+
+    /// None.
+    pub fn new(_: GgmlDType, _: &[u8], _: (usize, usize)) -> Option<Self> {
+        None
+    }
+
+    /// Never called.
+    pub fn n_tiles(&self) -> usize {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn width(&self) -> usize {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn out(&self) -> usize {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn product(&self, _: &QuantizedRows, _: Range<usize>, _: Range<usize>, _: &mut [f32]) {
+        match *self {}
+    }
+}

@@ -13,11 +13,12 @@ use super::kv_context::KvContext;
 use super::kv_context::KvSizes;
 use crate::tensor::Linear;
 use crate::tensor::Matrices;
+use crate::tensor::Products;
 use crate::tensor::RmsNorm;
 use crate::tensor::RotaryEmbedding;
 use crate::tensor::Units;
 use crate::tensor::Vocabulary;
-use crate::tensor::attention;
+use crate::tensor::attention_in;
 use crate::tensor::packed_attention;
 use crate::tensor::rope::rotate;
 use crate::tensor::swiglu;
@@ -183,6 +184,8 @@ struct DecoderLayer {
     n_heads: usize,
     n_kv_heads: usize,
     head_dim: usize,
+    /// Of attention.
+    products: Products,
 }
 
 impl DecoderLayer {
@@ -198,6 +201,10 @@ impl DecoderLayer {
             n_heads: config.num_attention_heads,
             n_kv_heads: config.num_key_value_heads,
             head_dim: config.head_dim(),
+            products: match matrices.are_quantized() {
+                true => Products::Bf16,
+                false => Products::Exact,
+            },
         })
     }
 
@@ -207,10 +214,11 @@ impl DecoderLayer {
         let seen = match block.sight {
             Sight::Context(context, mask) => {
                 let (k, v) = context.write(layer_idx, &k, &v)?;
-                attention(&q, &k, &v, mask)?
+                attention_in(self.products, &q, &k, &v, mask)?
             }
             Sight::Branches(contexts) => {
-                let attend = |q: &Tensor, k: &Tensor, v: &Tensor| attention(q, k, v, None);
+                let attend =
+                    |q: &Tensor, k: &Tensor, v: &Tensor| attention_in(self.products, q, k, v, None);
                 branches(contexts, layer_idx, [&q, &k, &v], attend)?
             }
             Sight::Units(units) => packed_attention(&q, &k, &v, units)?,

@@ -32,7 +32,7 @@ pub mod vocabulary;
 pub mod winograd;
 
 pub use activation::{gelu, silu, swiglu};
-pub use attention::{Seen, attention, causal_mask};
+pub use attention::{Products, Seen, attention, attention_in, causal_mask};
 pub use conv::{Conv2d, upsample_2x};
 pub use device::{DeviceChoice, DtypeChoice};
 pub use gguf::{GgufFile, MatrixInfo, write_gguf};

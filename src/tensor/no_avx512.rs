@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use candle_core::quantized::GgmlDType;
 
+use super::attention::Heads;
+
 /// No rows in a tile.
 pub const TILE: usize = 1;
 /// No rows at once.
@@ -54,4 +56,16 @@ impl TiledMatrix {
     pub fn product(&self, _: &QuantizedRows, _: Range<usize>, _: Range<usize>, _: &mut [f32]) {
         match *self {}
     }
+}
+
+/// None.
+pub fn attend_in_bf16(
+    _: &[f32],
+    _: &Heads,
+    _: &Heads,
+    _: Option<&[f32]>,
+    _: usize,
+    _: usize,
+) -> Option<Vec<f32>> {
+    None
 }

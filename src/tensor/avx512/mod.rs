@@ -2,6 +2,8 @@
 //!
 //! Each is used only where the processor has the instructions, and each has its test beside the plain form.
 
+mod attention;
 mod tiles;
 
+pub use attention::attend_in_bf16;
 pub use tiles::{QuantizedRows, ROWS, TILE, TiledMatrix};

@@ -27,7 +27,9 @@ use crate::tensor::Matrices;
 use crate::tensor::Quantization;
 use crate::tensor::checkpoint::SafetensorsHeader;
 use crate::tensor::checkpoint::TensorInfo;
+use crate::tensor::give_back_memory;
 use crate::tensor::stored_tensors;
+use crate::tensor::use_large_pages;
 
 /// File names of the transformer's weights, in the order in which they are looked for.
 pub const WEIGHTS_NAMES: [&str; 2] = ["ema.safetensors", "model.safetensors"];
@@ -140,6 +142,9 @@ impl Engine {
             &transformer.matrices,
         )?;
         let vae = FluxVae::new(&config.vae, stored_tensors(&vae_file, vae_dtype, &device)?)?;
+        // Of what passed by while weights were read, nothing is to become large pages.
+        give_back_memory();
+        use_large_pages();
         Ok(Self {
             model,
             vae,

@@ -39,7 +39,7 @@ pub use gguf::{GgufFile, MatrixInfo, write_gguf};
 pub use group_norm::GroupNorm;
 pub use linear::{Linear, Matrices, Quantization};
 pub use mapped::stored_tensors;
-pub use memory::{give_back_memory, keep_one_heap};
+pub use memory::{give_back_memory, keep_one_heap, use_large_pages};
 pub use norm::{LayerNorm, RmsNorm};
 pub use packed_attention::{Unit, Units, packed_attention};
 pub use quantized_matrix::{QuantizedMatrix, quantized_bytes};

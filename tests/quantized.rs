@@ -12,7 +12,7 @@ use cooper_perception::engine::{
     Control, Engine, FlowParams, GuidanceContexts, ModelOptions, Noise, Quantization, Views,
     quantize,
 };
-use cooper_perception::tensor::{GgufFile, Linear, Matrices};
+use cooper_perception::tensor::{GgufFile, Linear, Matrices, swiglu};
 
 /// A matrix (out, width) of seeded numbers and its quantised form.
 fn layers(out: usize, width: usize, quantization: Quantization) -> (Linear, Linear) {
@@ -62,6 +62,30 @@ fn a_quantised_layer_is_near_the_plain_one() {
     check_layer(48, 512, Quantization::Q4K, 0.1);
     // Rows of 64 are no whole blocks of 256: 8 bits.
     check_layer(48, 64, Quantization::Q4K, 0.01);
+}
+
+#[test]
+fn swiglu_from_end_to_end_is_swiglu_by_parts() {
+    let numbers = |seed| {
+        Noise::seeded(seed)
+            .normal((512, 512), &Device::Cpu)
+            .unwrap()
+    };
+    let tensors = (0..3).map(|i| (format!("{i}.weight"), numbers(i)));
+    let vb = VarBuilder::from_tensors(tensors.collect(), DType::F32, &Device::Cpu);
+    for quantization in [Quantization::Q8_0, Quantization::Q4K] {
+        let matrices = Matrices::Stored(quantization);
+        let layer = |i: u64| matrices.linear_no_bias(512, 512, vb.pp(i)).unwrap();
+        let [gate, up, down] = [layer(0), layer(1), layer(2)];
+        // Few rows and many, of which not all make whole groups.
+        for n in [1, 5, 500] {
+            let xs = Noise::seeded(9).normal((n, 512), &Device::Cpu).unwrap();
+            let got = Linear::gated([&gate, &up, &down], &xs).unwrap();
+            let [gated, upped] = [&gate, &up].map(|layer| layer.forward(&xs).unwrap());
+            let expected = down.forward(&swiglu(&gated, &upped).unwrap()).unwrap();
+            assert!(relative_error(&expected, &got) < 1e-6);
+        }
+    }
 }
 
 #[test]

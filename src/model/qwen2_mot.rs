@@ -21,7 +21,6 @@ use crate::tensor::Vocabulary;
 use crate::tensor::attention_in;
 use crate::tensor::packed_attention;
 use crate::tensor::rope::rotate;
-use crate::tensor::swiglu;
 
 /// Which copy of the weights a token uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,8 +170,7 @@ impl FeedForward {
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let xs = self.post_attention_layernorm.forward(xs)?;
-        let [gate, up] = Linear::forward_all([&self.gate_proj, &self.up_proj], &xs)?;
-        self.down_proj.forward(&swiglu(&gate, &up)?)
+        Linear::gated([&self.gate_proj, &self.up_proj, &self.down_proj], &xs)
     }
 }
 

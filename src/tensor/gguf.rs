@@ -8,9 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Content;
-use candle_core::{Device, Result, bail};
+use candle_core::{Device, Result, Tensor, bail};
 
-use super::mapped::reshaped_matrix;
+use super::mapped::{Reshaped, reshaped_matrix};
 use super::quantized_matrix::QuantizedMatrix;
 
 /// Where tensors begin in a file.
@@ -55,7 +55,7 @@ impl GgufFile {
         self.content.tensor_infos.contains_key(name)
     }
 
-    /// Read one matrix; where it is kept in another form, that one alone.
+    /// Read one matrix, with the bias of its layer; where it is kept in another form, that one alone.
     ///
     /// # Errors
     /// If it is missing, misshapen or cut off.
@@ -63,6 +63,7 @@ impl GgufFile {
         &self,
         name: &str,
         shape: (usize, usize),
+        bias: Option<Tensor>,
         device: &Device,
     ) -> Result<QuantizedMatrix> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,8 +72,10 @@ impl GgufFile {
             && let Some((dtype, start)) = self.place(name, shape, reader.get_ref())
         {
             let read = reshaped_matrix(reader.get_ref(), dtype, shape, start);
-            if let Some(matrix) = read.map_err(named)? {
-                return Ok(matrix);
+            match read.map_err(named)? {
+                Reshaped::Tiled(matrix) => return QuantizedMatrix::tiled(matrix, bias),
+                Reshaped::Repacked(matrix) => return QuantizedMatrix::new(matrix, bias),
+                Reshaped::No => {}
             }
         }
         let tensor = self.content.tensor(&mut *reader, name, device);
@@ -84,7 +87,7 @@ impl GgufFile {
                 self.path.display()
             );
         }
-        QuantizedMatrix::new(tensor)
+        QuantizedMatrix::new(tensor, bias)
     }
 
     /// Type and place of a matrix, if it is as it should be.

@@ -4,11 +4,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{DType, Module, Result, Tensor, bail};
+use candle_core::{Module, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
+use super::activation::swiglu;
 use super::gguf::GgufFile;
-use super::quantized_matrix::{QuantizedMatrix, products};
+use super::quantized_matrix::{QuantizedMatrix, gated_product, products};
 
 /// How matrices are quantised: blocks of small integers with scales, as in llama.cpp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,11 +100,11 @@ impl Matrices {
         vb: &VarBuilder,
         bias: Option<Tensor>,
     ) -> Result<Linear> {
-        let quantized = |matrix, bias| Ok(Linear::Quantized(Quantized { matrix, bias }));
         let name = format!("{}.weight", vb.prefix());
         let quantization = match self {
             Self::Gguf(file) if file.has(&name) => {
-                return quantized(file.matrix(&name, (out, input), vb.device())?, bias);
+                let matrix = file.matrix(&name, (out, input), bias, vb.device())?;
+                return Ok(Linear::Quantized(matrix));
             }
             // Its rows are not whole blocks: it stayed in the weights file.
             Self::Gguf(_) => Quantization::None,
@@ -113,7 +114,7 @@ impl Matrices {
         match quantization.of_rows(input) {
             Some(dtype) => {
                 let matrix = QTensor::quantize(&weight, dtype)?;
-                quantized(QuantizedMatrix::new(matrix)?, bias)
+                QuantizedMatrix::new(matrix, bias).map(Linear::Quantized)
             }
             None => Ok(Linear::Plain(candle_nn::Linear::new(weight, bias))),
         }
@@ -126,14 +127,7 @@ pub enum Linear {
     /// With a matrix in the weights' number format; it has gradients.
     Plain(candle_nn::Linear),
     /// With a quantised one; no gradients.
-    Quantized(Quantized),
-}
-
-/// A quantised matrix with a bias in the weights' number format.
-#[derive(Clone, Debug)]
-pub struct Quantized {
-    matrix: QuantizedMatrix,
-    bias: Option<Tensor>,
+    Quantized(QuantizedMatrix),
 }
 
 impl Linear {
@@ -142,12 +136,8 @@ impl Linear {
     /// # Errors
     /// If shapes do not fit.
     pub fn forward_all<const N: usize>(layers: [&Self; N], xs: &Tensor) -> Result<[Tensor; N]> {
-        let quantized = layers.iter().map(|layer| match layer {
-            Self::Quantized(layer) => Some(layer),
-            Self::Plain(_) => None,
-        });
-        let done = match quantized.collect::<Option<Vec<_>>>() {
-            Some(layers) => Quantized::forward_all(&layers, xs)?,
+        let done = match all_quantized(layers) {
+            Some(matrices) => products(xs, &matrices)?,
             None => {
                 let each = layers.iter().map(|layer| layer.forward(xs));
                 each.collect::<Result<_>>()?
@@ -158,6 +148,31 @@ impl Linear {
             Err(_) => bail!("linear layers: expected {N} results, got others"),
         }
     }
+
+    /// SwiGLU: `down(silu(gate(xs)) · up(xs))`.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn gated(layers: [&Self; 3], xs: &Tensor) -> Result<Tensor> {
+        if let Some(matrices) = all_quantized(layers)
+            && let Ok(matrices) = matrices.try_into()
+            && let Some(done) = gated_product(xs, matrices)?
+        {
+            return Ok(done);
+        }
+        let [gate, up, down] = layers;
+        let [gate, up] = Self::forward_all([gate, up], xs)?;
+        down.forward(&swiglu(&gate, &up)?)
+    }
+}
+
+/// The matrices, if all are quantised.
+fn all_quantized<const N: usize>(layers: [&Linear; N]) -> Option<Vec<&QuantizedMatrix>> {
+    let matrices = layers.into_iter().map(|layer| match layer {
+        Linear::Quantized(matrix) => Some(matrix),
+        Linear::Plain(_) => None,
+    });
+    matrices.collect()
 }
 
 impl Module for Linear {
@@ -166,20 +181,5 @@ impl Module for Linear {
             Self::Plain(plain) => plain.forward(xs),
             Self::Quantized(_) => Self::forward_all([self], xs).map(|[ys]| ys),
         }
-    }
-}
-
-impl Quantized {
-    fn forward_all(layers: &[&Self], xs: &Tensor) -> Result<Vec<Tensor>> {
-        let matrices: Vec<_> = layers.iter().map(|layer| &layer.matrix).collect();
-        let ys = products(&xs.contiguous()?.to_dtype(DType::F32)?, &matrices)?;
-        let with_bias = ys.into_iter().zip(layers).map(|(ys, layer)| {
-            let ys = ys.to_dtype(xs.dtype())?;
-            match &layer.bias {
-                Some(bias) => ys.broadcast_add(bias),
-                None => Ok(ys),
-            }
-        });
-        with_bias.collect()
     }
 }

@@ -19,7 +19,6 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Metadata, TensorView};
 
 use super::avx512::TiledMatrix;
-use super::quantized_matrix::QuantizedMatrix;
 use super::repacked::repacked_bytes;
 
 /// The tensors of a safetensors file, in this number format.
@@ -102,7 +101,17 @@ impl SimpleBackend for StoredTensors {
     }
 }
 
-/// A quantised matrix on a CPU that is kept in another form than its bytes in the file have; none if it is not.
+/// A quantised matrix in another form than its bytes in the file have.
+pub(super) enum Reshaped {
+    /// In tiles of our own.
+    Tiled(TiledMatrix),
+    /// In candle's own form.
+    Repacked(QTensor),
+    /// It is kept as it is.
+    No,
+}
+
+/// A quantised matrix on a CPU as it is kept there.
 ///
 /// # Errors
 /// If the map or the product that makes candle repack it fails.
@@ -111,18 +120,17 @@ pub(super) fn reshaped_matrix(
     dtype: GgmlDType,
     (out, width): (usize, usize),
     start: u64,
-) -> Result<Option<QuantizedMatrix>> {
+) -> Result<Reshaped> {
     let n_bytes = out * width / dtype.block_size() * dtype.type_size();
     let bytes = || map(file, start, Some(n_bytes));
     if TiledMatrix::bytes(dtype, out, width).is_some() {
         let tiled = TiledMatrix::new(dtype, &bytes()?, (out, width));
-        return Ok(tiled.map(|tiled| QuantizedMatrix::Tiled(Arc::new(tiled))));
+        return Ok(tiled.map_or(Reshaped::No, Reshaped::Tiled));
     }
     if repacked_bytes(dtype, out, width) == 0 {
-        return Ok(None);
+        return Ok(Reshaped::No);
     }
-    let matrix = repacked_matrix(bytes()?, dtype, (out, width))?;
-    QuantizedMatrix::new(matrix).map(Some)
+    repacked_matrix(bytes()?, dtype, (out, width)).map(Reshaped::Repacked)
 }
 
 /// One that candle repacks: its bytes stay in their file.

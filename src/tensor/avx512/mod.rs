@@ -3,7 +3,9 @@
 //! Each is used only where the processor has the instructions, and each has its test beside the plain form.
 
 mod attention;
-mod tiles;
+mod matrix;
+mod tile;
 
 pub use attention::attend_in_bf16;
-pub use tiles::{QuantizedRows, ROWS, TILE, TiledMatrix};
+pub use matrix::{QuantizedRows, ROWS, TiledMatrix};
+pub use tile::TILE;

@@ -146,6 +146,7 @@ const PLACES: &[(&str, &[&str])] = &[
         "unsafe {",
         &[
             "src/tensor/avx512/",
+            "src/tensor/lanes.rs",
             "src/tensor/mapped.rs",
             "src/tensor/memory.rs",
             "src/tensor/product.rs",

@@ -94,8 +94,8 @@ fn options(dir: &Path, quantization: Quantization) -> ModelOptions {
 fn planned(plain: &Path, quantization: Quantization, is_in_file: bool) -> MemoryPlan {
     let header = |name: &str| SafetensorsHeader::read(&plain.join(name)).unwrap();
     let format = Format {
-        number: 4,
-        vae_number: 4,
+        dtype: DType::F32,
+        vae_dtype: DType::F32,
         quantization,
         is_in_file,
     };

@@ -121,8 +121,8 @@ impl Engine {
         // Convolutions in 16 bits are slower and coarser than in 32 on a CPU.
         let vae_dtype = if device.is_cpu() { DType::F32 } else { dtype };
         let format = Format {
-            number: dtype.size_in_bytes(),
-            vae_number: vae_dtype.size_in_bytes(),
+            dtype,
+            vae_dtype,
             quantization: transformer.quantization,
             is_in_file: matches!(transformer.matrices, Matrices::Gguf(_)),
         };
@@ -274,7 +274,7 @@ fn check_memory(
         (
             "dtype f16",
             Format {
-                number: 2,
+                dtype: DType::F16,
                 ..format
             },
         ),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use candle_core::DType;
 use safetensors::Dtype;
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 use crate::model::inventory;
 use crate::model::memory::{
-    Pass, context_bytes, decode_bytes, drawing, encode_bytes, layers_bytes, vision_bytes,
+    Numbers, Pass, context_bytes, decode_bytes, drawing, encode_bytes, layers_bytes, vision_bytes,
 };
 use crate::model::qwen2_mot::N_MARKERS;
 use crate::tensor::Quantization;
@@ -54,17 +55,24 @@ impl Work {
     }
 }
 
-/// The numbers of a model.
+/// The number formats of a model.
 #[derive(Clone, Copy, Debug)]
 pub struct Format {
-    /// Bytes of a number that is not quantised, the autoencoder's aside.
-    pub number: usize,
-    /// Bytes of a number of the autoencoder.
-    pub vae_number: usize,
+    /// What is not quantised, the autoencoder aside.
+    pub dtype: DType,
+    /// The autoencoder.
+    pub vae_dtype: DType,
     /// Of the transformer's matrices.
     pub quantization: Quantization,
     /// Whether they are quantised in their file already.
     pub is_in_file: bool,
+}
+
+impl Format {
+    /// Bytes of a number that is not quantised.
+    fn number(self) -> u64 {
+        self.dtype.size_in_bytes() as u64
+    }
 }
 
 /// Bytes of the parts.
@@ -103,7 +111,8 @@ impl MemoryPlan {
         let (other_weights, vae) = (weights.language + weights.others, weights.vae);
         let weights_bytes = weights.matrices + other_weights + vae;
         let tokens = Tokens::new(config, work);
-        let context = |n: usize| context_bytes(config, n, format.number);
+        let numbers = Numbers::new(config, format.dtype, format.quantization);
+        let context = |n: usize| context_bytes(config, n, numbers.keys);
         // Two forks of a conversation: with the instruction and without it.
         let n_long = if work.is_question { 2 } else { 1 };
         let kept = if work.is_question {
@@ -111,7 +120,7 @@ impl MemoryPlan {
         } else {
             0
         };
-        let (step, step_bytes) = steps(config, &tokens, format.number)
+        let (step, step_bytes) = steps(config, &tokens, numbers)
             .into_iter()
             .max_by_key(|(_, n_bytes)| *n_bytes)
             .unwrap_or_default();
@@ -203,7 +212,7 @@ impl Tokens {
 }
 
 /// What each step of the work takes beside weights and contexts.
-fn steps(config: &ModelConfig, tokens: &Tokens, number: usize) -> [(&'static str, u64); 5] {
+fn steps(config: &ModelConfig, tokens: &Tokens, numbers: Numbers) -> [(&'static str, u64); 5] {
     let read = tokens.latents.max(tokens.patches) + N_MARKERS;
     let prefill = Pass {
         n_tokens: read,
@@ -218,10 +227,13 @@ fn steps(config: &ModelConfig, tokens: &Tokens, number: usize) -> [(&'static str
         ),
         (
             "vision encoder",
-            vision_bytes(config, tokens.patches, number),
+            vision_bytes(config, tokens.patches, numbers.plain),
         ),
-        ("reading the picture", layers_bytes(config, prefill, number)),
-        ("a flow step", layers_bytes(config, flow_step, number)),
+        (
+            "reading the picture",
+            layers_bytes(config, prefill, numbers),
+        ),
+        ("a flow step", layers_bytes(config, flow_step, numbers)),
         ("decoding a map", decode_bytes(&config.vae, tokens.size)),
     ]
 }
@@ -252,7 +264,7 @@ impl Weights {
             let n = info.elements();
             let stored = n * info.dtype.bitsize() as u64 / 8;
             let is_in_language = name.starts_with("language_model.");
-            let mut passing = if format.number as u64 * n == stored {
+            let mut passing = if format.number() * n == stored {
                 stored
             } else {
                 2 * stored
@@ -268,15 +280,15 @@ impl Weights {
                 };
             } else if inventory::is_vocabulary(name)
                 && info.dtype == Dtype::BF16
-                && format.number == 4
+                && format.dtype == DType::F32
             {
                 // It stays in 16 bits, but is read in 32: see `tensor::Vocabulary`.
                 language += stored;
-                passing += n * format.number as u64;
+                passing += n * format.number();
             } else if is_in_language {
-                language += n * format.number as u64;
+                language += n * format.number();
             } else {
-                others += n * format.number as u64;
+                others += n * format.number();
             }
             let largest = if is_in_language {
                 &mut of_language
@@ -286,7 +298,7 @@ impl Weights {
             *largest = passing.max(*largest);
         }
         let bytes = |info: &crate::tensor::checkpoint::TensorInfo| {
-            info.elements() * format.vae_number as u64
+            info.elements() * format.vae_dtype.size_in_bytes() as u64
         };
         let of_vae = vae.tensors.values().map(bytes);
         let (largest_of_vae, vae) = (of_vae.clone().max().unwrap_or(0), of_vae.sum::<u64>());
@@ -309,7 +321,7 @@ impl Weights {
 fn matrix_bytes(out: usize, width: usize, format: Format) -> (u64, bool) {
     let n = (out * width) as u64;
     let Some(dtype) = format.quantization.of_rows(width) else {
-        return (n * format.number as u64, true);
+        return (n * format.number(), true);
     };
     let bytes = quantized_bytes(dtype, (out, width), format.is_in_file);
     (bytes, false)

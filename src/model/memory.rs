@@ -3,18 +3,52 @@
 //! These are sums over the tensors that are alive at once in `qwen2_mot`, `siglip_navit` and `flux_vae`; whoever changes
 //! what is alive there changes it here. `tests/memory.rs` holds them against real runs.
 
+use candle_core::{DType, Device};
+
 use super::config::ModelConfig;
 use super::config::VaeConfig;
 use super::flux_vae::BAND;
 use super::flux_vae::MOST_WHOLE;
 use super::kv_context::buffer_tokens;
 use super::qwen2_mot::N_MARKERS;
+use crate::tensor::Quantization;
+use crate::tensor::has_tiles;
+use crate::tensor::keys_dtype;
 use crate::tensor::winograd;
 
 /// Bytes of a number in f32.
 const F32: usize = 4;
 /// Scores of a block of attention and what is made of them; rows of a band of the autoencoder.
 const SCRATCH: usize = 2 * BAND * F32;
+
+/// The numbers of the decoder.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    /// Bytes of one that is not quantised.
+    pub plain: usize,
+    /// Bytes of one in keys and values.
+    pub keys: usize,
+    /// Whether SwiGLU goes from end to end some rows at a time.
+    pub are_gated_in_parts: bool,
+}
+
+impl Numbers {
+    /// Of a model that computes in `dtype` on the CPU, with matrices quantised like this.
+    pub fn new(config: &ModelConfig, dtype: DType, quantization: Quantization) -> Self {
+        let (c, inner) = (config.llm.hidden_size, config.llm.intermediate_size);
+        let are_quantized = quantization != Quantization::None;
+        let keys = keys_dtype(dtype, are_quantized, config.llm.head_dim(), &Device::Cpu);
+        let is_tiled = |out, width| {
+            let dtype = quantization.of_rows(width);
+            dtype.is_some_and(|dtype| has_tiles(dtype, out, width))
+        };
+        Self {
+            plain: dtype.size_in_bytes(),
+            keys: keys.size_in_bytes(),
+            are_gated_in_parts: is_tiled(inner, c) && is_tiled(c, inner),
+        }
+    }
+}
 
 /// The sizes of a pass through the decoder's layers.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +72,9 @@ pub fn token_bytes(config: &ModelConfig, number: usize) -> usize {
     2 * llm.num_hidden_layers * llm.num_key_value_heads * llm.head_dim() * number
 }
 
-/// Of a pass through the decoder's layers, in numbers of `number` bytes.
-pub fn layers_bytes(config: &ModelConfig, pass: Pass, number: usize) -> u64 {
+/// Of a pass through the decoder's layers.
+pub fn layers_bytes(config: &ModelConfig, pass: Pass, numbers: Numbers) -> u64 {
+    let number = numbers.plain;
     let llm = &config.llm;
     let (c, inner) = (llm.hidden_size, llm.intermediate_size);
     let keys = llm.num_key_value_heads * llm.head_dim();
@@ -47,11 +82,14 @@ pub fn layers_bytes(config: &ModelConfig, pass: Pass, number: usize) -> u64 {
     // The residual stream before and behind, what was seen, its copy by experts, and the norm of it.
     let stream = 5 * n * c * number;
     // Gate, up and their product; 16-bit ones are multiplied with quantised matrices in f32.
-    let wide = n * inner * (3 * number + if number < F32 { F32 } else { 0 });
+    let wide = match numbers.are_gated_in_parts {
+        true => n * c * 2 * F32,
+        false => n * inner * (3 * number + if number < F32 { F32 } else { 0 }),
+    };
     // Queries, keys and values in f32, beside each other, rotated, and as they were projected.
     let qkv = 3 * n * (c + 2 * keys) * F32;
     // The keys and values that a branch sees, and all scores where they are not computed in blocks.
-    let seen = 2 * pass.n_seen * keys * number;
+    let seen = 2 * pass.n_seen * keys * numbers.keys;
     let scores = llm.num_attention_heads * (n / pass.n_branches) * pass.n_seen;
     let scores = if number < F32 {
         scores * (2 * F32 + 2 * number)

@@ -13,12 +13,12 @@ use super::kv_context::KvContext;
 use super::kv_context::KvSizes;
 use crate::tensor::Linear;
 use crate::tensor::Matrices;
-use crate::tensor::Products;
 use crate::tensor::RmsNorm;
 use crate::tensor::RotaryEmbedding;
 use crate::tensor::Units;
 use crate::tensor::Vocabulary;
-use crate::tensor::attention_in;
+use crate::tensor::attention;
+use crate::tensor::keys_dtype;
 use crate::tensor::packed_attention;
 use crate::tensor::rope::rotate;
 
@@ -182,8 +182,8 @@ struct DecoderLayer {
     n_heads: usize,
     n_kv_heads: usize,
     head_dim: usize,
-    /// Of attention.
-    products: Products,
+    /// Of keys and values.
+    keys_dtype: DType,
 }
 
 impl DecoderLayer {
@@ -199,10 +199,7 @@ impl DecoderLayer {
             n_heads: config.num_attention_heads,
             n_kv_heads: config.num_key_value_heads,
             head_dim: config.head_dim(),
-            products: match matrices.are_quantized() {
-                true => Products::Bf16,
-                false => Products::Exact,
-            },
+            keys_dtype: of_keys(config, &vb, matrices),
         })
     }
 
@@ -212,13 +209,9 @@ impl DecoderLayer {
         let seen = match block.sight {
             Sight::Context(context, mask) => {
                 let (k, v) = context.write(layer_idx, &k, &v)?;
-                attention_in(self.products, &q, &k, &v, mask)?
+                attention(&q, &k, &v, mask)?
             }
-            Sight::Branches(contexts) => {
-                let attend =
-                    |q: &Tensor, k: &Tensor, v: &Tensor| attention_in(self.products, q, k, v, None);
-                branches(contexts, layer_idx, [&q, &k, &v], attend)?
-            }
+            Sight::Branches(contexts) => branches(contexts, layer_idx, &q, &k, &v)?,
             Sight::Units(units) => packed_attention(&q, &k, &v, units)?,
         };
         let (n, c) = xs.dims2()?;
@@ -233,7 +226,7 @@ impl DecoderLayer {
         xs + thought
     }
 
-    /// Rotated queries (h, n, d), rotated keys and values (kv, n, d), in the dtype of `xs`.
+    /// Rotated queries (h, n, d) in the dtype of `xs`, rotated keys and values (kv, n, d) in theirs.
     fn qkv(
         &self,
         xs: &Tensor,
@@ -248,21 +241,28 @@ impl DecoderLayer {
             .reshape((n, h + 2 * kv, d))?
             .transpose(0, 1)?; // (h + 2 kv, n, d)
         let q = rotate(&qkv.narrow(0, 0, h)?, cos, sin)?.to_dtype(xs.dtype())?;
-        let k = rotate(&qkv.narrow(0, h, kv)?, cos, sin)?.to_dtype(xs.dtype())?;
+        let k = rotate(&qkv.narrow(0, h, kv)?, cos, sin)?.to_dtype(self.keys_dtype)?;
         let v = qkv
             .narrow(0, h + kv, kv)?
             .contiguous()?
-            .to_dtype(xs.dtype())?;
+            .to_dtype(self.keys_dtype)?;
         Ok((q, k, v))
     }
+}
+
+/// The number format of keys and values.
+fn of_keys(config: &LlmConfig, vb: &VarBuilder, matrices: &Matrices) -> DType {
+    let are_quantized = matrices.are_quantized();
+    keys_dtype(vb.dtype(), are_quantized, config.head_dim(), vb.device())
 }
 
 /// Attend branches side by side ([`Sight::Branches`]): queries (h, n, d), keys and values (kv, n, d).
 fn branches(
     contexts: &[&KvContext],
     layer_idx: usize,
-    [q, k, v]: [&Tensor; 3],
-    attend: impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
 ) -> Result<Tensor> {
     let n_markers = N_MARKERS * contexts.len();
     let n_latents = (q.dim(1)? - n_markers) / contexts.len();
@@ -278,7 +278,7 @@ fn branches(
             vs.insert(0, v);
         }
         let q = Tensor::cat(&own(q)?, 1)?;
-        let seen = attend(&q, &Tensor::cat(&ks, 1)?, &Tensor::cat(&vs, 1)?)?;
+        let seen = attention(&q, &Tensor::cat(&ks, 1)?, &Tensor::cat(&vs, 1)?, None)?;
         of_markers.push(seen.narrow(1, 0, N_MARKERS)?);
         of_latents.push(seen.narrow(1, N_MARKERS, n_latents)?);
     }
@@ -346,7 +346,7 @@ impl Qwen2Mot {
                 n_layers: config.num_hidden_layers,
                 n_heads: config.num_key_value_heads,
                 head_dim: config.head_dim(),
-                dtype: vb.dtype(),
+                dtype: of_keys(config, &vb, matrices),
                 device: vb.device().clone(),
             },
         })

@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::autograd::{by_hand, computed1, computed2, values};
-use super::lanes;
+use super::lanes::{self, widest};
 
 /// `exp` to within 2 units in the last place on [−87, 88], in a form that compilers turn into vector code.
 #[inline(always)]
@@ -51,8 +51,11 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     let value = values([gate, up], |[gate, up]| {
         let mut value = gate.to_vec();
         lanes::each_part(&mut value, |start, part| {
-            let pairs = part.iter_mut().zip(&up[start..]);
-            pairs.for_each(|(g, u)| *g = *g * sigmoid(*g) * u);
+            widest!({
+                for (g, u) in part.iter_mut().zip(&up[start..]) {
+                    *g = *g * sigmoid(*g) * u;
+                }
+            });
         });
         value
     })?;
@@ -125,7 +128,7 @@ fn map(
     let value = values([xs], |[xs]| {
         let mut value = xs.to_vec();
         lanes::each_part(&mut value, |_, part| {
-            part.iter_mut().for_each(|x| *x = f(*x))
+            widest!(part.iter_mut().for_each(|x| *x = f(*x)));
         });
         value
     })?;

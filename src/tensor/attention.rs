@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, D, DType, Device, Layout, Result, Storage, Tensor, bail};
+use candle_core::{CpuStorage, D, DType, Device, Layout, Result, Storage, Tensor, WithDType, bail};
+use half::bf16;
 
 use super::autograd::values;
-use super::avx512;
-use super::lanes;
+use super::avx512::{attend_in_bf16, attend_one, has_bf16};
+use super::lanes::{self, Wide, widest};
 use super::packed_attention::{MaskedSoftmax, Units, packed_attention, softmax_row};
 use super::threads::each;
 
@@ -32,39 +33,25 @@ impl Seen<'_> {
     }
 }
 
-/// In what numbers f32 tensors on a CPU are multiplied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Products {
-    /// As they are.
-    #[default]
-    Exact,
-    /// Rounded to bf16, of many queries at once, where the processor has instructions for that: twice as fast, and
-    /// nearer to the exact result than 1 % of its length. For models whose matrices are rounded, too.
-    Bf16,
+/// The number format for keys and values of [`attention`], of a model that computes in `dtype`.
+///
+/// With quantised matrices on a CPU it is bf16 where the processor multiplies that: half the memory, and twice as fast.
+pub fn keys_dtype(dtype: DType, are_quantized: bool, head_dim: usize, device: &Device) -> DType {
+    match device.is_cpu() && dtype == DType::F32 && are_quantized && has_bf16(head_dim) {
+        true => DType::BF16,
+        false => dtype,
+    }
 }
 
 /// Attend `q` (h, n, d) to `k`, `v` (kv, m, d); query head j uses key head j·kv/h. Result (h, n, d).
 ///
 /// `mask` (n, m) is added to the scaled scores: 0 where a query may look, −∞ where not.
-/// The softmax runs in f32.
+/// The softmax runs in f32. Where keys and values are in bf16 and queries in f32 ([`keys_dtype`]), queries and weights
+/// are rounded to bf16, too: within 1 % of the result's length.
 ///
 /// # Errors
 /// If `h` is not a multiple of `kv`, or shapes do not fit.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-    attention_in(Products::Exact, q, k, v, mask)
-}
-
-/// [`attention`] with products of this kind.
-///
-/// # Errors
-/// As [`attention`].
-pub fn attention_in(
-    products: Products,
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    mask: Option<&Tensor>,
-) -> Result<Tensor> {
     let (h, n, d) = q.dims3()?;
     let (kv, m, _) = k.dims3()?;
     if kv == 0 || h % kv != 0 {
@@ -72,17 +59,19 @@ pub fn attention_in(
     }
     let tracked = q.track_op() || k.track_op() || v.track_op();
     if q.device().is_cpu() && q.dtype() == DType::F32 && !tracked {
-        if n == 1 && mask.is_none() && m > 0 {
-            return of_one_token(q, k, v);
-        }
-        if products == Products::Bf16
-            && n > 1
-            && m > 0
-            && let Some(seen) = in_bf16(q, k, v, mask)?
-        {
-            return Ok(seen);
-        }
-        return blocked(q, k, v, mask);
+        let is_one = n == 1 && mask.is_none() && m > 0;
+        return match k.dtype() {
+            DType::BF16 if is_one => of_one_token::<bf16>((q, k, v), 1, |q, k, v, out| {
+                if !attend_one(q, k, v, out) {
+                    widest!(attend_head(q, k, v, d, out));
+                }
+            }),
+            DType::BF16 => in_bf16(q, k, v, mask),
+            _ if is_one => of_one_token::<f32>((q, k, v), h / kv, |q, k, v, out| {
+                widest!(attend_head(q, k, v, d, out));
+            }),
+            _ => blocked(q, k, v, mask),
+        };
     }
     // The heads of one group share keys: stack their queries instead of repeating the keys.
     let q = (q.contiguous()?.reshape((kv, h / kv * n, d))? * (1.0 / (d as f64).sqrt()))?;
@@ -134,8 +123,8 @@ fn blocked(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<
 
 /// Keys or values (kv, m, d) as they lie in a context: row-major within a head, the heads apart.
 #[derive(Debug)]
-pub struct Heads<'a> {
-    numbers: &'a [f32],
+pub struct Heads<'a, T> {
+    numbers: &'a [T],
     n_heads: usize,
     /// From one head to the next.
     stride: usize,
@@ -143,12 +132,12 @@ pub struct Heads<'a> {
     len: usize,
 }
 
-impl<'a> Heads<'a> {
-    /// Let `f` read two tensors (kv, m, d) in f32 on a CPU where they are; copies where the heads lie otherwise.
+impl<'a, T: WithDType> Heads<'a, T> {
+    /// Let `f` read two tensors (kv, m, d) on a CPU where they are; copies where the heads lie otherwise.
     ///
     /// # Errors
     /// If they are elsewhere or of another type.
-    fn of_both<R>(k: &Tensor, v: &Tensor, f: impl FnOnce(&Heads, &Heads) -> R) -> Result<R> {
+    fn of_both<R>(k: &Tensor, v: &Tensor, f: impl FnOnce(&Heads<T>, &Heads<T>) -> R) -> Result<R> {
         let k = row_major_heads(k)?;
         let v = row_major_heads(v)?;
         let (k_storage, k_layout) = k.storage_and_layout();
@@ -178,7 +167,7 @@ impl<'a> Heads<'a> {
     }
 
     /// One head's numbers (m, d).
-    pub fn head(&self, i: usize) -> &[f32] {
+    pub fn head(&self, i: usize) -> &[T] {
         &self.numbers[i * self.stride..][..self.len]
     }
 }
@@ -191,31 +180,38 @@ fn row_major_heads(xs: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// [`attention`] with products in bf16; none where the processor has none. CPU, f32, without gradients.
-fn in_bf16(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Option<Tensor>> {
+/// [`attention`] with keys and values in bf16. CPU, without gradients.
+fn in_bf16(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
     let (_, n, d) = q.dims3()?;
+    if !has_bf16(d) {
+        bail!("attention: expected keys and values in f32 on this processor, got bf16");
+    }
     let attend = |q: &[f32], mask: Option<&[f32]>| {
-        Heads::of_both(k, v, |k, v| avx512::attend_in_bf16(q, k, v, mask, n, d))
+        Heads::of_both(k, v, |k, v| attend_in_bf16(q, k, v, mask, (n, d)))
     };
     let seen = match mask {
         Some(mask) => values([q, mask], |[q, mask]| attend(q, Some(mask))),
         None => values([q], |[q]| attend(q, None)),
     }??;
-    let tensor = |seen: Vec<f32>| Tensor::from_vec(seen, q.shape(), q.device());
-    seen.map(tensor).transpose()
+    Tensor::from_vec(seen, q.shape(), q.device())
 }
 
-/// [`attention`] of one query: keys and values are read where they are, once for all heads that share them. CPU, f32,
-/// without gradients.
-fn of_one_token(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+/// [`attention`] of one query: keys and values are read where they are. `attend` gets `n_together` query heads that share
+/// them. CPU, without gradients.
+fn of_one_token<T: Wide>(
+    (q, k, v): (&Tensor, &Tensor, &Tensor),
+    n_together: usize,
+    attend: impl Fn(&[f32], &[T], &[T], &mut [f32]) + Sync,
+) -> Result<Tensor> {
     let (h, _, d) = q.dims3()?;
-    let n_shared = h / k.dim(0)? * d;
+    let parts_a_head = h / k.dim(0)? / n_together;
+    let n = n_together * d;
     let mut out = vec![0f32; h * d];
     values([q], |[q]| {
-        Heads::of_both(k, v, |k, v| {
-            each(out.chunks_exact_mut(n_shared).collect(), |i, out| {
-                let q = &q[i * n_shared..(i + 1) * n_shared];
-                lanes::widest(|| attend_head(q, k.head(i), v.head(i), d, out));
+        Heads::<T>::of_both(k, v, |k, v| {
+            each(out.chunks_exact_mut(n).collect(), |i, out| {
+                let head = i / parts_a_head;
+                attend(&q[i * n..(i + 1) * n], k.head(head), v.head(head), out);
             });
         })
     })??;
@@ -224,13 +220,13 @@ fn of_one_token(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
 
 /// Queries that share a head's keys and values: all of them (…, d), `out` as long as `q` and zero.
 #[inline(always)]
-fn attend_head(q: &[f32], k: &[f32], v: &[f32], d: usize, out: &mut [f32]) {
+fn attend_head<T: Wide>(q: &[f32], k: &[T], v: &[T], d: usize, out: &mut [f32]) {
     let m = k.len() / d;
     let scale = 1.0 / (d as f32).sqrt();
     let mut weights = vec![0f32; q.len() / d * m];
     for (j, k) in k.chunks_exact(d).enumerate() {
         for (i, q) in q.chunks_exact(d).enumerate() {
-            weights[i * m + j] = lanes::dot(q, k) * scale;
+            weights[i * m + j] = lanes::dot(k, q) * scale;
         }
     }
     for weights in weights.chunks_exact_mut(m) {
@@ -241,7 +237,7 @@ fn attend_head(q: &[f32], k: &[f32], v: &[f32], d: usize, out: &mut [f32]) {
             let weight = weights[i * m + j];
             out.iter_mut()
                 .zip(v)
-                .for_each(|(out, v)| *out += weight * v);
+                .for_each(|(out, v)| *out += weight * v.wide());
         }
     }
 }
@@ -332,12 +328,26 @@ mod tests {
         let mut noise = Noise::seeded(2);
         let mut normal = |shape: (usize, usize, usize)| noise.normal(shape, &Device::Cpu).unwrap();
         // Whole groups of queries and rests, odd and even numbers of keys, panels with and without a neighbour.
-        for (h, kv, n, m, d) in [(4, 2, 24, 64, 32), (8, 2, 31, 77, 48), (3, 3, 5, 1, 16)] {
+        for (h, kv, n, m, d) in [
+            (4, 2, 24, 64, 32),
+            (8, 2, 31, 77, 48),
+            (3, 3, 5, 1, 16),
+            (8, 2, 1, 50, 32),
+            (8, 2, 1, 301, 128),
+            (4, 4, 1, 7, 48),
+        ] {
+            if keys_dtype(DType::F32, true, d, &Device::Cpu) == DType::F32 {
+                return;
+            }
             let q = normal((h, n, d));
             let [k, v] = [(); 2].map(|()| normal((kv, m + 5, d)).narrow(1, 0, m).unwrap());
-            let causal = (m > n).then(|| causal_mask(n, m, &Device::Cpu).unwrap().unwrap());
+            let causal = match m > n {
+                true => causal_mask(n, m, &Device::Cpu).unwrap(),
+                false => None,
+            };
             for mask in [None, causal.as_ref()] {
-                let got = attention_in(Products::Bf16, &q, &k, &v, mask).unwrap();
+                let [k16, v16] = [&k, &v].map(|xs| xs.to_dtype(DType::BF16).unwrap());
+                let got = attention(&q, &k16, &v16, mask).unwrap();
                 let exact = plain(&q, &k, &v, mask);
                 let length = |xs: &Tensor| {
                     let sum = xs.sqr().unwrap().sum_all().unwrap();

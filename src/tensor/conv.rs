@@ -153,8 +153,9 @@ impl Shape {
                     lanes::each_row(out, n_out, |c, plane| {
                         let band = &planes[c * width..(c + 1) * width];
                         let plane = &mut plane[offset..offset + width];
+                        let bias = bias[c];
                         let pairs = plane.iter_mut().zip(band);
-                        pairs.for_each(|(out, y)| *out = y + bias[c]);
+                        pairs.for_each(|(out, y)| *out = y + bias);
                     });
                 })?;
             }

@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::activation::{sigmoid, silu};
 use super::autograd::{by_hand, computed3, values};
-use super::lanes;
+use super::lanes::{self, widest};
 
 /// Norms groups of channels over all pixels; affine per channel.
 #[derive(Clone, Debug)]
@@ -112,7 +112,9 @@ impl GroupNorm {
         let eps = self.eps as f32;
         let (scale, shift) = values([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
             let groups = xs.chunks_exact(n_channels * hh * ww);
-            let groups: Vec<_> = groups.map(|group| statistics(group, eps)).collect();
+            let groups: Vec<_> = groups
+                .map(|group| widest!(statistics(group, eps)))
+                .collect();
             let channels = (0..b * c).map(|i| {
                 let (mean, r) = groups[i / n_channels];
                 let scale = weight[i % c] * r;
@@ -147,16 +149,19 @@ fn normed(
     let mut out = vec![0f32; xs.len()];
     lanes::each_row(&mut out, width, |i, out| {
         let group = &xs[i * width..(i + 1) * width];
-        let (mean, r) = statistics(group, eps);
         let first = i % sizes.n_groups * n_channels;
-        let planes = group.chunks_exact(sizes.n_pixels);
-        for (j, (plane, out)) in planes.zip(out.chunks_exact_mut(sizes.n_pixels)).enumerate() {
-            let scale = weight[first + j] * r;
-            let shift = bias[first + j] - mean * scale;
-            out.iter_mut()
-                .zip(plane)
-                .for_each(|(out, x)| *out = activation(x * scale + shift));
-        }
+        widest!({
+            let (mean, r) = statistics(group, eps);
+            let planes = group.chunks_exact(sizes.n_pixels);
+            let planes = planes.zip(out.chunks_exact_mut(sizes.n_pixels));
+            for (j, (plane, out)) in planes.enumerate() {
+                let scale = weight[first + j] * r;
+                let shift = bias[first + j] - mean * scale;
+                for (out, x) in out.iter_mut().zip(plane) {
+                    *out = activation(x * scale + shift);
+                }
+            }
+        });
     });
     out
 }

@@ -1,17 +1,29 @@
-//! Sums in sixteen lanes: a compiler may not reorder a plain sum of floats, so it runs one by one otherwise.
+//! Sums in many lanes: a compiler may not reorder a plain sum of floats, so it runs one by one otherwise.
 
+use candle_core::WithDType;
 use half::bf16;
-use pulp::Arch;
 
-use super::threads::{each, is_one_thread};
+use super::threads::each;
 
-const LANES: usize = 16;
+const LANES: usize = 32;
 
-/// Run `f` as compiled for the widest vector unit of this processor. Only what is inlined into it counts.
-#[inline(always)]
-pub fn widest<R>(f: impl FnOnce() -> R) -> R {
-    Arch::new().dispatch(f)
+/// A block as compiled for the widest vector unit of this processor.
+///
+/// Only what is inlined into it counts: functions that it calls are to be `#[inline(always)]`. The compiler leaves closures
+/// where they are if there are several places to inline them to, so this is a macro, which writes the block down for each
+/// unit.
+macro_rules! widest {
+    ($block:expr) => {
+        match pulp::Arch::new() {
+            #[cfg(target_arch = "x86_64")]
+            pulp::Arch::V4(unit) => pulp::Simd::vectorize(unit, || $block),
+            #[cfg(target_arch = "x86_64")]
+            pulp::Arch::V3(unit) => pulp::Simd::vectorize(unit, || $block),
+            _ => $block,
+        }
+    };
 }
+pub(crate) use widest;
 
 #[inline(always)]
 fn folded(xs: impl Iterator<Item = [f32; LANES]>, start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
@@ -47,34 +59,53 @@ pub fn sum(xs: &[f32]) -> f32 {
     folded(chunks.map(chunk), 0.0, |a, x| a + x) + rest
 }
 
-/// Σ x·y of equally many.
+/// Ask for what lies so many bytes behind this. Where something is read once from one end to the other, it comes from
+/// memory as fast as it is asked for: up to three times as fast as the processor finds out by itself.
 #[inline(always)]
-pub fn dot(xs: &[f32], ys: &[f32]) -> f32 {
-    let (x_chunks, y_chunks) = (xs.chunks_exact(LANES), ys.chunks_exact(LANES));
-    let rest = x_chunks.remainder().iter().zip(y_chunks.remainder());
-    let rest: f32 = rest.map(|(x, y)| x * y).sum();
-    let products = x_chunks.zip(y_chunks).map(|(x, y)| {
-        let (mut x, y) = (chunk(x), chunk(y));
-        for (x, y) in x.iter_mut().zip(y) {
-            *x *= y;
-        }
-        x
-    });
-    folded(products, 0.0, |a, x| a + x) + rest
+pub fn fetch_ahead<T>(n_bytes: usize, part: &T) {
+    let line = std::ptr::from_ref(part).cast::<i8>().wrapping_add(n_bytes);
+    // Sound: it reads nothing, and every address may be asked for.
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(line);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
 }
 
-/// Σ x·y of equally many, the first in 16 bits.
+/// Numbers that become f32 without loss.
+pub trait Wide: WithDType {
+    /// The same in f32.
+    fn wide(self) -> f32;
+}
+
+impl Wide for f32 {
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        self
+    }
+}
+
+impl Wide for bf16 {
+    /// As `to_f32`, but for the payload of NaNs, so that it becomes vector code.
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+}
+
+/// Σ x·y of equally many.
 #[inline(always)]
-pub fn dot_bf16(xs: &[bf16], ys: &[f32]) -> f32 {
-    // As to_f32, but for the payload of NaNs, so that it becomes vector code.
-    let wide = |x: &bf16| f32::from_bits(u32::from(x.to_bits()) << 16);
+pub fn dot<T: Wide>(xs: &[T], ys: &[f32]) -> f32 {
     let (x_chunks, y_chunks) = (xs.chunks_exact(LANES), ys.chunks_exact(LANES));
     let rest = x_chunks.remainder().iter().zip(y_chunks.remainder());
-    let rest: f32 = rest.map(|(x, y)| wide(x) * y).sum();
+    let rest: f32 = rest.map(|(x, y)| x.wide() * y).sum();
     let products = x_chunks.zip(y_chunks).map(|(x, y)| {
         let mut products = chunk(y);
         for (y, x) in products.iter_mut().zip(x) {
-            *y *= wide(x);
+            *y *= x.wide();
         }
         products
     });
@@ -124,15 +155,11 @@ const WORTH_A_THREAD: usize = 1 << 14;
 /// Change each row of `width` numbers, given its index; on all threads of matrix products (see [`super::threads`]).
 pub fn each_row(xs: &mut [f32], width: usize, change: impl Fn(usize, &mut [f32]) + Sync) {
     let width = width.max(1);
-    if xs.len() <= WORTH_A_THREAD || is_one_thread() {
-        let rows = xs.chunks_exact_mut(width).enumerate();
-        widest(|| rows.for_each(|(i, row)| change(i, row)));
-        return;
-    }
     let n_rows = WORTH_A_THREAD.div_ceil(width);
     each(xs.chunks_mut(n_rows * width).collect(), |part, rows| {
-        let rows = rows.chunks_exact_mut(width).enumerate();
-        widest(|| rows.for_each(|(i, row)| change(part * n_rows + i, row)));
+        for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+            change(part * n_rows + i, row);
+        }
     });
 }
 
@@ -140,7 +167,7 @@ pub fn each_row(xs: &mut [f32], width: usize, change: impl Fn(usize, &mut [f32])
 pub fn each_part<T: Send>(xs: &mut [T], change: impl Fn(usize, &mut [T]) + Sync) {
     let worth = (WORTH_A_THREAD * size_of::<f32>()).div_ceil(size_of::<T>());
     each(xs.chunks_mut(worth).collect(), |i, part| {
-        widest(|| change(i * worth, part));
+        change(i * worth, part)
     });
 }
 

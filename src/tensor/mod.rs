@@ -32,7 +32,7 @@ pub mod vocabulary;
 pub mod winograd;
 
 pub use activation::{gelu, silu, swiglu};
-pub use attention::{Products, Seen, attention, attention_in, causal_mask};
+pub use attention::{Seen, attention, causal_mask, keys_dtype};
 pub use conv::{Conv2d, upsample_2x};
 pub use device::{DeviceChoice, DtypeChoice};
 pub use gguf::{GgufFile, MatrixInfo, write_gguf};
@@ -42,7 +42,7 @@ pub use mapped::stored_tensors;
 pub use memory::{give_back_memory, keep_one_heap, use_large_pages};
 pub use norm::{LayerNorm, RmsNorm};
 pub use packed_attention::{Unit, Units, packed_attention};
-pub use quantized_matrix::{QuantizedMatrix, quantized_bytes};
+pub use quantized_matrix::{QuantizedMatrix, has_tiles, quantized_bytes};
 pub use random::Noise;
 pub use rope::RotaryEmbedding;
 pub use threads::use_threads;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use candle_core::quantized::GgmlDType;
+use half::bf16;
 
 use super::attention::Heads;
 
@@ -68,14 +69,23 @@ impl TiledMatrix {
     }
 }
 
-/// None.
+/// Not done.
+pub fn attend_one(_: &[f32], _: &[bf16], _: &[bf16], _: &mut [f32]) -> bool {
+    false
+}
+
+/// No.
+pub fn has_bf16(_: usize) -> bool {
+    false
+}
+
+/// Never called where [`has_bf16`] says no.
 pub fn attend_in_bf16(
     _: &[f32],
-    _: &Heads,
-    _: &Heads,
+    _: &Heads<bf16>,
+    _: &Heads<bf16>,
     _: Option<&[f32]>,
-    _: usize,
-    _: usize,
-) -> Option<Vec<f32>> {
-    None
+    _: (usize, usize),
+) -> Vec<f32> {
+    Vec::new()
 }

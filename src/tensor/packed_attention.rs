@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
 
 use super::activation::exp;
 use super::autograd::{computed3, values};
-use super::lanes;
+use super::lanes::{self, widest};
 
 /// Queries that look at the same keys, by their rows.
 #[derive(Clone, Debug)]
@@ -198,10 +198,13 @@ impl InplaceOp2 for MaskedSoftmax {
         let n_masks = mask.len() / width.max(1);
         lanes::each_row(scores, width, |i, row| {
             let start = i % n_masks.max(1) * width;
-            for (x, m) in row.iter_mut().zip(&mask[start..start + width]) {
-                *x = *x * self.scale + m;
-            }
-            softmax_row(row);
+            let mask = &mask[start..start + width];
+            widest!({
+                for (x, m) in row.iter_mut().zip(mask) {
+                    *x = *x * self.scale + m;
+                }
+                softmax_row(row);
+            });
         });
         Ok(())
     }

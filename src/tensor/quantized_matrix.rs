@@ -8,7 +8,7 @@ use candle_core::{DType, Module, Result, Tensor, bail};
 use super::activation::sigmoid;
 use super::autograd::values;
 use super::avx512::{QuantizedRows, ROWS, TILE, TiledMatrix};
-use super::lanes;
+use super::lanes::widest;
 use super::repacked::repacked_bytes;
 use super::threads::{each, each_with, is_one_thread};
 
@@ -62,6 +62,11 @@ pub fn quantized_bytes(dtype: GgmlDType, (out, width): (usize, usize), is_in_fil
         repacked if repacked > 0 && is_in_file => repacked,
         repacked => stored + repacked,
     }
+}
+
+/// Whether a quantised matrix on this machine's CPU is kept in tiles.
+pub fn has_tiles(dtype: GgmlDType, out: usize, width: usize) -> bool {
+    TiledMatrix::bytes(dtype, out, width).is_some()
 }
 
 /// Products of the rows of `xs` (n, width) with matrices of this width: (n, out) of each. What the rows are rounded to is
@@ -133,9 +138,10 @@ pub fn gated_product(
                 to.resize(n * inner, 0.0);
                 matrix.product(&input, rows.clone(), 0..matrix.n_tiles(), to);
             }
-            lanes::widest(|| {
-                let pairs = gates.iter_mut().zip(&*ups);
-                pairs.for_each(|(g, u)| *g = *g * sigmoid(*g) * u);
+            widest!({
+                for (g, u) in gates.iter_mut().zip(&*ups) {
+                    *g = *g * sigmoid(*g) * u;
+                }
             });
             let middle = QuantizedRows::of_part(gates, down);
             down.product(&middle, 0..n, 0..down.n_tiles(), out);

@@ -9,7 +9,7 @@ use candle_core::{DType, Result, Tensor, bail};
 use half::bf16;
 
 use super::autograd::values;
-use super::lanes;
+use super::lanes::{self, widest};
 
 /// One of the matrices (vocab, c).
 #[derive(Clone, Debug)]
@@ -83,9 +83,11 @@ impl Vocabulary {
         values([hidden], |[hidden]| {
             lanes::each_row(&mut logits, n, |token, logits| {
                 let row = &rows[token * c..(token + 1) * c];
-                for (logit, hidden) in logits.iter_mut().zip(hidden.chunks_exact(c)) {
-                    *logit = lanes::dot_bf16(row, hidden);
-                }
+                widest!({
+                    for (logit, hidden) in logits.iter_mut().zip(hidden.chunks_exact(c)) {
+                        *logit = lanes::dot(row, hidden);
+                    }
+                });
             });
         })?;
         let logits = Tensor::from_vec(logits, (vocab, n), hidden.device())?;

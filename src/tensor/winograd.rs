@@ -5,7 +5,7 @@
 //!
 //! Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), section 4.
 
-use super::lanes;
+use super::lanes::widest;
 use super::product::product;
 use super::threads::{each, each_with};
 
@@ -51,7 +51,7 @@ pub fn convolve(xs: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32], sizes
     each_with(bands, |buffers: &mut Buffers, i, mut out| {
         let band = Band::new(i * lines, &out, sizes);
         buffers.resize(&band, sizes);
-        lanes::widest(|| band.transform_input(xs, &mut buffers.input, sizes));
+        widest!(band.transform_input(xs, &mut buffers.input, sizes));
         for (f, weight) in weight.chunks_exact(sizes.c_out * sizes.c_in).enumerate() {
             let of = |c: usize| f * c * band.n_tiles()..(f + 1) * c * band.n_tiles();
             product(
@@ -61,7 +61,7 @@ pub fn convolve(xs: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32], sizes
                 (sizes.c_out, sizes.c_in, band.n_tiles()),
             );
         }
-        lanes::widest(|| band.transform_output(&buffers.output, bias, &mut out, sizes));
+        widest!(band.transform_output(&buffers.output, bias, &mut out, sizes));
     });
 }
 
@@ -175,8 +175,8 @@ fn transformed_weight(weight: &[f32], sizes: Sizes) -> Vec<f32> {
     let n = sizes.c_out * sizes.c_in;
     let parts = in_parts(transformed.chunks_exact_mut(n), KERNELS);
     each(parts, |i, mut out| {
-        let kernels = weight[i * KERNELS * KERNEL..].chunks_exact(KERNEL);
-        lanes::widest(|| transform_kernels(kernels, &mut out));
+        let weight = &weight[i * KERNELS * KERNEL..];
+        widest!(transform_kernels(weight.chunks_exact(KERNEL), &mut out));
     });
     transformed
 }

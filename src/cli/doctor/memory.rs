@@ -1,5 +1,6 @@
 //! What memory the model needs in each number format.
 
+use candle_core::DType;
 use serde::Serialize;
 
 use crate::engine::Format;
@@ -9,15 +10,15 @@ use crate::engine::Work;
 use crate::model::config::ModelConfig;
 use crate::tensor::checkpoint::SafetensorsHeader;
 
-/// The rows of the table: bytes of a number, and how matrices are quantised.
-const FORMATS: [(&str, usize, Quantization); 7] = [
-    ("f32", 4, Quantization::None),
-    ("bf16", 2, Quantization::None),
-    ("f16", 2, Quantization::None),
-    ("f32+q8_0", 4, Quantization::Q8_0),
-    ("f16+q8_0", 2, Quantization::Q8_0),
-    ("f32+q4k", 4, Quantization::Q4K),
-    ("f16+q4k", 2, Quantization::Q4K),
+/// The rows of the table: how numbers and matrices are kept.
+const FORMATS: [(&str, DType, Quantization); 7] = [
+    ("f32", DType::F32, Quantization::None),
+    ("bf16", DType::BF16, Quantization::None),
+    ("f16", DType::F16, Quantization::None),
+    ("f32+q8_0", DType::F32, Quantization::Q8_0),
+    ("f16+q8_0", DType::F16, Quantization::Q8_0),
+    ("f32+q4k", DType::F32, Quantization::Q4K),
+    ("f16+q4k", DType::F16, Quantization::Q4K),
 ];
 
 /// Bytes in one number format on a CPU, where the autoencoder works in f32.
@@ -51,11 +52,11 @@ pub(super) fn needs(
     FORMATS
         .into_iter()
         .filter(|(_, _, quantization)| quantized.is_none_or(|name| name == quantization.name()))
-        .map(|(dtype, number, quantization)| {
+        .map(|(name, dtype, quantization)| {
             let plan = |is_in_file| {
                 let format = Format {
-                    number,
-                    vae_number: 4,
+                    dtype,
+                    vae_dtype: DType::F32,
                     quantization,
                     is_in_file,
                 };
@@ -66,7 +67,7 @@ pub(super) fn needs(
             let plan = plan(true);
             let total_bytes = plan.peak();
             Need {
-                dtype,
+                dtype: name,
                 more_while_loading_bytes: while_loading.saturating_sub(total_bytes),
                 plan,
                 total_bytes,

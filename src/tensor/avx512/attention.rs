@@ -5,9 +5,12 @@
 
 use std::arch::x86_64::*;
 
+use half::bf16;
+
 use crate::tensor::activation::exp;
 use crate::tensor::attention::Heads;
-use crate::tensor::lanes;
+use crate::tensor::lanes::{self, widest};
+use crate::tensor::packed_attention::softmax_row;
 use crate::tensor::threads::{each, each_with};
 
 /// Columns in a register.
@@ -28,6 +31,11 @@ fn pair(x: f32, y: f32) -> u32 {
     rounded(x) | rounded(y) << 16
 }
 
+#[inline(always)]
+fn beside(x: bf16, y: bf16) -> u32 {
+    u32::from(x.to_bits()) | u32::from(y.to_bits()) << 16
+}
+
 /// Keys and values of a head, by columns.
 struct Head {
     /// (tokens/16, width/2): columns are tokens.
@@ -42,18 +50,18 @@ struct Head {
 
 impl Head {
     #[inline(always)]
-    fn new(k: &[f32], v: &[f32], d: usize) -> Self {
+    fn new(k: &[bf16], v: &[bf16], d: usize) -> Self {
         let m = k.len() / d;
         let (half_width, half) = (d / 2, m.div_ceil(2));
         let mut keys = vec![[0; COLUMNS]; m.div_ceil(COLUMNS) * half_width];
         for (j, k) in k.chunks_exact(d).enumerate() {
             let panel = &mut keys[j / COLUMNS * half_width..][..half_width];
             for (pairs, k) in panel.iter_mut().zip(k.chunks_exact(2)) {
-                pairs[j % COLUMNS] = pair(k[0], k[1]);
+                pairs[j % COLUMNS] = beside(k[0], k[1]);
             }
         }
         let mut values = vec![[0; COLUMNS]; d / COLUMNS * half];
-        let none = vec![0.0; d];
+        let none = vec![bf16::ZERO; d];
         for (j, two) in v.chunks(2 * d).enumerate() {
             let (first, second) = two.split_at(d);
             let second = if second.is_empty() { &none } else { second };
@@ -64,11 +72,86 @@ impl Head {
                 let pairs = values[c * half + j]
                     .iter_mut()
                     .zip(first.iter().zip(second));
-                pairs.for_each(|(to, (x, y))| *to = pair(*x, *y));
+                pairs.for_each(|(to, (x, y))| *to = beside(*x, *y));
             }
         }
         Self { keys, values, m, d }
     }
+}
+
+/// Attend one query (d) of a head in f32 to its keys and values (m, d): `out` (d). Whether it was done: only for usual
+/// widths, and where the processor has the instructions.
+pub fn attend_one(q: &[f32], k: &[bf16], v: &[bf16], out: &mut [f32]) -> bool {
+    if !has_bf16(q.len()) {
+        return false;
+    }
+    // Sound: it has the instructions.
+    #[allow(unsafe_code)]
+    unsafe {
+        match q.len() {
+            32 => one_query::<1>(q, k, v, out),
+            64 => one_query::<2>(q, k, v, out),
+            128 => one_query::<4>(q, k, v, out),
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Numbers in a register of 16 bits.
+const HALVES: usize = 2 * COLUMNS;
+
+/// One query of `C` registers.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn one_query<const C: usize>(q: &[f32], k: &[bf16], v: &[bf16], out: &mut [f32]) {
+    let d = C * HALVES;
+    let scale = 1.0 / (d as f32).sqrt();
+    let mut pairs = [[0u32; COLUMNS]; C];
+    for (to, x) in pairs.as_flattened_mut().iter_mut().zip(q.chunks_exact(2)) {
+        *to = pair(x[0] * scale, x[1] * scale);
+    }
+    let q = pairs.map(|pairs| bf16s(bytemuck::cast(pairs)));
+    let mut weights = vec![0f32; k.len() / d];
+    for (weight, k) in weights.iter_mut().zip(k.chunks_exact(d)) {
+        lanes::fetch_ahead(AHEAD, &k[0]);
+        lanes::fetch_ahead(AHEAD, &k[d / 2]);
+        let mut sum = _mm512_setzero_ps();
+        for (q, k) in q.iter().zip(k.as_chunks().0) {
+            sum = _mm512_dpbf16_ps(sum, *q, bf16s(halves(k)));
+        }
+        *weight = _mm512_reduce_add_ps(sum);
+    }
+    softmax_row(&mut weights);
+    // Numbers in even and in odd places: two neighbours share a lane.
+    let mut sums = [[_mm512_setzero_ps(); 2]; C];
+    let upper = _mm512_set1_epi32(!0xffff);
+    for (weight, v) in weights.iter().zip(v.chunks_exact(d)) {
+        lanes::fetch_ahead(AHEAD, &v[0]);
+        lanes::fetch_ahead(AHEAD, &v[d / 2]);
+        let weight = _mm512_set1_ps(*weight);
+        for ([even, odd], v) in sums.iter_mut().zip(v.as_chunks().0) {
+            let v = halves(v);
+            let of_even = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(v));
+            let of_odd = _mm512_castsi512_ps(_mm512_and_si512(v, upper));
+            *even = _mm512_fmadd_ps(weight, of_even, *even);
+            *odd = _mm512_fmadd_ps(weight, of_odd, *odd);
+        }
+    }
+    for (out, sums) in out.chunks_exact_mut(HALVES).zip(sums) {
+        let [even, odd]: [[f32; COLUMNS]; 2] = sums.map(bytemuck::cast);
+        for (out, (x, y)) in out.chunks_exact_mut(2).zip(even.into_iter().zip(odd)) {
+            out.copy_from_slice(&[x, y]);
+        }
+    }
+}
+
+/// How far ahead memory is asked for keys and values, bytes.
+const AHEAD: usize = 1 << 11;
+
+/// A register of 16-bit numbers.
+#[inline(always)]
+fn halves(numbers: &[bf16; HALVES]) -> __m512i {
+    bytemuck::cast(*numbers)
 }
 
 /// What a thread works on.
@@ -79,24 +162,30 @@ struct Buffers {
     weights: Vec<u32>,
 }
 
+/// Whether the processor has the instructions, and queries of `d` numbers are whole registers.
+pub fn has_bf16(d: usize) -> bool {
+    is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512bf16")
+        && d.is_multiple_of(COLUMNS)
+}
+
 /// Attend queries (h, n, d) to keys and values of `m` tokens, with an optional mask (n, m) that is added to the scores:
-/// (h, n, d). None where the processor has no such instructions, or `d` is not whole registers.
+/// (h, n, d).
+///
+/// # Panics
+/// Where [`has_bf16`] says no, or sizes do not fit.
 pub fn attend_in_bf16(
     q: &[f32],
-    k: &Heads,
-    v: &Heads,
+    k: &Heads<bf16>,
+    v: &Heads<bf16>,
     mask: Option<&[f32]>,
-    n: usize,
-    d: usize,
-) -> Option<Vec<f32>> {
-    let has_bf16 = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512bf16");
-    if !has_bf16 || !d.is_multiple_of(COLUMNS) {
-        return None;
-    }
+    (n, d): (usize, usize),
+) -> Vec<f32> {
+    assert!(has_bf16(d));
     let kv = k.n_heads();
     let mut heads: Vec<Option<Head>> = (0..kv).map(|_| None).collect();
     each(heads.iter_mut().collect(), |i, head| {
-        *head = lanes::widest(|| Some(Head::new(k.head(i), v.head(i), d)));
+        *head = Some(widest!(Head::new(k.head(i), v.head(i), d)));
     });
     let heads: Vec<Head> = heads.into_iter().flatten().collect();
     let mut out = vec![0f32; q.len()];
@@ -113,7 +202,7 @@ pub fn attend_in_bf16(
         })
     });
     each_with(jobs.collect(), |buffers, _, job| job.run(mask, buffers));
-    Some(out)
+    out
 }
 
 /// Some queries of a head.

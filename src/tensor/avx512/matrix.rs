@@ -6,7 +6,7 @@ use bytemuck::Zeroable;
 use candle_core::quantized::GgmlDType;
 
 use super::tile::{InputBlock, Sums, TILE, Tile, TileQ4K, TileQ8_0, WIDTH};
-use crate::tensor::lanes;
+use crate::tensor::lanes::{self, widest};
 
 /// Rows of the input that are multiplied at once: there are registers for the sums of so many.
 pub const ROWS: usize = 12;
@@ -23,7 +23,7 @@ impl QuantizedRows {
     pub fn of(xs: &[f32], matrix: &TiledMatrix) -> Self {
         let mut rows = Self::zeros(xs, matrix);
         lanes::each_part(&mut rows.blocks, |first, blocks| {
-            round(&xs[first * WIDTH..], blocks);
+            widest!(round(&xs[first * WIDTH..], blocks));
         });
         rows
     }
@@ -31,7 +31,7 @@ impl QuantizedRows {
     /// The same on this thread.
     pub fn of_part(xs: &[f32], matrix: &TiledMatrix) -> Self {
         let mut rows = Self::zeros(xs, matrix);
-        lanes::widest(|| round(xs, &mut rows.blocks));
+        widest!(round(xs, &mut rows.blocks));
         rows
     }
 

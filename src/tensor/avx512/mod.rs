@@ -6,6 +6,6 @@ mod attention;
 mod matrix;
 mod tile;
 
-pub use attention::attend_in_bf16;
+pub use attention::{attend_in_bf16, attend_one, has_bf16};
 pub use matrix::{QuantizedRows, ROWS, TiledMatrix};
 pub use tile::TILE;

@@ -9,6 +9,8 @@ use std::arch::x86_64::*;
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::tensor::lanes::fetch_ahead;
+
 /// Rows of the matrix in a tile.
 pub const TILE: usize = 16;
 /// Numbers of a row in a tile, and of the input with one scale.
@@ -32,7 +34,7 @@ pub struct InputBlock {
 }
 
 impl InputBlock {
-    /// Round so many numbers. To be inlined into [`crate::tensor::lanes::widest`].
+    /// Round so many numbers. To be inlined into `widest!`.
     #[inline(always)]
     pub fn of(xs: &[f32]) -> Self {
         const NEAREST: f32 = 12_582_912.0; // 1.5·2²³: adding it leaves the nearest integer in the low bits
@@ -57,6 +59,9 @@ impl InputBlock {
         block
     }
 }
+
+/// How far ahead memory is asked for tiles.
+const AHEAD: usize = 2 * size_of::<TileQ4K>();
 
 /// 256 numbers of 16 rows.
 pub trait Tile: Pod + Send + Sync {
@@ -145,6 +150,9 @@ impl Tile for TileQ4K {
             for sub in 0..WIDTH / SUB {
                 let mut products = [_mm512_setzero_si512(); M];
                 for i in 4 * sub..4 * (sub + 1) {
+                    if M == 1 {
+                        fetch_ahead(AHEAD, &tile.numbers[i]);
+                    }
                     let both = bytemuck::cast(tile.numbers[i]);
                     let first = _mm512_and_si512(both, low);
                     let second = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low);
@@ -154,6 +162,10 @@ impl Tile for TileQ4K {
                         let input = _mm512_set1_epi32(rows[m].numbers[2 * i + 1]);
                         products[m] = _mm512_dpbusd_epi32(products[m], second, input);
                     }
+                }
+                if M == 1 {
+                    fetch_ahead(AHEAD, &tile.scales[sub]);
+                    fetch_ahead(AHEAD, &tile.mins[sub / 2]);
                 }
                 let scale = _mm512_cvtepu8_epi32(bytemuck::cast(tile.scales[sub]));
                 let scale = _mm512_cvtepi32_ps(scale);
@@ -209,11 +221,17 @@ impl Tile for TileQ8_0 {
                     products[m] = _mm512_dpwssd_epi32(products[m], offsets[sub % 2], sums);
                 }
                 for i in 8 * sub..8 * (sub + 1) {
+                    if M == 1 {
+                        fetch_ahead(AHEAD, &tile.numbers[i]);
+                    }
                     let numbers = bytemuck::cast(tile.numbers[i]);
                     for m in 0..M {
                         let input = _mm512_set1_epi32(rows[m].numbers[i]);
                         products[m] = _mm512_dpbusd_epi32(products[m], numbers, input);
                     }
+                }
+                if M == 1 {
+                    fetch_ahead(AHEAD, &tile.d[sub]);
                 }
                 let d = wide(&tile.d[sub]);
                 for m in 0..M {

@@ -9,8 +9,10 @@ use std::hint::black_box;
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{D, DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
+use cooper_perception::tensor::quantized_matrix::products;
 use cooper_perception::tensor::{
-    Conv2d, GroupNorm, Noise, Vocabulary, attention, silu, swiglu, use_threads,
+    Conv2d, GroupNorm, Noise, QuantizedMatrix, Vocabulary, attention, keys_dtype, silu, swiglu,
+    use_threads,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -91,6 +93,13 @@ fn attend(criterion: &mut Criterion) {
                 candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&v)
             },
         );
+        // As a model with quantised matrices keeps them on this processor.
+        let dtype = keys_dtype(DType::F32, true, d, &Device::Cpu);
+        let [k16, v16] = [&k, &v].map(|xs| xs.to_dtype(dtype).expect("memory for them"));
+        let name = format!("attention 28 heads {n} x {m}, keys in {}", dtype.as_str());
+        criterion.bench_function(&name, |b| {
+            b.iter(|| black_box(attention(&q, &k16, &v16, None)));
+        });
     }
 }
 
@@ -138,10 +147,14 @@ fn matrices(criterion: &mut Criterion) {
             b.iter(|| black_box(xs.matmul(&weight.t().expect("a matrix"))));
         });
         for dtype in [GgmlDType::Q8_0, GgmlDType::Q4K] {
-            let quantized = QTensor::quantize(&weight, dtype).and_then(QMatMul::from_qtensor);
-            let quantized = quantized.expect("rows of whole blocks");
-            group.bench_function(format!("{dtype:?}"), |b| {
-                b.iter(|| black_box(quantized.forward(&xs)));
+            let quantized = || QTensor::quantize(&weight, dtype).expect("rows of whole blocks");
+            let ours = QuantizedMatrix::new(quantized(), None).expect("a matrix");
+            group.bench_function(format!("{dtype:?}, ours"), |b| {
+                b.iter(|| black_box(products(&xs, &[&ours])));
+            });
+            let candles = QMatMul::from_qtensor(quantized()).expect("a matrix");
+            group.bench_function(format!("{dtype:?}, candle"), |b| {
+                b.iter(|| black_box(candles.forward(&xs)));
             });
         }
         group.finish();

@@ -83,6 +83,7 @@ pub fn layers_bytes(config: &ModelConfig, pass: Pass, numbers: Numbers) -> u64 {
     let stream = 5 * n * c * number;
     // Gate, up and their product; 16-bit ones are multiplied with quantised matrices in f32.
     let wide = match numbers.are_gated_in_parts {
+        // What goes in, rounded, and what comes out; the middle is in the cache.
         true => n * c * 2 * F32,
         false => n * inner * (3 * number + if number < F32 { F32 } else { 0 }),
     };

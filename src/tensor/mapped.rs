@@ -1,8 +1,8 @@
 //! Weights files as memory maps: one tensor at a time, and no longer than it takes to copy it.
 //!
 //! A map's pages count as the process's own as long as they are mapped, so a file that stays mapped while it is read
-//! would stand beside its copy at the end. Quantised matrices that candle keeps in a form of its own are not copied:
-//! their pages go back to the system once that form is made, and would come again from the file.
+//! would stand beside its copy at the end. Quantised matrices that are kept in another form are not copied: their
+//! pages go back to the system once that form is made, and where it is candle's, would come again from the file.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

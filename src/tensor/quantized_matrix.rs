@@ -10,7 +10,7 @@ use super::autograd::values;
 use super::avx512::{QuantizedRows, ROWS, TILE, TiledMatrix};
 use super::lanes::widest;
 use super::repacked::repacked_bytes;
-use super::threads::{each, each_with, is_one_thread};
+use super::threads::{each, each_with, n_threads};
 
 /// A quantised matrix (out, width), and the bias (out) that is added to its products.
 #[derive(Clone, Debug)]
@@ -165,13 +165,6 @@ fn check_width(xs: &Tensor, matrix: &TiledMatrix) -> Result<()> {
         bail!("quantised matrix: expected rows of {expected}, got {width}");
     }
     Ok(())
-}
-
-fn n_threads() -> usize {
-    match is_one_thread() {
-        true => 1,
-        false => rayon::current_num_threads(),
-    }
 }
 
 /// Of f32 rows.

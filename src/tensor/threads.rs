@@ -32,9 +32,9 @@ pub fn use_threads(n: usize) {
     }
 }
 
-/// Where products have one thread, callers have threads of their own, which must not meet in one pool.
-pub fn is_one_thread() -> bool {
-    rayon::current_num_threads() == 1
+/// Threads of matrix products. Where it is one, callers have threads of their own, which must not meet in one pool.
+pub fn n_threads() -> usize {
+    rayon::current_num_threads()
 }
 
 /// Do the parts of some work, given their numbers, on all threads of matrix products: candle's own, which wait awake for
@@ -45,7 +45,7 @@ pub fn each<T: Send>(parts: Vec<T>, work: impl Fn(usize, T) + Sync) {
 
 /// [`each`], with something that a thread has for itself from part to part.
 pub fn each_with<T: Send, O: Default>(parts: Vec<T>, work: impl Fn(&mut O, usize, T) + Sync) {
-    if is_one_thread() || parts.len() < 2 {
+    if n_threads() == 1 || parts.len() < 2 {
         let own = &mut O::default();
         let parts = parts.into_iter().enumerate();
         return parts.for_each(|(i, part)| work(own, i, part));

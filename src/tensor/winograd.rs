@@ -7,7 +7,7 @@
 
 use super::lanes::widest;
 use super::product::product;
-use super::threads::{each, each_with};
+use super::threads::{each, each_with, n_threads};
 
 /// Output pixels along a tile's side.
 const TILE: usize = 4;
@@ -34,8 +34,7 @@ pub struct Sizes {
 /// Numbers that [`convolve`] holds beside its input and output of so many pixels: transformed kernels, and each
 /// thread's tiles.
 pub fn scratch(c_in: usize, c_out: usize, n_pixels: usize) -> usize {
-    let n_threads = rayon::current_num_threads();
-    let n_tiles = (n_threads * BAND).min(n_pixels.div_ceil(TILE * TILE));
+    let n_tiles = (n_threads() * BAND).min(n_pixels.div_ceil(TILE * TILE));
     FREQUENCIES * (c_in * c_out + n_tiles * (c_in + c_out))
 }
 
@@ -43,7 +42,7 @@ pub fn scratch(c_in: usize, c_out: usize, n_pixels: usize) -> usize {
 pub fn convolve(xs: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32], sizes: Sizes) {
     let across = sizes.ww.div_ceil(TILE);
     let n_bands = (sizes.hh.div_ceil(TILE) * across).div_ceil(BAND);
-    let n_bands = n_bands.max(rayon::current_num_threads());
+    let n_bands = n_bands.max(n_threads());
     let lines = TILE * sizes.hh.div_ceil(TILE * n_bands).max(1);
     let weight = transformed_weight(weight, sizes);
     // Each band's part of every channel.

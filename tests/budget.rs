@@ -69,12 +69,13 @@ fn an_ample_budget_changes_nothing() {
 #[test]
 fn a_tight_budget_costs_steps_and_not_the_answer() {
     let engine = engine();
-    ask(&engine, 9, None);
+    let (_, whole) = ask(&engine, 1000, None);
     let speed = engine.speed();
-    let step = speed.seconds(Part::FlowStep(3)).unwrap();
-    assert!(speed.seconds(Part::Decode).is_some() && speed.seconds(Part::Prefill).is_some());
-    // A third of what the maps' steps alone would take.
-    let budget = 2.0 * 999.0 * step / 3.0;
+    for part in [Part::FlowStep(3), Part::Decode, Part::Prefill] {
+        assert!(speed.seconds(part).is_some(), "{part:?}");
+    }
+    // So little that no change of the machine's speed lets all steps fit.
+    let budget = whole / 5.0;
     // Three times, since other processes may take the machine meanwhile.
     let told = std::iter::repeat_with(|| {
         let (transcript, seconds) = ask(&engine, 1000, Some(Duration::from_secs_f64(budget)));
@@ -86,7 +87,7 @@ fn a_tight_budget_costs_steps_and_not_the_answer() {
         );
         // Together: what the first one leaves on a machine that got faster is the second one's.
         assert!(taken.iter().all(|n| *n >= MIN_FITTED_STEPS), "{taken:?}");
-        assert!(taken.iter().sum::<usize>() < 2 * 800, "{taken:?}");
+        assert!(taken.iter().sum::<usize>() < 2 * 999, "{taken:?}");
         transcript
     });
     let mut in_time = told.take(3).filter(|told| told.status != Status::Canceled);

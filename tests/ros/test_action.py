@@ -97,7 +97,9 @@ def test_a_spent_time_budget_returns_what_there_is(start, client):
 def test_a_time_budget_chooses_the_steps(start, client):
     """1000 time points take longer than is allowed: fewer are taken, and the answer comes in time."""
     start({**LONG, "continuous.rate": 0})
-    budget = 2.0
+    _, whole = client.result(long_goal(client)[0])
+    # So little that no change of the machine's speed lets all steps fit.
+    budget = whole.timings.total_s / 5
     in_time = []
     for _ in range(3):  # by the warm-up's speed, then by that of questions before
         handle, _ = long_goal(client, time_budget=budget)
@@ -105,7 +107,7 @@ def test_a_time_budget_chooses_the_steps(start, client):
         steps = [evidence.steps for evidence in result.evidence]
         print(f"{steps} steps, {result.timings.total_s:.2f} of {budget} s")
         assert result.timings.total_s < budget + 0.5
-        assert all(4 <= n < 999 for n in steps)
+        assert all(4 <= n for n in steps) and sum(steps) < 2 * 999
         in_time.append(status == GoalStatus.STATUS_SUCCEEDED and len(steps) == 2)
     assert any(in_time), "other processes may take the machine, but not each time"
 

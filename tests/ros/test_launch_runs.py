@@ -125,8 +125,9 @@ def test_the_demo_publishes_a_picture(launch, client, tmp_path):
     command = [ROOT / "install/lib/cooper_perception/publish_picture.py", *player.plain_arguments(), "--ros-args", *player.ros_arguments()]
     playing = subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL)
     try:
-        camera = until(lambda: (heard := status(client, "/r2/cooper").cameras[0]).rate_hz > 5.0 and heard.camera_info and heard)
-        assert (camera.width, camera.height) == (80, 60) and camera.rate_hz < 15.0
+        # The rate of the first few pictures may be anything: they may come together.
+        camera = until(lambda: 5.0 < (heard := status(client, "/r2/cooper").cameras[0]).rate_hz < 15.0 and heard.camera_info and heard)
+        assert (camera.width, camera.height) == (80, 60)
     finally:
         playing.terminate()
         playing.wait(10)

@@ -11,8 +11,8 @@ use candle_core::{D, DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
 use cooper_perception::tensor::quantized_matrix::products;
 use cooper_perception::tensor::{
-    Conv2d, GroupNorm, Noise, QuantizedMatrix, Vocabulary, attention, keys_dtype, silu, swiglu,
-    use_threads,
+    Conv2d, ConvShape, GroupNorm, Noise, Products, QuantizedMatrix, Vocabulary, attention,
+    keys_dtype, silu, swiglu, use_threads,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -47,14 +47,17 @@ fn convolution(criterion: &mut Criterion) {
             ("bias".to_owned(), normal(c)),
         ];
         let vb = VarBuilder::from_tensors(tensors.into(), DType::F32, &Device::Cpu);
-        let conv = Conv2d::new((c, c), 3, 1, 1, vb).expect("weights of this shape");
-        compare(
-            criterion,
-            &format!("convolution {c} channels {side}x{side}"),
-            2 * 9 * c * c * side * side,
-            || conv.forward(&xs),
-            || xs.conv2d(&weight, 1, 1, 1, 1),
-        );
+        let exact = Conv2d::new((c, c), ConvShape::SAME_3X3, vb).expect("weights of this shape");
+        for (products, name) in [(Products::F32, "f32"), (Products::I16, "16-bit integers")] {
+            let conv = exact.clone().with_products(products).expect("kernels");
+            compare(
+                criterion,
+                &format!("convolution {c} channels {side}x{side} in {name}"),
+                2 * 9 * c * c * side * side,
+                || conv.forward(&xs),
+                || xs.conv2d(&weight, 1, 1, 1, 1),
+            );
+        }
     }
 }
 

@@ -12,7 +12,11 @@ use cooper_perception::engine::{
     Control, Engine, FlowParams, GuidanceContexts, ModelOptions, Noise, Quantization, Views,
     quantize,
 };
-use cooper_perception::tensor::{GgufFile, Linear, Matrices, swiglu};
+use cooper_perception::model::config::VaeConfig;
+use cooper_perception::model::inventory::expected_vae_tensors;
+use cooper_perception::model::{FluxVae, ModelConfig};
+use cooper_perception::tensor::{GgufFile, Linear, Matrices, Products, swiglu};
+use cooper_perception::training::init::fresh;
 
 /// A matrix (out, width) of seeded numbers and its quantised form.
 fn layers(out: usize, width: usize, quantization: Quantization) -> (Linear, Linear) {
@@ -211,6 +215,34 @@ fn a_quantised_directory_is_the_model_quantised_on_load() {
     .unwrap();
     let error = load(&dir, Quantization::None).unwrap_err();
     assert!(error.contains("is in the weights file, too"), "{error}");
+}
+
+#[test]
+fn the_autoencoder_in_16_bits_is_near_the_exact_one() {
+    let nano = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cooper-nano");
+    let nano_config = ModelConfig::load(&nano).unwrap().vae;
+    let stored = candle_core::safetensors::load(nano.join("ae.safetensors"), &Device::Cpu).unwrap();
+    let large = VaeConfig::default();
+    let drawn = fresh(&expected_vae_tensors(&large), 1, 3).unwrap();
+    for (config, weights, (width, height)) in
+        [(nano_config, stored, (128, 96)), (large, drawn, (80, 48))]
+    {
+        let build = |products| {
+            let vb = VarBuilder::from_tensors(weights.clone(), DType::F32, &Device::Cpu);
+            FluxVae::new(&config, products, vb).unwrap()
+        };
+        let (exact, rounded) = (build(Products::F32), build(Products::I16));
+        let noise = Noise::seeded(5).normal((1, 3, height, width), &Device::Cpu);
+        let pixels = noise.unwrap().clamp(-1f32, 1f32).unwrap();
+        let moments = exact.moments(&pixels).unwrap();
+        let off = relative_error(&moments, &rounded.moments(&pixels).unwrap());
+        assert!(off < 5e-3, "encoded: {off}");
+        let latent = exact.latent(&moments, None).unwrap();
+        let picture = exact.decode(&latent).unwrap();
+        let drawn = relative_error(&picture, &rounded.decode(&latent).unwrap());
+        println!("encoded: off by {off}, drawn: {drawn}");
+        assert!(drawn < 5e-3, "drawn: {drawn}");
+    }
 }
 
 #[test]

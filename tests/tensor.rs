@@ -9,8 +9,8 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Module, VarBuilder};
 use common::difference;
 use cooper_perception::tensor::{
-    Conv2d, GroupNorm, LayerNorm, RmsNorm, RotaryEmbedding, Unit, Units, attention, causal_mask,
-    gelu, packed_attention, rope::rotate, silu, swiglu, upsample_2x,
+    Conv2d, ConvShape, GroupNorm, LayerNorm, RmsNorm, RotaryEmbedding, Unit, Units, attention,
+    causal_mask, gelu, packed_attention, rope::rotate, silu, swiglu, upsample_2x,
 };
 
 /// Wider than a vector of sixteen lanes, and no multiple of it.
@@ -190,22 +190,34 @@ fn rope() {
     });
 }
 
-/// (kernel, stride, padding) of every convolution in the autoencoder, and one with more padding than it needs.
-const CONVOLUTIONS: [(usize, usize, usize); 4] = [(3, 1, 1), (3, 2, 0), (1, 1, 0), (3, 2, 2)];
+/// Every convolution in the autoencoder, one without padding, and one with more than it needs.
+const CONVOLUTIONS: [ConvShape; 5] = [
+    ConvShape::SAME_3X3,
+    ConvShape::HALVING,
+    ConvShape::POINTWISE,
+    ConvShape {
+        padding: (0, 0),
+        ..ConvShape::HALVING
+    },
+    ConvShape {
+        padding: (2, 2),
+        ..ConvShape::HALVING
+    },
+];
 
 #[test]
 fn convolutions() {
     let (c_in, c_out) = (2, 3);
-    for (kernel, stride, padding) in CONVOLUTIONS {
+    for shape in CONVOLUTIONS {
         for (hh, ww) in [(5, 6), (4, 3)] {
             let arguments = [
                 tensor(&[2, c_in, hh, ww], 0.0),
-                tensor(&[c_out, c_in, kernel, kernel], 1.0),
+                tensor(&[c_out, c_in, shape.kernel, shape.kernel], 1.0),
                 tensor(&[c_out], 2.0),
             ];
             check(&arguments, |a| {
                 let weights = named([("weight", &a[1]), ("bias", &a[2])]);
-                Conv2d::new((c_in, c_out), kernel, stride, padding, weights)?.forward(&a[0])
+                Conv2d::new((c_in, c_out), shape, weights)?.forward(&a[0])
             });
         }
     }

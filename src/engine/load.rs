@@ -141,7 +141,8 @@ impl Engine {
             stored_tensors(&transformer.weights, dtype, &device)?,
             &transformer.matrices,
         )?;
-        let vae = FluxVae::new(&config.vae, stored_tensors(&vae_file, vae_dtype, &device)?)?;
+        let vae_weights = stored_tensors(&vae_file, vae_dtype, &device)?;
+        let vae = FluxVae::new(&config.vae, format.vae_products(), vae_weights)?;
         // Of what passed by while weights were read, nothing is to become large pages.
         give_back_memory();
         use_large_pages();

@@ -9,13 +9,15 @@ use serde::Serialize;
 use super::frame::kept_bytes;
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
+use crate::model::flux_vae;
 use crate::model::inventory;
 use crate::model::memory::{
     Numbers, Pass, context_bytes, decode_bytes, drawing, encode_bytes, layers_bytes, vision_bytes,
 };
 use crate::model::qwen2_mot::N_MARKERS;
+use crate::tensor::Products;
 use crate::tensor::Quantization;
-use crate::tensor::checkpoint::SafetensorsHeader;
+use crate::tensor::checkpoint::{SafetensorsHeader, TensorInfo};
 use crate::tensor::quantized_bytes;
 
 /// The program itself: code, tokenizer, stacks, and what the allocator keeps of small blocks.
@@ -69,6 +71,14 @@ pub struct Format {
 }
 
 impl Format {
+    /// What the autoencoder multiplies in: beside quantised matrices nothing is exact, so it need not be, either.
+    pub fn vae_products(self) -> Products {
+        match self.quantization != Quantization::None && self.vae_dtype == DType::F32 {
+            true => Products::I16,
+            false => Products::F32,
+        }
+    }
+
     /// Bytes of a number that is not quantised.
     fn number(self) -> u64 {
         self.dtype.size_in_bytes() as u64
@@ -120,7 +130,7 @@ impl MemoryPlan {
         } else {
             0
         };
-        let (step, step_bytes) = steps(config, &tokens, numbers)
+        let (step, step_bytes) = steps(config, &tokens, numbers, format.vae_products())
             .into_iter()
             .max_by_key(|(_, n_bytes)| *n_bytes)
             .unwrap_or_default();
@@ -212,7 +222,12 @@ impl Tokens {
 }
 
 /// What each step of the work takes beside weights and contexts.
-fn steps(config: &ModelConfig, tokens: &Tokens, numbers: Numbers) -> [(&'static str, u64); 5] {
+fn steps(
+    config: &ModelConfig,
+    tokens: &Tokens,
+    numbers: Numbers,
+    products: Products,
+) -> [(&'static str, u64); 5] {
     let read = tokens.latents.max(tokens.patches) + N_MARKERS;
     let prefill = Pass {
         n_tokens: read,
@@ -223,7 +238,7 @@ fn steps(config: &ModelConfig, tokens: &Tokens, numbers: Numbers) -> [(&'static 
     [
         (
             "encoding the picture",
-            encode_bytes(&config.vae, tokens.size),
+            encode_bytes(&config.vae, tokens.size, products),
         ),
         (
             "vision encoder",
@@ -234,7 +249,10 @@ fn steps(config: &ModelConfig, tokens: &Tokens, numbers: Numbers) -> [(&'static 
             layers_bytes(config, prefill, numbers),
         ),
         ("a flow step", layers_bytes(config, flow_step, numbers)),
-        ("decoding a map", decode_bytes(&config.vae, tokens.size)),
+        (
+            "decoding a map",
+            decode_bytes(&config.vae, tokens.size, products),
+        ),
     ]
 }
 
@@ -297,11 +315,14 @@ impl Weights {
             };
             *largest = passing.max(*largest);
         }
-        let bytes = |info: &crate::tensor::checkpoint::TensorInfo| {
-            info.elements() * format.vae_dtype.size_in_bytes() as u64
+        let number = format.vae_dtype.size_in_bytes() as u64;
+        let bytes = |(name, info): (&String, &TensorInfo)| {
+            let is_rounded = flux_vae::is_rounded(format.vae_products(), name, &info.shape);
+            info.elements() * if is_rounded { 2 } else { number }
         };
-        let of_vae = vae.tensors.values().map(bytes);
-        let (largest_of_vae, vae) = (of_vae.clone().max().unwrap_or(0), of_vae.sum::<u64>());
+        let largest_of_vae = vae.tensors.values().map(|info| info.elements() * number);
+        let largest_of_vae = largest_of_vae.max().unwrap_or(0);
+        let vae = vae.tensors.iter().map(bytes).sum::<u64>();
         // Beyond all weights: while the language model is read, those behind it are not there yet.
         let loading = of_language
             .saturating_sub(others + vae)

@@ -7,14 +7,14 @@ use candle_core::{DType, Device};
 
 use super::config::ModelConfig;
 use super::config::VaeConfig;
-use super::flux_vae::BAND;
-use super::flux_vae::MOST_WHOLE;
 use super::kv_context::buffer_tokens;
 use super::qwen2_mot::N_MARKERS;
+use crate::tensor::Products;
 use crate::tensor::Quantization;
 use crate::tensor::has_tiles;
 use crate::tensor::keys_dtype;
-use crate::tensor::winograd;
+use crate::tensor::patches::BAND;
+use crate::tensor::winograd::{self, FEWEST_CHANNELS};
 
 /// Bytes of a number in f32.
 const F32: usize = 4;
@@ -111,8 +111,8 @@ pub fn vision_bytes(config: &ModelConfig, n: usize, number: usize) -> u64 {
 }
 
 /// Of the autoencoder reading a picture (width, height).
-pub fn encode_bytes(config: &VaeConfig, (width, height): (u32, u32)) -> u64 {
-    let mut held = Held::new((width * height) as usize);
+pub fn encode_bytes(config: &VaeConfig, (width, height): (u32, u32), products: Products) -> u64 {
+    let mut held = Held::new((width * height) as usize, products);
     let mut c = config.ch;
     held.at_most(config.in_channels + c);
     for (i, c_out) in channels(config).into_iter().enumerate() {
@@ -121,7 +121,7 @@ pub fn encode_bytes(config: &VaeConfig, (width, height): (u32, u32)) -> u64 {
             c = c_out;
         }
         if i + 1 < config.ch_mult.len() {
-            held.at_most(3 * c); // padded twice
+            held.at_most(c + c / 4);
             held.n_pixels /= 4;
         }
     }
@@ -131,9 +131,10 @@ pub fn encode_bytes(config: &VaeConfig, (width, height): (u32, u32)) -> u64 {
 }
 
 /// Of the autoencoder drawing a picture (width, height).
-pub fn decode_bytes(config: &VaeConfig, (width, height): (u32, u32)) -> u64 {
+pub fn decode_bytes(config: &VaeConfig, (width, height): (u32, u32), products: Products) -> u64 {
     let channels = channels(config);
-    let mut held = Held::new((width * height) as usize >> (2 * (channels.len() - 1)));
+    let n_pixels = (width * height) as usize >> (2 * (channels.len() - 1));
+    let mut held = Held::new(n_pixels, products);
     let mut c = channels.last().copied().unwrap_or(config.ch);
     held.at_most(config.z_channels + c);
     held.middle(c);
@@ -144,8 +145,7 @@ pub fn decode_bytes(config: &VaeConfig, (width, height): (u32, u32)) -> u64 {
         }
         if i > 0 {
             held.n_pixels *= 4;
-            let upsampled = if held.is_large() { 0 } else { c };
-            held.conv(c / 4 + upsampled + c, c, c);
+            held.conv(c / 4 + c, c, c);
         }
     }
     held.activated_conv(c, config.out_ch);
@@ -161,42 +161,43 @@ struct Held {
     /// Of the present level.
     n_pixels: usize,
     most: usize,
+    products: Products,
 }
 
 impl Held {
-    fn new(n_pixels: usize) -> Self {
-        Self { n_pixels, most: 0 }
+    fn new(n_pixels: usize, products: Products) -> Self {
+        Self {
+            n_pixels,
+            most: 0,
+            products,
+        }
     }
 
     fn at_most(&mut self, channels: usize) {
         self.most = self.most.max(self.n_pixels * channels);
     }
 
-    fn is_large(&self) -> bool {
-        self.n_pixels > MOST_WHOLE
-    }
-
     /// A convolution while so many channels are alive, its result among them.
     fn conv(&mut self, alive: usize, c: usize, c_out: usize) {
-        let scratch = winograd::scratch(c, c_out, self.n_pixels);
-        self.most = self.most.max(self.n_pixels * alive + scratch);
+        let scratch = winograd::scratch(c, c_out, self.n_pixels, self.products);
+        // With few channels, what norm and SiLU make of the input is written down.
+        let activated = if c < FEWEST_CHANNELS { c } else { 0 };
+        let channels = alive + activated;
+        self.most = self.most.max(self.n_pixels * channels + scratch);
     }
 
-    /// Input, what norm and SiLU make of it, and the result.
+    /// Input and result.
     fn activated_conv(&mut self, c: usize, c_out: usize) {
-        match self.is_large() {
-            true => self.conv(c + c_out, c, c_out),
-            false => self.conv(2 * c + c_out, c, c_out),
-        }
+        self.conv(c + c_out, c, c_out);
     }
 
-    /// The input is held for the shortcut.
+    /// The input is held for the shortcut; the sum is where the shortcut was.
     fn res_block(&mut self, c: usize, c_out: usize) {
         self.activated_conv(c, c_out);
-        match self.is_large() {
-            true => self.conv(c + 2 * c_out, c_out, c_out),
-            false => self.conv(c + 3 * c_out, c_out, c_out),
+        if c != c_out {
+            self.at_most(c + 2 * c_out);
         }
+        self.conv(2 * c_out, c_out, c_out);
     }
 
     /// Two blocks, and attention: its input, the norm, queries, keys and values before and behind their transposition.

@@ -1,8 +1,8 @@
 //! Activations, each one pass over memory: on a CPU in f32 of our own, candle's elsewhere.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
-use super::autograd::{by_hand, computed1, computed2, values};
+use super::autograd::{by_hand, computed1, computed2, is_ours, values};
 use super::lanes::{self, widest};
 
 /// `exp` to within 2 units in the last place on [−87, 88], in a form that compilers turn into vector code.
@@ -33,11 +33,6 @@ pub fn exp(x: f32) -> f32 {
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
-}
-
-/// Whether our own forms are for it.
-fn is_ours(xs: &Tensor) -> bool {
-    xs.device().is_cpu() && xs.dtype() == DType::F32
 }
 
 /// `silu(gate) · up`, the inside of SwiGLU; all the same shape.

@@ -10,10 +10,12 @@ use candle_core::{
 
 /// Whether an operation on these wants a gradient that is written by hand here.
 pub fn by_hand(tensors: &[&Tensor]) -> bool {
-    tensors.iter().any(|t| t.track_op())
-        && tensors
-            .iter()
-            .all(|t| t.device().is_cpu() && t.dtype() == DType::F32)
+    tensors.iter().any(|t| t.track_op()) && tensors.iter().all(|t| is_ours(t))
+}
+
+/// Whether our own forms are for it: on the CPU, in f32.
+pub fn is_ours(xs: &Tensor) -> bool {
+    xs.device().is_cpu() && xs.dtype() == DType::F32
 }
 
 /// Let `f` read the values of CPU tensors in f32, row-major.

@@ -1,37 +1,54 @@
-//! 2-D convolution and upsampling on a CPU: matrix products of patches, band by band, with a backward of our own.
+//! 2-D convolution and upsampling: on a CPU by [`winograd`] or by [`patches`](super::patches), with a backward of our
+//! own.
 //!
 //! Candle's forward gathers patches number by number, and its backward of the kernel convolves with the gradient as a
 //! kernel as large as the picture; both take longer than the products.
 
-use std::ops::Range;
+use std::sync::Arc;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::autograd::{by_hand, computed1, computed3, values};
-use super::lanes;
-use super::winograd;
-
-/// Channels from which [`winograd`] is faster.
-const WINOGRADS_CHANNELS: usize = 16;
-
-/// Numbers in the patches of a band of rows: 16 MiB, so that they stay in the cache's neighbourhood.
-const BAND: usize = 1 << 22;
+use super::autograd::{by_hand, computed1, computed3, is_ours, values};
+use super::group_norm::GroupNorm;
+use super::patches::Shape;
+use super::threads::zeros;
+use super::winograd::{self, FEWEST_CHANNELS, Kernels, Products, RoundedKernels};
 
 /// A square kernel with bias.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
-    /// (out, in, k, k)
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
     shape: Shape,
+    /// Input and output.
+    channels: (usize, usize),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    kernel: usize,
-    stride: usize,
-    padding: usize,
+/// Kernels (out, in, k, k).
+#[derive(Clone, Debug)]
+enum Weight {
+    Plain(Tensor),
+    Rounded(Arc<RoundedKernels>),
+}
+
+/// What happens to pixels before they are convolved.
+#[derive(Clone, Copy)]
+enum Before<'a> {
+    Nothing,
+    Activation(&'a GroupNorm),
+    Doubling,
+}
+
+impl Before<'_> {
+    fn of(self, xs: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Nothing => Ok(xs.clone()),
+            Self::Activation(norm) => norm.forward_silu(xs),
+            Self::Doubling => upsample_2x(xs),
+        }
+    }
 }
 
 impl Conv2d {
@@ -39,22 +56,31 @@ impl Conv2d {
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
-    pub fn new(
-        (c_in, c_out): (usize, usize),
-        kernel: usize,
-        stride: usize,
-        padding: usize,
-        vb: VarBuilder,
-    ) -> Result<Self> {
+    pub fn new((c_in, c_out): (usize, usize), shape: Shape, vb: VarBuilder) -> Result<Self> {
+        let kernels = (c_out, c_in, shape.kernel, shape.kernel);
         Ok(Self {
-            weight: vb.get((c_out, c_in, kernel, kernel), "weight")?,
+            weight: Weight::Plain(vb.get(kernels, "weight")?),
             bias: vb.get(c_out, "bias")?,
-            shape: Shape {
-                kernel,
-                stride,
-                padding,
-            },
+            shape,
+            channels: (c_in, c_out),
         })
+    }
+
+    /// The same with products like these, where they are for it.
+    ///
+    /// # Errors
+    /// If the kernels cannot be read.
+    pub fn with_products(mut self, products: Products) -> Result<Self> {
+        let (c_in, c_out) = self.channels;
+        if let Weight::Plain(weight) = &self.weight
+            && is_ours(weight)
+            && is_winograds(self.shape, c_in)
+            && products.are_rounded(self.shape.kernel, c_in, c_out)
+        {
+            let rounded = values([weight], |[kernels]| RoundedKernels::new(kernels, c_out))?;
+            self.weight = Weight::Rounded(rounded.into());
+        }
+        Ok(self)
     }
 
     /// (b, in, hh, ww) → (b, out, hh', ww')
@@ -62,23 +88,181 @@ impl Conv2d {
     /// # Errors
     /// If the channels do not fit.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        self.convolve(xs, Before::Nothing, None)
+    }
+
+    /// [`Self::forward`] of SiLU of a norm of `xs`.
+    ///
+    /// # Errors
+    /// If the channels do not fit.
+    pub fn forward_activated(&self, norm: &GroupNorm, xs: &Tensor) -> Result<Tensor> {
+        self.convolve(xs, Before::Activation(norm), None)
+    }
+
+    /// [`Self::forward_activated`], and `to` added, whose memory is used for the result: nobody is to see it any more.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn add_activated(&self, norm: &GroupNorm, xs: &Tensor, to: Tensor) -> Result<Tensor> {
+        self.convolve(xs, Before::Activation(norm), Some(to))
+    }
+
+    /// [`Self::forward`] of [`upsample_2x`].
+    ///
+    /// # Errors
+    /// If the channels do not fit.
+    pub fn forward_doubled(&self, xs: &Tensor) -> Result<Tensor> {
+        self.convolve(xs, Before::Doubling, None)
+    }
+
+    fn convolve(&self, xs: &Tensor, before: Before, to: Option<Tensor>) -> Result<Tensor> {
+        if !self.goes_by_tiles(xs, before) {
+            let out = self.convolve_plainly(&before.of(xs)?)?;
+            return match to {
+                Some(to) => to + out,
+                None => Ok(out),
+            };
+        }
+        if let Some(to) = to {
+            to.inplace_op1(&Convolution {
+                conv: self,
+                xs,
+                before,
+            })?;
+            return Ok(to);
+        }
+        let sizes = self.tile_sizes(xs, before)?;
+        let shape = (xs.dim(0)?, sizes.c_out, sizes.hh, sizes.ww);
+        let mut out = zeros(shape.0 * sizes.c_out * sizes.hh * sizes.ww);
+        self.convolve_by_tiles(xs, before, &mut out, false)?;
+        Tensor::from_vec(out, shape, xs.device())
+    }
+
+    /// Whether [`winograd`] is for it; it has no backward.
+    fn goes_by_tiles(&self, xs: &Tensor, before: Before) -> bool {
+        let of_norm = match before {
+            Before::Activation(norm) => norm.is_trained(),
+            Before::Nothing | Before::Doubling => false,
+        };
+        match &self.weight {
+            Weight::Plain(weight) => {
+                let is_trained = of_norm || by_hand(&[xs, weight, &self.bias]);
+                is_ours(xs) && is_winograds(self.shape, self.channels.0) && !is_trained
+            }
+            Weight::Rounded(_) => true,
+        }
+    }
+
+    fn convolve_plainly(&self, xs: &Tensor) -> Result<Tensor> {
         let shape = self.shape;
-        let arguments = [xs, &self.weight, &self.bias];
+        let Weight::Plain(weight) = &self.weight else {
+            candle_core::bail!("a convolution: expected kernels in f32, got ones in 16 bits");
+        };
+        let arguments = [xs, weight, &self.bias];
         if by_hand(&arguments) {
-            let value = shape.forward(xs, &self.weight, &self.bias)?;
+            let value = shape.forward(xs, weight, &self.bias)?;
             return computed3(arguments, value, move |[xs, weight, bias], grad| {
                 shape.backward(xs, weight, bias, grad)
             });
         }
-        if xs.device().is_cpu() && xs.dtype() == DType::F32 {
-            return if shape.is_winograds(&self.weight)? {
-                shape.forward_in_tiles(xs, &self.weight, &self.bias)
-            } else {
-                shape.forward(xs, &self.weight, &self.bias)
-            };
+        if is_ours(xs) {
+            return shape.forward(xs, weight, &self.bias);
         }
-        let out = xs.conv2d(&self.weight, shape.padding, shape.stride, 1, 1)?;
-        out.broadcast_add(&self.bias.reshape((1, self.bias.elem_count(), 1, 1))?)
+        let padded = shape.padded(xs)?;
+        let out = padded.conv2d(weight, 0, shape.stride, 1, 1)?;
+        out.broadcast_add(&self.bias.reshape((1, self.channels.1, 1, 1))?)
+    }
+
+    fn tile_sizes(&self, xs: &Tensor, before: Before) -> Result<winograd::Sizes> {
+        let (_, c_in, hh, ww) = xs.dims4()?;
+        if c_in != self.channels.0 {
+            let expected = self.channels.0;
+            candle_core::bail!("a convolution: expected {expected} channels, got {c_in}");
+        }
+        let factor = match before {
+            Before::Doubling => 2,
+            Before::Nothing | Before::Activation(_) => 1,
+        };
+        Ok(winograd::Sizes {
+            c_in,
+            c_out: self.channels.1,
+            hh: hh * factor,
+            ww: ww * factor,
+        })
+    }
+
+    /// By [`winograd`], into `out` or added to it.
+    fn convolve_by_tiles(
+        &self,
+        xs: &Tensor,
+        before: Before,
+        out: &mut [f32],
+        is_sum: bool,
+    ) -> Result<()> {
+        let sizes = self.tile_sizes(xs, before)?;
+        let norm = match before {
+            Before::Activation(norm) => Some(norm.affine(xs)?),
+            Before::Nothing | Before::Doubling => None,
+        };
+        let mut of_batch = |kernels: Kernels, xs: &[f32], bias: &[f32]| {
+            let outs = out.chunks_exact_mut(sizes.c_out * sizes.hh * sizes.ww);
+            let pictures = xs.chunks_exact(xs.len() / outs.len().max(1));
+            for (i, (pixels, numbers)) in pictures.zip(outs).enumerate() {
+                let input = winograd::Input {
+                    pixels,
+                    is_doubled: matches!(before, Before::Doubling),
+                    norm: norm
+                        .as_ref()
+                        .map(|norm| &norm[i * sizes.c_in..][..sizes.c_in]),
+                };
+                let output = winograd::Output { numbers, is_sum };
+                winograd::convolve(input, kernels, bias, output, sizes);
+            }
+        };
+        match &self.weight {
+            Weight::Plain(weight) => values([xs, &self.bias, weight], |[xs, bias, kernels]| {
+                of_batch(Kernels::F32(kernels), xs, bias)
+            }),
+            Weight::Rounded(kernels) => values([xs, &self.bias], |[xs, bias]| {
+                of_batch(Kernels::Rounded(kernels), xs, bias)
+            }),
+        }
+    }
+}
+
+/// Whether [`winograd`] is for it; with few channels its products are too small.
+fn is_winograds(shape: Shape, c_in: usize) -> bool {
+    shape == Shape::SAME_3X3 && c_in >= FEWEST_CHANNELS
+}
+
+/// What is to be added to a tensor where it lies.
+struct Convolution<'a> {
+    conv: &'a Conv2d,
+    xs: &'a Tensor,
+    before: Before<'a>,
+}
+
+impl InplaceOp1 for Convolution<'_> {
+    fn name(&self) -> &'static str {
+        "convolution"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let sizes = self.conv.tile_sizes(self.xs, self.before)?;
+        let n = self.xs.dim(0)? * sizes.c_out * sizes.hh * sizes.ww;
+        let dtype = storage.dtype();
+        let (CpuStorage::F32(numbers), Some((start, end))) = (storage, layout.contiguous_offsets())
+        else {
+            candle_core::bail!(
+                "a convolution: expected a contiguous sum in f32, got {dtype:?} in {layout:?}"
+            );
+        };
+        if end - start != n {
+            let dims = layout.dims();
+            candle_core::bail!("a convolution: expected a sum of {n} numbers, got {dims:?}");
+        }
+        let out = &mut numbers[start..end];
+        self.conv.convolve_by_tiles(self.xs, self.before, out, true)
     }
 }
 
@@ -106,249 +290,110 @@ pub fn upsample_2x(xs: &Tensor) -> Result<Tensor> {
     })
 }
 
-/// The sizes of one picture's convolution.
-struct Picture {
-    c: usize,
-    hh: usize,
-    ww: usize,
-    hh_out: usize,
-    ww_out: usize,
-}
-
-impl Shape {
-    fn picture(&self, xs: &Tensor) -> Result<Picture> {
-        let (_, c, hh, ww) = xs.dims4()?;
-        let out = |n: usize| (n + 2 * self.padding - self.kernel) / self.stride + 1;
-        Ok(Picture {
-            c,
-            hh,
-            ww,
-            hh_out: out(hh),
-            ww_out: out(ww),
-        })
-    }
-
-    /// With columns of patches (c·k·k, rows·ww') of a band of output rows: Y = W·columns + b.
-    fn forward(&self, xs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let picture = self.picture(xs)?;
-        let (b, c_out) = (xs.dim(0)?, weight.dim(0)?);
-        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
-        let (n_rows, n_out) = (picture.c * self.kernel * self.kernel, hh_out * ww_out);
-        let xs = xs.detach();
-        let weight = weight.detach().reshape((c_out, n_rows))?;
-        let n_lines = (BAND / (n_rows * ww_out).max(1)).clamp(1, hh_out.max(1));
-        let mut out = vec![0f32; b * c_out * n_out];
-        for (i, out) in (0..b).zip(out.chunks_exact_mut(c_out * n_out)) {
-            let x = xs.get(i)?;
-            for start in (0..hh_out).step_by(n_lines) {
-                let lines = start..(start + n_lines).min(hh_out);
-                let (offset, width) = (lines.start * ww_out, lines.len() * ww_out);
-                let columns = if self.is_pointwise() {
-                    x.reshape((n_rows, n_out))?.narrow(1, offset, width)?
-                } else {
-                    let columns = values([&x], |[x]| self.columns(x, &picture, lines))?;
-                    Tensor::from_vec(columns, (n_rows, width), xs.device())?
-                };
-                values([&weight.matmul(&columns)?, bias], |[planes, bias]| {
-                    lanes::each_row(out, n_out, |c, plane| {
-                        let band = &planes[c * width..(c + 1) * width];
-                        let plane = &mut plane[offset..offset + width];
-                        let bias = bias[c];
-                        let pairs = plane.iter_mut().zip(band);
-                        pairs.for_each(|(out, y)| *out = y + bias);
-                    });
-                })?;
-            }
-        }
-        Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
-    }
-
-    /// Whether [`winograd`] is for it; with few channels its products are too small.
-    fn is_winograds(&self, weight: &Tensor) -> Result<bool> {
-        let (c_out, c_in, _, _) = weight.dims4()?;
-        let is_3x3 = (self.kernel, self.stride, self.padding) == (3, 1, 1);
-        Ok(is_3x3 && c_in.min(c_out) >= WINOGRADS_CHANNELS)
-    }
-
-    /// As [`Self::forward`] by [`winograd`].
-    fn forward_in_tiles(&self, xs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let (b, c_in, hh, ww) = xs.dims4()?;
-        let sizes = winograd::Sizes {
-            c_in,
-            c_out: weight.dim(0)?,
-            hh,
-            ww,
-        };
-        let mut out = vec![0f32; b * sizes.c_out * hh * ww];
-        values([xs, weight, bias], |[xs, weight, bias]| {
-            let outs = out.chunks_exact_mut(sizes.c_out * hh * ww);
-            for (xs, out) in xs.chunks_exact(c_in * hh * ww).zip(outs) {
-                winograd::convolve(xs, weight, bias, out, sizes);
-            }
-        })?;
-        Tensor::from_vec(out, (b, sizes.c_out, hh, ww), xs.device())
-    }
-
-    /// Whether the patches are the picture itself.
-    fn is_pointwise(&self) -> bool {
-        (self.kernel, self.stride, self.padding) == (1, 1, 0)
-    }
-
-    /// dW = dY·columnsᵀ, db = Σ dY, and dX adds up the patches of Wᵀ·dY.
-    fn backward(
-        &self,
-        xs: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        grad: &Tensor,
-    ) -> Result<[Tensor; 3]> {
-        let picture = self.picture(xs)?;
-        let (b, c, hh, ww) = xs.dims4()?;
-        let c_out = weight.dim(0)?;
-        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
-        let (n_rows, n_out) = (c * self.kernel * self.kernel, hh_out * ww_out);
-        let xs = xs.detach();
-        let weight_t = weight
-            .detach()
-            .reshape((c_out, n_rows))?
-            .t()?
-            .contiguous()?;
-        let grad = grad.contiguous()?;
-        let mut dx = vec![0f32; xs.elem_count()];
-        let mut dw = Tensor::zeros((c_out, n_rows), xs.dtype(), xs.device())?;
-        let mut db = vec![0f32; c_out];
-        for (i, dx) in (0..b).zip(dx.chunks_exact_mut(c * hh * ww)) {
-            let lines = 0..hh_out;
-            let columns = values([&xs.get(i)?], |[x]| self.columns(x, &picture, lines))?;
-            let columns = Tensor::from_vec(columns, (n_rows, n_out), xs.device())?;
-            let grad = grad.get(i)?.reshape((c_out, n_out))?;
-            dw = (dw + grad.matmul(&columns.t()?)?)?;
-            values([&grad], |[grad]| {
-                for (db, plane) in db.iter_mut().zip(grad.chunks_exact(n_out)) {
-                    *db += lanes::sum(plane);
-                }
-            })?;
-            values([&weight_t.matmul(&grad)?], |[columns]| {
-                self.add_columns(columns, &picture, dx);
-            })?;
-        }
-        let dx = Tensor::from_vec(dx, xs.shape(), xs.device())?;
-        let db = Tensor::from_vec(db, bias.shape(), xs.device())?;
-        Ok([dx, dw.reshape(weight.shape())?, db])
-    }
-
-    /// For each row of patches: (its offset in the input plane's row and column, in input pixels).
-    fn rows(&self, picture: &Picture) -> impl Iterator<Item = (usize, isize, isize)> + use<> {
-        let (k, padding) = (self.kernel, self.padding as isize);
-        (0..picture.c * k * k).map(move |row| {
-            let (channel, y, x) = (row / (k * k), row / k % k, row % k);
-            (channel, y as isize - padding, x as isize - padding)
-        })
-    }
-
-    /// The output columns whose input column `x · stride + offset` lies in the picture.
-    fn inside(&self, offset: isize, n_in: usize, n_out: usize) -> Range<usize> {
-        let stride = self.stride as isize;
-        let first =
-            (-offset).max(0).div_euclid(stride) + isize::from((-offset).max(0) % stride != 0);
-        let end = ((n_in as isize - 1 - offset).div_euclid(stride) + 1).clamp(0, n_out as isize);
-        (first.min(end) as usize)..end as usize
-    }
-
-    /// The patches (c·k·k, lines·ww') of these lines of the output.
-    fn columns(&self, x: &[f32], picture: &Picture, lines: Range<usize>) -> Vec<f32> {
-        let ww_out = picture.ww_out;
-        let width = lines.len() * ww_out;
-        let rows: Vec<_> = self.rows(picture).collect();
-        let mut columns = vec![0f32; rows.len() * width];
-        lanes::each_row(&mut columns, width, |i, row| {
-            let (channel, dy, dx) = rows[i];
-            let plane = &x[channel * picture.hh * picture.ww..];
-            let across = self.inside(dx, picture.ww, ww_out);
-            let inside = self.inside(dy, picture.hh, picture.hh_out);
-            for y in inside.start.max(lines.start)..inside.end.min(lines.end) {
-                let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
-                let line = &plane[start..start + picture.ww];
-                let out = &mut row[(y - lines.start) * ww_out..][..ww_out];
-                let first = ((across.start * self.stride) as isize + dx) as usize;
-                let from = &line[first.min(line.len())..];
-                let out = &mut out[across.clone()];
-                if self.stride == 1 {
-                    out.copy_from_slice(&from[..out.len()]);
-                } else {
-                    let from = from.iter().step_by(self.stride);
-                    out.iter_mut().zip(from).for_each(|(out, x)| *out = *x);
-                }
-            }
-        });
-        columns
-    }
-
-    fn add_columns(&self, columns: &[f32], picture: &Picture, into: &mut [f32]) {
-        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
-        let rows = self
-            .rows(picture)
-            .zip(columns.chunks_exact(hh_out * ww_out));
-        for ((channel, dy, dx), row) in rows {
-            let plane = &mut into[channel * picture.hh * picture.ww..];
-            let across = self.inside(dx, picture.ww, ww_out);
-            for y in self.inside(dy, picture.hh, hh_out) {
-                let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
-                let line = &mut plane[start..start + picture.ww];
-                let from = &row[y * ww_out..(y + 1) * ww_out];
-                let first = (((across.start * self.stride) as isize + dx) as usize).min(line.len());
-                let (to, from) = (&mut line[first..], &from[across.clone()]);
-                if self.stride == 1 {
-                    to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
-                } else {
-                    let to = to.iter_mut().step_by(self.stride);
-                    to.zip(from).for_each(|(to, x)| *to += x);
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tensor::Noise;
-    use candle_core::Device;
+    use candle_core::{DType, Device};
+
+    const SAME: Shape = Shape::SAME_3X3;
+
+    struct Numbers(Noise);
+
+    impl Numbers {
+        fn normal(&mut self, shape: &[usize]) -> Tensor {
+            self.0.normal(shape, &Device::Cpu).unwrap()
+        }
+
+        fn weights(&mut self, shapes: [&[usize]; 2]) -> VarBuilder<'static> {
+            let [weight, bias] = shapes.map(|shape| self.normal(shape));
+            let tensors = [("weight".to_owned(), weight), ("bias".to_owned(), bias)];
+            VarBuilder::from_tensors(tensors.into(), DType::F32, &Device::Cpu)
+        }
+
+        fn conv(&mut self, c_in: usize, c_out: usize) -> Conv2d {
+            let weights = self.weights([&[c_out, c_in, 3, 3], &[c_out]]);
+            Conv2d::new((c_in, c_out), SAME, weights).unwrap()
+        }
+    }
+
+    /// Root of the mean square of the difference, as a part of that of what is expected.
+    fn off(got: &Tensor, expected: &Tensor) -> f32 {
+        assert_eq!(got.dims(), expected.dims());
+        let rms = |xs: &Tensor| {
+            let mean = xs.sqr().unwrap().mean_all().unwrap();
+            mean.to_scalar::<f32>().unwrap().sqrt()
+        };
+        rms(&(got - expected).unwrap()) / rms(expected)
+    }
 
     #[test]
-    fn convolution_in_bands_and_in_tiles_is_candles() {
-        let mut noise = Noise::seeded(1);
-        let mut normal = |shape: &[usize]| noise.normal(shape, &Device::Cpu).unwrap();
-        // (in, out, kernel, stride, padding, rows, columns); the second takes several bands.
-        for (c_in, c_out, kernel, stride, padding, hh, ww) in [
-            (3, 5, 3, 1, 1, 7, 9),
-            (128, 4, 3, 1, 1, 67, 90),
-            (4, 6, 3, 2, 0, 11, 9),
-            (6, 2, 1, 1, 0, 5, 4),
-        ] {
-            let shape = Shape {
-                kernel,
-                stride,
-                padding,
+    fn convolution_by_tiles_and_all_that_is_done_within_is_what_candle_makes_of_the_parts() {
+        let mut numbers = Numbers(Noise::seeded(1));
+        // Sizes with a rest in every direction, and several bands of tiles.
+        for (c_in, c_out, hh, ww) in [(16, 3, 7, 9), (24, 40, 6, 4), (32, 16, 67, 90)] {
+            let conv = numbers.conv(c_in, c_out);
+            let norm = GroupNorm::new(8, c_in, 1e-6, numbers.weights([&[c_in], &[c_in]])).unwrap();
+            let xs = numbers.normal(&[2, c_in, hh, ww]);
+            let before = numbers.normal(&[2, c_out, hh, ww]);
+            assert!(conv.goes_by_tiles(&xs, Before::Activation(&norm)));
+            let Weight::Plain(weight) = &conv.weight else {
+                unreachable!()
             };
-            assert!(c_in < 128 || c_in * 9 * hh * ww > BAND);
-            let xs = normal(&[2, c_in, hh, ww]);
-            let (weight, bias) = (normal(&[c_out, c_in, kernel, kernel]), normal(&[c_out]));
-            let mut got = vec![shape.forward(&xs, &weight, &bias).unwrap()];
-            if (kernel, stride) == (3, 1) {
-                got.push(shape.forward_in_tiles(&xs, &weight, &bias).unwrap());
-            }
-            let expected = xs.conv2d(&weight, padding, stride, 1, 1).unwrap();
-            let bias = bias.reshape((1, c_out, 1, 1)).unwrap();
-            let expected = expected.broadcast_add(&bias).unwrap();
-            let most = |xs: &Tensor| {
-                let most = xs.abs().unwrap().flatten_all().unwrap().max(0).unwrap();
-                most.to_scalar::<f32>().unwrap()
+            let bias = conv.bias.reshape((1, c_out, 1, 1)).unwrap();
+            let candles = |xs: &Tensor| {
+                let product = xs.conv2d(weight, 1, 1, 1, 1).unwrap();
+                product.broadcast_add(&bias).unwrap()
             };
-            for got in got {
-                let error = most(&(got - &expected).unwrap()) / most(&expected);
-                assert!(error < 1e-5, "{c_in} to {c_out}: {error}");
+            let activated = candles(&norm.forward_silu(&xs).unwrap());
+            let doubled = candles(&xs.upsample_nearest2d(2 * hh, 2 * ww).unwrap());
+            let sum = (&before + &activated).unwrap();
+            for (got, expected) in [
+                (conv.forward(&xs), candles(&xs)),
+                (conv.forward_activated(&norm, &xs), activated),
+                (conv.forward_doubled(&xs), doubled),
+                (conv.add_activated(&norm, &xs, before), sum),
+            ] {
+                let off = off(&got.unwrap(), &expected);
+                assert!(off < 2e-6, "{c_in} to {c_out}: {off}");
             }
         }
+    }
+
+    #[test]
+    fn products_of_16_bits_are_off_by_little() {
+        let mut numbers = Numbers(Noise::seeded(2));
+        // The last one has the longest sums of the autoencoder.
+        for (c_in, c_out, hh, ww) in [(16, 16, 7, 9), (48, 24, 61, 34), (512, 64, 20, 17)] {
+            let exact = numbers.conv(c_in, c_out);
+            let rounded = exact.clone().with_products(Products::I16).unwrap();
+            let xs = numbers.normal(&[1, c_in, hh, ww]);
+            let [got, expected] = [rounded, exact].map(|conv| conv.forward(&xs).unwrap());
+            let off = off(&got, &expected);
+            assert!(off < 2e-3, "{c_in} to {c_out}: {off}");
+            let is_rounded = Products::I16.are_rounded(3, c_in, c_out);
+            assert_eq!(is_rounded, off > 1e-6, "{c_in} to {c_out}: {off}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let mut numbers = Numbers(Noise::seeded(3));
+        let conv = numbers.conv(16, 16);
+        let error = conv.forward(&numbers.normal(&[1, 17, 4, 4])).unwrap_err();
+        assert!(
+            error.to_string().contains("expected 16 channels, got 17"),
+            "{error}"
+        );
+        let norm = GroupNorm::new(8, 16, 1e-6, numbers.weights([&[16], &[16]])).unwrap();
+        let (xs, to) = (
+            numbers.normal(&[1, 16, 4, 4]),
+            numbers.normal(&[1, 16, 4, 5]),
+        );
+        let error = conv.add_activated(&norm, &xs, to).unwrap_err().to_string();
+        assert!(
+            error.contains("expected a sum of 256 numbers, got [1, 16, 4, 5]"),
+            "{error}"
+        );
     }
 }

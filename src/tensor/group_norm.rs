@@ -1,11 +1,12 @@
 //! Group norm of pictures: one pass to measure, one to write.
 
-use candle_core::{DType, Module, Result, Tensor};
+use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::activation::{sigmoid, silu};
-use super::autograd::{by_hand, computed3, values};
+use super::autograd::{by_hand, computed3, is_ours, values};
 use super::lanes::{self, widest};
+use super::threads::each;
 
 /// Norms groups of channels over all pixels; affine per channel.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ impl GroupNorm {
     /// # Errors
     /// If the channels do not fit.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        if !self.is_ours(xs) {
+        if !is_ours(xs) {
             return self.plain.forward(xs);
         }
         let sizes = self.sizes(xs)?;
@@ -67,15 +68,10 @@ impl GroupNorm {
     /// # Errors
     /// If the channels do not fit.
     pub fn forward_silu(&self, xs: &Tensor) -> Result<Tensor> {
-        if !self.is_ours(xs) || by_hand(&[xs, &self.weight, &self.bias]) {
+        if !is_ours(xs) || by_hand(&[xs, &self.weight, &self.bias]) {
             return silu(&self.forward(xs)?);
         }
         self.normed(xs, self.sizes(xs)?, |x| x * sigmoid(x))
-    }
-
-    /// Whether our own form is for it.
-    fn is_ours(&self, xs: &Tensor) -> bool {
-        xs.device().is_cpu() && xs.dtype() == DType::F32
     }
 
     fn sizes(&self, xs: &Tensor) -> Result<Sizes> {
@@ -99,31 +95,34 @@ impl GroupNorm {
         })?;
         Tensor::from_vec(value, xs.shape(), xs.device())
     }
-}
 
-impl GroupNorm {
-    /// What the norm does to each channel of these pixels: a factor and then a summand, each (b, c, 1, 1). CPU, f32.
+    /// What the norm does to each channel of these pixels: a factor and then a summand (b, c). CPU, f32.
     ///
     /// # Errors
     /// If the pixels are elsewhere or of another type, or the channels do not fit.
-    pub fn affine(&self, xs: &Tensor) -> Result<(Tensor, Tensor)> {
+    pub fn affine(&self, xs: &Tensor) -> Result<Vec<(f32, f32)>> {
         let (b, c, hh, ww) = xs.dims4()?;
         let n_channels = c / self.n_groups;
         let eps = self.eps as f32;
-        let (scale, shift) = values([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
-            let groups = xs.chunks_exact(n_channels * hh * ww);
-            let groups: Vec<_> = groups
-                .map(|group| widest!(statistics(group, eps)))
-                .collect();
+        values([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
+            let mut groups = vec![(0.0, 0.0); b * self.n_groups];
+            let of_groups = xs.chunks_exact(n_channels * hh * ww);
+            let parts = groups.iter_mut().zip(of_groups).collect();
+            each(parts, |_, (to, group)| {
+                *to = widest!(statistics(group, eps))
+            });
             let channels = (0..b * c).map(|i| {
                 let (mean, r) = groups[i / n_channels];
                 let scale = weight[i % c] * r;
                 (scale, bias[i % c] - mean * scale)
             });
-            channels.unzip::<f32, f32, Vec<_>, Vec<_>>()
-        })?;
-        let per_channel = |numbers| Tensor::from_vec(numbers, (b, c, 1, 1), xs.device());
-        Ok((per_channel(scale)?, per_channel(shift)?))
+            channels.collect()
+        })
+    }
+
+    /// Whether its weights are tracked for gradients.
+    pub fn is_trained(&self) -> bool {
+        by_hand(&[&self.weight, &self.bias])
     }
 }
 

@@ -149,6 +149,15 @@ pub fn max(xs: &[f32]) -> f32 {
     folded(chunks.map(chunk), f32::NEG_INFINITY, f32::max).max(rest)
 }
 
+/// The greatest magnitude, 0 of none.
+#[inline(always)]
+pub fn most(xs: &[f32]) -> f32 {
+    let chunks = xs.chunks_exact(LANES);
+    let rest = chunks.remainder().iter().copied().map(f32::abs);
+    let rest = rest.fold(0.0, f32::max);
+    folded(chunks.map(|xs| chunk(xs).map(f32::abs)), 0.0, f32::max).max(rest)
+}
+
 /// Numbers that are worth a thread of their own.
 const WORTH_A_THREAD: usize = 1 << 14;
 
@@ -211,6 +220,10 @@ mod tests {
             assert_eq!(
                 max(&xs),
                 xs.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+            );
+            assert_eq!(
+                most(&xs),
+                xs.iter().copied().map(f32::abs).fold(0.0, f32::max)
             );
         }
     }

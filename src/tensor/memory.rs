@@ -36,8 +36,8 @@ const LARGE: libc::c_int = 1 << 28;
 /// Let what is on the heap now lie in large pages, and what comes there, as far as the heap reaches now.
 ///
 /// Weights are read from one end to the other for every token: with pages of 4 KiB, a quarter of the time goes into
-/// finding them (26 GB/s for 34 with two threads). Systems that give large pages only to those who ask are the rule; where they give none, this does nothing. To be
-/// called when a model has been loaded.
+/// finding them (26 GB/s for 34 with two threads). Systems that give large pages only to those who ask are the rule;
+/// where they give none, this does nothing. To be called when a model has been loaded.
 pub fn use_large_pages() {
     #[cfg(target_os = "linux")]
     {

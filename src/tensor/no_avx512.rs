@@ -89,3 +89,57 @@ pub fn attend_in_bf16(
 ) -> Vec<f32> {
     Vec::new()
 }
+
+/// No rows.
+#[derive(Debug)]
+pub enum RoundedRows {}
+
+impl RoundedRows {
+    /// Never called where [`has_rounded_rows`] says no.
+    ///
+    /// # Panics
+    /// If it is.
+    pub fn zeros(_: usize, _: usize) -> Self {
+        unreachable!("there are no rounded rows on this processor")
+    }
+
+    /// Never called.
+    pub fn eights(&mut self) -> std::iter::Empty<EightRows> {
+        match *self {}
+    }
+}
+
+/// No row.
+pub enum EightRows {}
+
+impl EightRows {
+    /// Never called.
+    pub fn set(&mut self, _: usize, _: &[f32]) {
+        match *self {}
+    }
+}
+
+/// No columns at once.
+pub const COLUMNS: usize = 1;
+
+/// No rows at once.
+pub const EIGHT: usize = 1;
+
+/// No columns.
+#[derive(Debug, Default)]
+pub struct RoundedColumns;
+
+impl RoundedColumns {
+    /// Never called where [`has_rounded_rows`] says no.
+    pub fn set(&mut self, _: &[f32], _: usize, _: usize) {}
+}
+
+/// No.
+pub fn has_rounded_rows(_: usize, _: usize) -> bool {
+    false
+}
+
+/// Never called.
+pub fn rounded_product(_: &mut [f32], rows: &RoundedRows, _: usize, _: &RoundedColumns) {
+    match *rows {}
+}

@@ -10,7 +10,7 @@ use super::autograd::values;
 use super::avx512::{QuantizedRows, ROWS, TILE, TiledMatrix};
 use super::lanes::widest;
 use super::repacked::repacked_bytes;
-use super::threads::{each, each_with, n_threads};
+use super::threads::{each, made, n_threads};
 
 /// A quantised matrix (out, width), and the bias (out) that is added to its products.
 #[derive(Clone, Debug)]
@@ -127,11 +127,10 @@ pub fn gated_product(
     let xs = xs.contiguous()?.to_dtype(DType::F32)?;
     let inner = gate.out();
     let part = part_of_rows(n, inner * size_of::<f32>());
-    let mut out = vec![0f32; n * down.out()];
-    values([&xs], |[xs]| {
+    let (all, some) = (n * down.out(), part * down.out());
+    let out = values([&xs], |[xs]| {
         let input = QuantizedRows::of(xs, gate);
-        let parts = out.chunks_mut(part * down.out()).collect();
-        each_with(parts, |[gates, ups]: &mut [Vec<f32>; 2], i, out| {
+        made(all, some, |[gates, ups]: &mut [Vec<f32>; 2], i, out| {
             let n = out.len() / down.out();
             let rows = i * part..i * part + n;
             for (matrix, to) in [(gate, &mut *gates), (up, &mut *ups)] {
@@ -145,7 +144,7 @@ pub fn gated_product(
             });
             let middle = QuantizedRows::of_part(gates, down);
             down.product(&middle, 0..n, 0..down.n_tiles(), out);
-        });
+        })
     })?;
     let out = Tensor::from_vec(out, (n, down.out()), xs.device())?;
     out.to_dtype(dtype).map(Some)
@@ -227,10 +226,12 @@ fn by_columns(input: &QuantizedRows, n: usize, matrices: &[&TiledMatrix]) -> Vec
 /// Many rows: each part of the work is some of them.
 fn by_rows(input: &QuantizedRows, n: usize, matrix: &TiledMatrix) -> Vec<f32> {
     let part = part_of_rows(n, matrix.width());
-    let mut out = vec![0f32; n * matrix.out()];
-    each(out.chunks_mut(part * matrix.out()).collect(), |i, out| {
-        let rows = i * part..(i * part + out.len() / matrix.out());
-        matrix.product(input, rows, 0..matrix.n_tiles(), out);
-    });
-    out
+    made(
+        n * matrix.out(),
+        part * matrix.out(),
+        |(): &mut (), i, out| {
+            let rows = i * part..(i * part + out.len() / matrix.out());
+            matrix.product(input, rows, 0..matrix.n_tiles(), out);
+        },
+    )
 }

@@ -1,8 +1,10 @@
 //! How many threads a matrix product uses, how long they wait for the next, and our own work on them.
 
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bytemuck::Zeroable;
 use candle_core::utils::barrier_pool;
 
 /// What candle and its matrix products ask for.
@@ -70,6 +72,38 @@ pub fn each_with<T: Send, O: Default>(parts: Vec<T>, work: impl Fn(&mut O, usize
     });
 }
 
+/// `n` numbers, each `len` of which are a part of some work as of [`each_with`]; it finds zeros there. They are zeroed by
+/// the thread that works on them, just before: one thread alone takes long to do that for a large picture.
+pub fn made<T: Zeroable + Copy + Send, O: Default>(
+    n: usize,
+    len: usize,
+    work: impl Fn(&mut O, usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut numbers = Vec::with_capacity(n);
+    let parts = numbers.spare_capacity_mut()[..n].chunks_mut(len.max(1));
+    each_with(parts.collect(), |own, i, part| {
+        part.fill(MaybeUninit::new(T::zeroed()));
+        // Sound: all of it was written in the line above.
+        #[allow(unsafe_code)]
+        let part = unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast(), part.len()) };
+        work(own, i, part);
+    });
+    // Sound: there is room for so many, and the parts were all of them; a part that panics never gets here.
+    #[allow(unsafe_code)]
+    unsafe {
+        numbers.set_len(n);
+    }
+    numbers
+}
+
+/// `n` zeros, from all threads.
+pub fn zeros<T: Zeroable + Copy + Send>(n: usize) -> Vec<T> {
+    made(n, ZEROS, |(): &mut (), _, _| ())
+}
+
+/// Zeros that are worth a thread.
+const ZEROS: usize = 1 << 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +115,18 @@ mod tests {
             each(done.iter_mut().collect(), |i, part| *part += i + 1);
             assert!(done.iter().enumerate().all(|(i, part)| *part == i + 1));
         }
+    }
+
+    #[test]
+    fn numbers_are_made_part_by_part_from_zeros() {
+        for (n, len) in [(0, 5), (7, 10), (1000, 9)] {
+            let made = made(n, len, |(): &mut (), i, part| {
+                part.iter_mut().for_each(|x: &mut f32| *x += i as f32);
+            });
+            assert_eq!(made.len(), n);
+            let mut all = made.iter().enumerate();
+            assert!(all.all(|(i, x)| *x == (i / len) as f32));
+        }
+        assert_eq!(zeros::<u8>(ZEROS + 3), vec![0; ZEROS + 3]);
     }
 }

@@ -14,6 +14,7 @@ use crate::model::Tokenizer;
 use crate::model::UnifiedModel;
 use crate::model::inventory;
 use crate::tensor::Matrices;
+use crate::tensor::Products;
 use crate::tensor::autograd::values;
 use crate::tensor::checkpoint::SafetensorsHeader;
 
@@ -86,7 +87,7 @@ impl ModelDirectory {
     pub fn vae(&self) -> Result<FluxVae> {
         let weights = load_finite(&self.dir.join(VAE_NAME))?;
         let builder = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
-        Ok(FluxVae::new(&self.config.vae, builder)?)
+        Ok(FluxVae::new(&self.config.vae, Products::F32, builder)?)
     }
 }
 

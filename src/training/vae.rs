@@ -22,6 +22,7 @@ use crate::model::ModelConfig;
 use crate::scenes::Scene;
 use crate::scenes::SceneConfig;
 use crate::scenes::Split;
+use crate::tensor::Products;
 
 /// `cooper train vae`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -111,11 +112,11 @@ impl<'c> VaeStage<'c> {
         let file = config.run.init.join(VAE_NAME);
         let mut parameters = Parameters::read(&file, &config.run.freeze)?;
         if config.normalize_first {
-            let vae = FluxVae::new(&model.vae, parameters.builder())?;
+            let vae = FluxVae::new(&model.vae, Products::F32, parameters.builder())?;
             let stage = Self::of(config, vae, &model);
             parameters = stage.normalized(&parameters, &model)?;
         }
-        let vae = FluxVae::new(&model.vae, parameters.builder())?;
+        let vae = FluxVae::new(&model.vae, Products::F32, parameters.builder())?;
         Ok((Self::of(config, vae, &model), parameters))
     }
 

@@ -11,7 +11,7 @@ use crate::tensor::activation::exp;
 use crate::tensor::attention::Heads;
 use crate::tensor::lanes::{self, widest};
 use crate::tensor::packed_attention::softmax_row;
-use crate::tensor::threads::{each, each_with};
+use crate::tensor::threads::{each, each_with, zeros};
 
 /// Columns in a register.
 const COLUMNS: usize = 16;
@@ -188,7 +188,7 @@ pub fn attend_in_bf16(
         *head = Some(widest!(Head::new(k.head(i), v.head(i), d)));
     });
     let heads: Vec<Head> = heads.into_iter().flatten().collect();
-    let mut out = vec![0f32; q.len()];
+    let mut out = zeros(q.len());
     let h = q.len() / (n * d);
     let queries = out.chunks_exact_mut(n * d).zip(q.chunks_exact(n * d));
     let jobs = queries.enumerate().flat_map(|(i, (out, q))| {

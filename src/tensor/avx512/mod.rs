@@ -4,8 +4,12 @@
 
 mod attention;
 mod matrix;
+mod rounded;
 mod tile;
 
 pub use attention::{attend_in_bf16, attend_one, has_bf16};
 pub use matrix::{QuantizedRows, ROWS, TiledMatrix};
+pub use rounded::{
+    COLUMNS, EIGHT, EightRows, RoundedColumns, RoundedRows, has_rounded_rows, rounded_product,
+};
 pub use tile::TILE;

@@ -316,13 +316,13 @@ impl Weights {
             *largest = passing.max(*largest);
         }
         let number = format.vae_dtype.size_in_bytes() as u64;
-        let bytes = |(name, info): (&String, &TensorInfo)| {
-            let is_rounded = flux_vae::is_rounded(format.vae_products(), name, &info.shape);
+        let bytes = |info: &TensorInfo| {
+            let is_rounded = flux_vae::is_rounded(format.vae_products(), &info.shape);
             info.elements() * if is_rounded { 2 } else { number }
         };
         let largest_of_vae = vae.tensors.values().map(|info| info.elements() * number);
         let largest_of_vae = largest_of_vae.max().unwrap_or(0);
-        let vae = vae.tensors.iter().map(bytes).sum::<u64>();
+        let vae = vae.tensors.values().map(bytes).sum::<u64>();
         // Beyond all weights: while the language model is read, those behind it are not there yet.
         let loading = of_language
             .saturating_sub(others + vae)

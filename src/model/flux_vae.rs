@@ -5,24 +5,20 @@
 //! The finest levels have hundreds of channels at the picture's size. On a CPU a block holds its input, its result and what
 //! is between its two convolutions; all else is done tile by tile within them (see [`Conv2d`]).
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::config::VaeConfig;
 use crate::tensor::GroupNorm;
 use crate::tensor::Products;
 use crate::tensor::attention;
+use crate::tensor::keys_dtype;
 use crate::tensor::{Conv2d, ConvShape};
 
 const EPS: f64 = 1e-6;
-/// The convolution that halves a level's picture.
-const DOWNSAMPLE: &str = "downsample.conv";
-
 /// Whether a tensor of the autoencoder is kept in 16-bit integers.
-pub fn is_rounded(products: Products, name: &str, shape: &[usize]) -> bool {
-    // Those that halve the picture have a stride.
+pub fn is_rounded(products: Products, shape: &[usize]) -> bool {
     matches!(shape, [c_out, c_in, kernel, _] if products.are_rounded(*kernel, *c_in, *c_out))
-        && !name.contains(DOWNSAMPLE)
 }
 
 /// What the layers share.
@@ -33,17 +29,21 @@ struct Build {
 }
 
 impl Build {
+    fn conv(self, c_in: usize, c_out: usize, shape: ConvShape, vb: VarBuilder) -> Result<Conv2d> {
+        Conv2d::new((c_in, c_out), shape, vb)?.with_products(self.products)
+    }
+
     fn conv3x3(self, c_in: usize, c_out: usize, vb: VarBuilder) -> Result<Conv2d> {
-        Conv2d::new((c_in, c_out), ConvShape::SAME_3X3, vb)?.with_products(self.products)
+        self.conv(c_in, c_out, ConvShape::SAME_3X3, vb)
+    }
+
+    fn conv1x1(self, c_in: usize, c_out: usize, vb: VarBuilder) -> Result<Conv2d> {
+        self.conv(c_in, c_out, ConvShape::POINTWISE, vb)
     }
 
     fn norm(self, c: usize, vb: VarBuilder) -> Result<GroupNorm> {
         GroupNorm::new(self.n_groups.min(c), c, EPS, vb)
     }
-}
-
-fn conv1x1(c_in: usize, c_out: usize, vb: VarBuilder) -> Result<Conv2d> {
-    Conv2d::new((c_in, c_out), ConvShape::POINTWISE, vb)
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ struct ResnetBlock {
 
 impl ResnetBlock {
     fn new(build: Build, c_in: usize, c_out: usize, vb: VarBuilder) -> Result<Self> {
-        let shortcut = (c_in != c_out).then(|| conv1x1(c_in, c_out, vb.pp("nin_shortcut")));
+        let shortcut = (c_in != c_out).then(|| build.conv1x1(c_in, c_out, vb.pp("nin_shortcut")));
         Ok(Self {
             norm1: build.norm(c_in, vb.pp("norm1"))?,
             conv1: build.conv3x3(c_in, c_out, vb.pp("conv1"))?,
@@ -89,12 +89,16 @@ struct AttnBlock {
     k: Conv2d,
     v: Conv2d,
     proj_out: Conv2d,
+    /// Of keys and values.
+    keys_dtype: DType,
 }
 
 impl AttnBlock {
     fn new(build: Build, c: usize, vb: VarBuilder) -> Result<Self> {
-        let conv = |name: &str| conv1x1(c, c, vb.pp(name));
+        let conv = |name: &str| build.conv1x1(c, c, vb.pp(name));
+        let is_rounded = build.products == Products::I16;
         Ok(Self {
+            keys_dtype: keys_dtype(vb.dtype(), is_rounded, c, vb.device()),
             norm: build.norm(c, vb.pp("norm"))?,
             q: conv("q")?,
             k: conv("k")?,
@@ -113,7 +117,8 @@ impl AttnBlock {
                 .transpose(1, 2)?
                 .contiguous() // (b, hh·ww, c)
         };
-        let seen = attention(&cells(&self.q)?, &cells(&self.k)?, &cells(&self.v)?, None)?;
+        let [k, v] = [&self.k, &self.v].map(|conv| cells(conv)?.to_dtype(self.keys_dtype));
+        let seen = attention(&cells(&self.q)?, &k?, &v?, None)?;
         let seen = seen.transpose(1, 2)?.reshape((b, c, hh, ww))?;
         xs + self.proj_out.forward(&seen)?
     }
@@ -186,8 +191,8 @@ impl Encoder {
             let c_out = config.ch * multiple;
             let mut level = Level::new(build, config.num_res_blocks, (c, c_out), &vb)?;
             if i + 1 < config.ch_mult.len() {
-                let conv = Conv2d::new((c_out, c_out), ConvShape::HALVING, vb.pp(DOWNSAMPLE))?;
-                level.resample = Some(conv);
+                let vb = vb.pp("downsample.conv");
+                level.resample = Some(build.conv(c_out, c_out, ConvShape::HALVING, vb)?);
             }
             down.push(level);
             c = c_out;

@@ -1,5 +1,4 @@
-//! 2-D convolution and upsampling: on a CPU by [`winograd`] or by [`patches`](super::patches), with a backward of our
-//! own.
+//! 2-D convolution: on a CPU by [`winograd`] or by [`patches`](super::patches), with a backward of our own.
 //!
 //! Candle's forward gathers patches number by number, and its backward of the kernel convolves with the gradient as a
 //! kernel as large as the picture; both take longer than the products.
@@ -10,10 +9,12 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::autograd::{by_hand, computed1, computed3, is_ours, values};
+use super::autograd::{by_hand, computed3, is_ours, values};
+use super::avx512::RoundedRows;
 use super::group_norm::GroupNorm;
 use super::patches::Shape;
 use super::threads::zeros;
+use super::upsample::upsample_2x;
 use super::winograd::{self, FEWEST_CHANNELS, Kernels, Products, RoundedKernels};
 
 /// A square kernel with bias.
@@ -30,7 +31,10 @@ pub struct Conv2d {
 #[derive(Clone, Debug)]
 enum Weight {
     Plain(Tensor),
+    /// For [`winograd`].
     Rounded(Arc<RoundedKernels>),
+    /// For patches: (out, in·k·k).
+    RoundedRows(Arc<RoundedRows>),
 }
 
 /// What happens to pixels before they are convolved.
@@ -74,11 +78,13 @@ impl Conv2d {
         let (c_in, c_out) = self.channels;
         if let Weight::Plain(weight) = &self.weight
             && is_ours(weight)
-            && is_winograds(self.shape, c_in)
             && products.are_rounded(self.shape.kernel, c_in, c_out)
         {
-            let rounded = values([weight], |[kernels]| RoundedKernels::new(kernels, c_out))?;
-            self.weight = Weight::Rounded(rounded.into());
+            let by_tiles = is_winograds(self.shape, c_in);
+            self.weight = values([weight], |[kernels]| match by_tiles {
+                true => Weight::Rounded(RoundedKernels::new(kernels, c_out).into()),
+                false => Weight::RoundedRows(RoundedRows::new(kernels, c_out).into()),
+            })?;
         }
         Ok(self)
     }
@@ -150,13 +156,20 @@ impl Conv2d {
                 is_ours(xs) && is_winograds(self.shape, self.channels.0) && !is_trained
             }
             Weight::Rounded(_) => true,
+            Weight::RoundedRows(_) => false,
         }
     }
 
     fn convolve_plainly(&self, xs: &Tensor) -> Result<Tensor> {
         let shape = self.shape;
-        let Weight::Plain(weight) = &self.weight else {
-            candle_core::bail!("a convolution: expected kernels in f32, got ones in 16 bits");
+        let weight = match &self.weight {
+            Weight::Plain(weight) => weight,
+            Weight::RoundedRows(kernels) => {
+                return shape.forward_rounded(&xs.contiguous()?, kernels, &self.bias);
+            }
+            Weight::Rounded(_) => {
+                candle_core::bail!("a convolution: expected kernels in f32, got ones in 16 bits")
+            }
         };
         let arguments = [xs, weight, &self.bias];
         if by_hand(&arguments) {
@@ -226,6 +239,11 @@ impl Conv2d {
             Weight::Rounded(kernels) => values([xs, &self.bias], |[xs, bias]| {
                 of_batch(Kernels::Rounded(kernels), xs, bias)
             }),
+            Weight::RoundedRows(_) => {
+                candle_core::bail!(
+                    "a convolution: expected kernels for tiles, got ones for patches"
+                )
+            }
         }
     }
 }
@@ -266,30 +284,6 @@ impl InplaceOp1 for Convolution<'_> {
     }
 }
 
-/// Each pixel four times, as a square (b, c, hh, ww) → (b, c, 2·hh, 2·ww).
-///
-/// # Errors
-/// If the device fails.
-pub fn upsample_2x(xs: &Tensor) -> Result<Tensor> {
-    let (_, _, hh, ww) = xs.dims4()?;
-    let value = xs.detach().upsample_nearest2d(2 * hh, 2 * ww)?;
-    if !by_hand(&[xs]) {
-        return xs.upsample_nearest2d(2 * hh, 2 * ww);
-    }
-    computed1(xs, value, move |[xs], grad| {
-        let sums = values([grad], |[grad]| {
-            let mut sums = Vec::with_capacity(grad.len() / 4);
-            for rows in grad.chunks_exact(4 * ww) {
-                let (upper, lower) = rows.split_at(2 * ww);
-                let squares = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-                sums.extend(squares.map(|(u, l)| u[0] + u[1] + l[0] + l[1]));
-            }
-            sums
-        })?;
-        Ok([Tensor::from_vec(sums, xs.shape(), xs.device())?])
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,8 +306,12 @@ mod tests {
         }
 
         fn conv(&mut self, c_in: usize, c_out: usize) -> Conv2d {
-            let weights = self.weights([&[c_out, c_in, 3, 3], &[c_out]]);
-            Conv2d::new((c_in, c_out), SAME, weights).unwrap()
+            self.shaped(c_in, c_out, SAME)
+        }
+
+        fn shaped(&mut self, c_in: usize, c_out: usize, shape: Shape) -> Conv2d {
+            let weights = self.weights([&[c_out, c_in, shape.kernel, shape.kernel], &[c_out]]);
+            Conv2d::new((c_in, c_out), shape, weights).unwrap()
         }
     }
 
@@ -363,15 +361,22 @@ mod tests {
     #[test]
     fn products_of_16_bits_are_off_by_little() {
         let mut numbers = Numbers(Noise::seeded(2));
-        // The last one has the longest sums of the autoencoder.
-        for (c_in, c_out, hh, ww) in [(16, 16, 7, 9), (48, 24, 61, 34), (512, 64, 20, 17)] {
-            let exact = numbers.conv(c_in, c_out);
+        // The longest sums of the autoencoder are among them.
+        for (c_in, c_out, shape, hh, ww) in [
+            (16, 16, SAME, 7, 9),
+            (48, 24, SAME, 61, 34),
+            (512, 64, SAME, 20, 17),
+            (512, 16, Shape::HALVING, 6, 8),
+            (16, 8, Shape::HALVING, 11, 37),
+            (48, 24, Shape::POINTWISE, 5, 33),
+        ] {
+            let exact = numbers.shaped(c_in, c_out, shape);
             let rounded = exact.clone().with_products(Products::I16).unwrap();
-            let xs = numbers.normal(&[1, c_in, hh, ww]);
+            let xs = numbers.normal(&[2, c_in, hh, ww]);
             let [got, expected] = [rounded, exact].map(|conv| conv.forward(&xs).unwrap());
             let off = off(&got, &expected);
             assert!(off < 2e-3, "{c_in} to {c_out}: {off}");
-            let is_rounded = Products::I16.are_rounded(3, c_in, c_out);
+            let is_rounded = Products::I16.are_rounded(shape.kernel, c_in, c_out);
             assert_eq!(is_rounded, off > 1e-6, "{c_in} to {c_out}: {off}");
         }
     }

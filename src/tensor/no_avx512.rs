@@ -99,6 +99,14 @@ impl RoundedRows {
     ///
     /// # Panics
     /// If it is.
+    pub fn new(_: &[f32], _: usize) -> Self {
+        unreachable!("there are no rounded rows on this processor")
+    }
+
+    /// Never called where [`has_rounded_rows`] says no.
+    ///
+    /// # Panics
+    /// If it is.
     pub fn zeros(_: usize, _: usize) -> Self {
         unreachable!("there are no rounded rows on this processor")
     }

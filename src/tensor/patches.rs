@@ -5,8 +5,9 @@ use std::ops::Range;
 use candle_core::{Result, Tensor};
 
 use super::autograd::values;
+use super::avx512::{COLUMNS, RoundedColumns, RoundedRows, rounded_product};
 use super::lanes;
-use super::threads::zeros;
+use super::threads::{each_with, in_parts, zeros};
 
 /// Numbers in the patches of a band of rows: 16 MiB, so that they stay in the cache's neighbourhood.
 pub const BAND: usize = 1 << 22;
@@ -51,6 +52,17 @@ impl Shape {
         xs.pad_with_zeros(2, before, behind)?
             .pad_with_zeros(3, before, behind)
     }
+}
+
+/// A row of patches: the channel of its numbers, and how far they lie below and behind the output's pixels, times stride.
+type PatchRow = (usize, isize, isize);
+
+/// What a thread works on.
+#[derive(Default)]
+struct Own {
+    columns: Vec<f32>,
+    rounded: RoundedColumns,
+    products: Vec<f32>,
 }
 
 /// The sizes of one picture's convolution.
@@ -110,6 +122,45 @@ impl Shape {
         Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
     }
 
+    /// [`Self::forward`] in 16-bit integers, with kernels (out, c·k·k): a line of the output at a time.
+    pub fn forward_rounded(
+        &self,
+        xs: &Tensor,
+        kernels: &RoundedRows,
+        bias: &Tensor,
+    ) -> Result<Tensor> {
+        let picture = self.picture(xs)?;
+        let (b, c_out) = (xs.dim(0)?, bias.dim(0)?);
+        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
+        let n_rows = picture.c * self.kernel * self.kernel;
+        let pitch = ww_out.next_multiple_of(COLUMNS);
+        let mut out = zeros(b * c_out * hh_out * ww_out);
+        values([xs, bias], |[xs, bias]| {
+            let outs = out.chunks_exact_mut(c_out * hh_out * ww_out);
+            let pictures = xs.chunks_exact(picture.c * picture.hh * picture.ww);
+            for (x, out) in pictures.zip(outs) {
+                let lines = in_parts(out.chunks_exact_mut(hh_out * ww_out), ww_out);
+                each_with(lines, |own: &mut Own, y, line| {
+                    own.columns.resize(n_rows * pitch, 0.0);
+                    own.products.resize(c_out * pitch, 0.0);
+                    let rows = own.columns.chunks_exact_mut(pitch);
+                    for (row, column) in self.rows(&picture).zip(rows) {
+                        column.fill(0.0);
+                        self.gather(row, x, &picture, y..y + 1, column);
+                    }
+                    own.rounded.set(&own.columns, n_rows, pitch);
+                    rounded_product(&mut own.products, kernels, 0, &own.rounded);
+                    let products = own.products.chunks_exact(pitch).zip(bias);
+                    for (out, (products, bias)) in line.into_iter().zip(products) {
+                        let pairs = out.iter_mut().zip(products);
+                        pairs.for_each(|(out, y)| *out = y + bias);
+                    }
+                });
+            }
+        })?;
+        Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
+    }
+
     /// Whether the patches are the picture itself.
     fn is_pointwise(&self) -> bool {
         *self == Self::POINTWISE
@@ -158,8 +209,8 @@ impl Shape {
         Ok([dx, dw.reshape(weight.shape())?, db])
     }
 
-    /// For each row of patches: (its offset in the input plane's row and column, in input pixels).
-    fn rows(&self, picture: &Picture) -> impl Iterator<Item = (usize, isize, isize)> + use<> {
+    /// All rows of patches.
+    fn rows(&self, picture: &Picture) -> impl Iterator<Item = PatchRow> + use<> {
         let (k, padding) = (self.kernel, self.padding.0 as isize);
         (0..picture.c * k * k).map(move |row| {
             let (channel, y, x) = (row / (k * k), row / k % k, row % k);
@@ -178,31 +229,42 @@ impl Shape {
 
     /// The patches (c·k·k, lines·ww') of these lines of the output.
     fn columns(&self, x: &[f32], picture: &Picture, lines: Range<usize>) -> Vec<f32> {
-        let ww_out = picture.ww_out;
-        let width = lines.len() * ww_out;
+        let width = lines.len() * picture.ww_out;
         let rows: Vec<_> = self.rows(picture).collect();
         let mut columns = zeros(rows.len() * width);
         lanes::each_row(&mut columns, width, |i, row| {
-            let (channel, dy, dx) = rows[i];
-            let plane = &x[channel * picture.hh * picture.ww..];
-            let across = self.inside(dx, picture.ww, ww_out);
-            let inside = self.inside(dy, picture.hh, picture.hh_out);
-            for y in inside.start.max(lines.start)..inside.end.min(lines.end) {
-                let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
-                let line = &plane[start..start + picture.ww];
-                let out = &mut row[(y - lines.start) * ww_out..][..ww_out];
-                let first = ((across.start * self.stride) as isize + dx) as usize;
-                let from = &line[first.min(line.len())..];
-                let out = &mut out[across.clone()];
-                if self.stride == 1 {
-                    out.copy_from_slice(&from[..out.len()]);
-                } else {
-                    let from = from.iter().step_by(self.stride);
-                    out.iter_mut().zip(from).for_each(|(out, x)| *out = *x);
-                }
-            }
+            self.gather(rows[i], x, picture, lines.clone(), row);
         });
         columns
+    }
+
+    /// A row of patches of these lines of the output; what lies outside of the picture is left as it is.
+    fn gather(
+        &self,
+        (channel, dy, dx): PatchRow,
+        x: &[f32],
+        picture: &Picture,
+        lines: Range<usize>,
+        row: &mut [f32],
+    ) {
+        let ww_out = picture.ww_out;
+        let plane = &x[channel * picture.hh * picture.ww..];
+        let across = self.inside(dx, picture.ww, ww_out);
+        let inside = self.inside(dy, picture.hh, picture.hh_out);
+        for y in inside.start.max(lines.start)..inside.end.min(lines.end) {
+            let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
+            let line = &plane[start..start + picture.ww];
+            let out = &mut row[(y - lines.start) * ww_out..][..ww_out];
+            let first = ((across.start * self.stride) as isize + dx) as usize;
+            let from = &line[first.min(line.len())..];
+            let out = &mut out[across.clone()];
+            if self.stride == 1 {
+                out.copy_from_slice(&from[..out.len()]);
+            } else {
+                let from = from.iter().step_by(self.stride);
+                out.iter_mut().zip(from).for_each(|(out, x)| *out = *x);
+            }
+        }
     }
 
     fn add_columns(&self, columns: &[f32], picture: &Picture, into: &mut [f32]) {

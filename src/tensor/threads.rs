@@ -96,6 +96,23 @@ pub fn made<T: Zeroable + Copy + Send, O: Default>(
     numbers
 }
 
+/// The parts of `len` numbers of all planes: first all planes' first ones.
+pub fn in_parts<'a>(
+    planes: impl Iterator<Item = &'a mut [f32]>,
+    len: usize,
+) -> Vec<Vec<&'a mut [f32]>> {
+    let mut parts = Vec::new();
+    for plane in planes {
+        for (i, part) in plane.chunks_mut(len).enumerate() {
+            if i == parts.len() {
+                parts.push(Vec::new());
+            }
+            parts[i].push(part);
+        }
+    }
+    parts
+}
+
 /// `n` zeros, from all threads.
 pub fn zeros<T: Zeroable + Copy + Send>(n: usize) -> Vec<T> {
     made(n, ZEROS, |(): &mut (), _, _| ())

@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use crate::tensor::lanes::{self, widest};
-use crate::tensor::threads::zeros;
+use crate::tensor::threads::{each, zeros};
 
 /// Columns in a register; there are whole ones only.
 pub const COLUMNS: usize = 16;
@@ -18,13 +18,13 @@ const PANELS: usize = 3;
 
 /// What a rounded column is long at most, so that none of its numbers is beyond 16 bits.
 const COLUMN_LENGTH: f32 = 32_700.0;
-/// What a rounded row is long at most. The half that rounding may add to each number stays below 2³¹ in products of up to
-/// 4096.
+/// What a rounded row is long at most. With the half that rounding may add to each number, products of up to 8192 stay
+/// below 2³¹.
 const ROW_LENGTH: f32 = 65_400.0;
 /// What a number of a rounded row is at most.
 const MOST: f32 = 32_767.0;
 /// Numbers of a row or column at most.
-const LONGEST: usize = 1 << 12;
+const LONGEST: usize = 1 << 13;
 /// What is shorter counts as nothing.
 const LEAST: f32 = 1e-30;
 
@@ -67,6 +67,22 @@ impl RoundedRows {
             pairs: zeros(m / EIGHT * k / 2),
             units: vec![[0.0; EIGHT]; m / EIGHT],
         }
+    }
+
+    /// Of rows (m, k), rounded.
+    ///
+    /// # Panics
+    /// Where [`has_rounded_rows`] says no, or there are not `m` rows.
+    pub fn new(xs: &[f32], m: usize) -> Self {
+        let k = xs.len() / m;
+        let mut rows = Self::zeros(m, k);
+        let eights = rows.eights().zip(xs.chunks_exact(EIGHT * k));
+        each(eights.collect(), |_, (mut eight, xs)| {
+            for (i, xs) in xs.chunks_exact(k).enumerate() {
+                eight.set(i, xs);
+            }
+        });
+        rows
     }
 
     /// Pairs of a row.
@@ -271,10 +287,7 @@ mod tests {
                 return;
             }
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
-            let mut rows = RoundedRows::zeros(m, k);
-            for (mut eight, xs) in rows.eights().zip(a.chunks_exact(8 * k)) {
-                (0..8).for_each(|i| eight.set(i, &xs[i * k..][..k]));
-            }
+            let rows = RoundedRows::new(&a, m);
             let mut columns = RoundedColumns::default();
             columns.set(&b, k, n);
             let first = m / 2 / 8 * 8;
@@ -304,9 +317,7 @@ mod tests {
             return;
         }
         for x in [1.0, -1.0, 1e-15, 1e15] {
-            let mut rows = RoundedRows::zeros(8, k);
-            let mut eight = rows.eights().next().unwrap();
-            (0..8).for_each(|i| eight.set(i, &vec![x; k]));
+            let rows = RoundedRows::new(&vec![x; 8 * k], 8);
             let mut columns = RoundedColumns::default();
             columns.set(&vec![x; 16 * k], k, 16);
             let mut out = vec![f32::NAN; 8 * 16];
@@ -323,9 +334,7 @@ mod tests {
             return;
         }
         for (x, is_number) in [(0.0, true), (f32::NAN, false), (f32::INFINITY, false)] {
-            let mut rows = RoundedRows::zeros(8, 32);
-            let mut eight = rows.eights().next().unwrap();
-            (0..8).for_each(|i| eight.set(i, &[0.5; 32]));
+            let rows = RoundedRows::new(&[0.5; 8 * 32], 8);
             let mut columns = RoundedColumns::default();
             columns.set(&[x; 32 * 16], 32, 16);
             let mut out = vec![1.0; 8 * 16];

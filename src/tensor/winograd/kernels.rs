@@ -1,12 +1,12 @@
 //! Kernels as they are kept, and as products take them.
 
 use super::points::weight_points;
-use super::{FREQUENCIES, KERNEL_SIDE, SIDE, Sizes, in_parts};
+use super::{FREQUENCIES, KERNEL_SIDE, SIDE, Sizes};
 use crate::tensor::avx512::{COLUMNS, EIGHT, has_rounded_rows, rounded_product};
 use crate::tensor::avx512::{EightRows, RoundedColumns, RoundedRows};
 use crate::tensor::lanes::{self, widest};
 use crate::tensor::product::product;
-use crate::tensor::threads::{each, each_with, zeros};
+use crate::tensor::threads::{each, each_with, in_parts, zeros};
 
 /// Numbers of a kernel.
 const KERNEL: usize = KERNEL_SIDE * KERNEL_SIDE;
@@ -27,10 +27,10 @@ pub enum Products {
 }
 
 impl Products {
-    /// Whether a convolution of stride and padding 1 from so many channels to so many is by [`Self::I16`].
+    /// Whether a convolution with kernels of this side, from so many channels to so many, is by [`Self::I16`].
     pub fn are_rounded(self, kernel: usize, c_in: usize, c_out: usize) -> bool {
-        let is_winograds = kernel == KERNEL_SIDE && c_in >= FEWEST_CHANNELS;
-        self == Self::I16 && is_winograds && has_rounded_rows(c_out, c_in)
+        let is_wide = c_in >= FEWEST_CHANNELS;
+        self == Self::I16 && is_wide && has_rounded_rows(c_out, c_in * kernel * kernel)
     }
 }
 

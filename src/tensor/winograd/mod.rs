@@ -17,7 +17,7 @@ use self::points::{deinterleave, input_points, input_transform, interleave, outp
 use super::activation::sigmoid;
 use super::avx512::RoundedColumns;
 use super::lanes::widest;
-use super::threads::{each_with, n_threads};
+use super::threads::{each_with, in_parts, n_threads};
 
 /// Output pixels along a tile's side.
 const TILE: usize = 4;
@@ -239,21 +239,4 @@ impl Band {
             }
         }
     }
-}
-
-/// The parts of `len` numbers of all planes: first all planes' first ones.
-fn in_parts<'a>(
-    planes: impl Iterator<Item = &'a mut [f32]>,
-    len: usize,
-) -> Vec<Vec<&'a mut [f32]>> {
-    let mut parts = Vec::new();
-    for plane in planes {
-        for (i, part) in plane.chunks_mut(len).enumerate() {
-            if i == parts.len() {
-                parts.push(Vec::new());
-            }
-            parts[i].push(part);
-        }
-    }
-    parts
 }

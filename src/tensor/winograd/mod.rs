@@ -16,7 +16,7 @@ use self::kernels::Transformed;
 use self::points::{deinterleave, input_points, input_transform, interleave, output_points};
 use super::activation::sigmoid;
 use super::avx512::RoundedColumns;
-use super::lanes::widest;
+use super::lanes::{self, widest};
 use super::threads::{each_with, in_parts, n_threads};
 
 /// Output pixels along a tile's side.
@@ -27,6 +27,8 @@ pub const KERNEL_SIDE: usize = 3;
 const SIDE: usize = TILE + KERNEL_SIDE - 1;
 /// Transformed numbers of a tile.
 const FREQUENCIES: usize = SIDE * SIDE;
+/// Numbers that loops go through at once.
+const REGISTER: usize = 16;
 /// Tiles that are transformed at once: enough for full matrix products, few enough for the cache.
 const BAND: usize = 128;
 
@@ -102,6 +104,10 @@ impl Input<'_> {
         };
         let y = if self.is_doubled { y / 2 } else { y };
         let pixels = &self.pixels[(channel * hh + y) * ww..][..ww];
+        // The next channel's line is far away: the processor does not guess it.
+        for register in pixels.chunks(REGISTER) {
+            lanes::fetch_ahead(hh * ww * size_of::<f32>(), &register[0]);
+        }
         if self.is_doubled {
             for (two, x) in into.chunks_exact_mut(2).zip(pixels) {
                 two.fill(*x);
@@ -167,14 +173,24 @@ impl Band {
         }
     }
 
+    /// Tiles of a row that are transformed together, the row beginning at tile `start` of its channel: whole registers,
+    /// into the next row, which comes later, as far as there is one.
+    fn width(&self, start: usize) -> usize {
+        self.across
+            .next_multiple_of(REGISTER)
+            .min(self.n_tiles - start)
+    }
+
     /// Bᵀ·d·B of every tile of every channel.
     #[inline(always)]
     fn transform_input(&self, input: Input, into: &mut [f32], sizes: Sizes) {
-        let (n, across) = (self.n_tiles, self.across);
-        let width = TILE * (across + 1);
+        let n = self.n_tiles;
+        // One tile more: the last two of its six numbers are the next one's first.
+        let pitch = self.across.next_multiple_of(REGISTER) + 1;
+        let width = TILE * pitch;
         let mut lines = vec![0f32; SIDE * width];
         let mut columns = vec![0f32; SIDE * width];
-        let mut phases = vec![0f32; TILE * (across + 1)];
+        let mut phases = vec![0f32; TILE * pitch];
         for channel in 0..sizes.c_in {
             for row in 0..self.n_lines.div_ceil(TILE) {
                 // Two lines are those of the row of tiles above.
@@ -189,13 +205,14 @@ impl Band {
                     }
                 }
                 input_transform(&lines, &mut columns, width);
+                let start = row * self.across;
+                let n_done = self.width(start);
                 for (i, line) in columns.chunks_exact(width).enumerate() {
-                    deinterleave(line, &mut phases, across + 1);
-                    let start = channel * n + row * across;
+                    deinterleave(line, &mut phases, pitch);
                     let mut of = into[i * SIDE * sizes.c_in * n..]
                         .chunks_mut(sizes.c_in * n)
-                        .map(|frequency| &mut frequency[start..start + across]);
-                    let p = |k: usize| &phases[k % TILE * (across + 1) + k / TILE..][..across];
+                        .map(|frequency| &mut frequency[channel * n + start..][..n_done]);
+                    let p = |k: usize| &phases[k % TILE * pitch + k / TILE..][..n_done];
                     let d = [p(0), p(1), p(2), p(3), p(4), p(5)];
                     let to = std::array::from_fn(|_| of.next().unwrap_or_default());
                     input_points(d, to);
@@ -213,28 +230,33 @@ impl Band {
         out: &mut [&mut [f32]],
         sizes: Sizes,
     ) {
-        let (n, across) = (self.n_tiles, self.across);
+        let n = self.n_tiles;
+        let pitch = self.across.next_multiple_of(REGISTER);
         // Of each of the four lines, the six numbers across.
-        let mut lines = vec![0f32; TILE * SIDE * across];
-        let mut phases = vec![0f32; TILE * across];
+        let mut lines = vec![0f32; TILE * SIDE * pitch];
+        let mut phases = vec![0f32; TILE * pitch];
         for (channel, (out, bias)) in out.iter_mut().zip(bias).enumerate() {
             for row in 0..self.n_lines.div_ceil(TILE) {
-                let start = channel * n + row * across;
+                let start = row * self.across;
+                let n_done = self.width(start);
                 for k in 0..SIDE {
-                    let m = |i: usize| &from[(i * SIDE + k) * sizes.c_out * n + start..][..across];
+                    let m = |i: usize| {
+                        let frequency = &from[(i * SIDE + k) * sizes.c_out * n..];
+                        &frequency[channel * n + start..][..n_done]
+                    };
                     let m = [m(0), m(1), m(2), m(3), m(4), m(5)];
-                    let mut to = lines[k * across..].chunks_mut(SIDE * across);
-                    let mut next = || to.next().map_or(&mut [][..], |line| &mut line[..across]);
+                    let mut to = lines[k * pitch..].chunks_mut(SIDE * pitch);
+                    let mut next = || to.next().map_or(&mut [][..], |line| &mut line[..n_done]);
                     output_points(m, [next(), next(), next(), next()]);
                 }
                 let parts = out[row * TILE * sizes.ww..].chunks_mut(sizes.ww);
-                for (line, out) in lines.chunks_exact(SIDE * across).zip(parts) {
-                    let m = |k: usize| &line[k * across..][..across];
+                for (line, out) in lines.chunks_exact(SIDE * pitch).zip(parts) {
+                    let m = |k: usize| &line[k * pitch..][..pitch];
                     let m = [m(0), m(1), m(2), m(3), m(4), m(5)];
-                    let mut to = phases.chunks_exact_mut(across);
+                    let mut to = phases.chunks_exact_mut(pitch);
                     let mut next = || to.next().unwrap_or_default();
                     output_points(m, [next(), next(), next(), next()]);
-                    interleave::<SUM>(&phases, out, across, *bias);
+                    interleave::<SUM>(&phases, out, pitch, *bias);
                 }
             }
         }

@@ -10,10 +10,20 @@ use super::{SIDE, TILE};
 /// The square of the nearer points.
 const HALF: f32 = 0.5;
 
+/// Cut slices to a length, one by one: where the compiler does not see all lengths, each loop checks them again and leaves
+/// its last numbers to do one by one (and it does not look into `map` of an array).
+macro_rules! as_long {
+    ($n:expr; $($to:ident)*; $($from:ident)*) => {
+        $(let $to = &mut $to[..$n];)*
+        $(let $from = &$from[..$n];)*
+    };
+}
+
 /// G of many threes side by side.
 #[inline(always)]
 pub(super) fn weight_points([g0, g1, g2]: [&[f32; KERNELS]; 3], to: [&mut [f32]; SIDE]) {
-    let [t0, t1, t2, t3, t4, t5] = to.map(|t| &mut t[..KERNELS]);
+    let [t0, t1, t2, t3, t4, t5] = to;
+    as_long!(KERNELS; t0 t1 t2 t3 t4 t5;);
     for j in 0..KERNELS {
         let (near, near_odd) = (g0[j] + HALF * g2[j], NEAR * g1[j]);
         let (far, far_odd) = (g0[j] + 2.0 * g2[j], FAR * g1[j]);
@@ -39,9 +49,10 @@ pub(super) fn input_transform(lines: &[f32], into: &mut [f32], width: usize) {
 /// Bᵀ of many sixes side by side.
 #[inline(always)]
 pub(super) fn input_points(d: [&[f32]; SIDE], to: [&mut [f32]; SIDE]) {
-    let n = d[0].len();
-    let [d0, d1, d2, d3, d4, d5] = d.map(|d| &d[..n]);
-    let [t0, t1, t2, t3, t4, t5] = to.map(|t| &mut t[..n]);
+    let [d0, d1, d2, d3, d4, d5] = d;
+    let [t0, t1, t2, t3, t4, t5] = to;
+    let n = d0.len();
+    as_long!(n; t0 t1 t2 t3 t4 t5; d1 d2 d3 d4 d5);
     for j in 0..n {
         let (near, near_odd) = (d4[j] - 2.0 * d2[j], NEAR * d3[j] - FAR * d1[j]);
         let (far, far_odd) = (d4[j] - HALF * d2[j], FAR * d3[j] - NEAR * d1[j]);
@@ -57,9 +68,10 @@ pub(super) fn input_points(d: [&[f32]; SIDE], to: [&mut [f32]; SIDE]) {
 /// Aᵀ of many sixes side by side.
 #[inline(always)]
 pub(super) fn output_points(m: [&[f32]; SIDE], to: [&mut [f32]; TILE]) {
-    let n = m[0].len();
-    let [m0, m1, m2, m3, m4, m5] = m.map(|m| &m[..n]);
-    let [t0, t1, t2, t3] = to.map(|t| &mut t[..n]);
+    let [m0, m1, m2, m3, m4, m5] = m;
+    let [t0, t1, t2, t3] = to;
+    let n = m0.len();
+    as_long!(n; t0 t1 t2 t3; m1 m2 m3 m4 m5);
     for j in 0..n {
         let (near, near_odd) = (m1[j] + m2[j], NEAR * (m1[j] - m2[j]));
         let (far, far_odd) = (m3[j] + m4[j], FAR * (m3[j] - m4[j]));

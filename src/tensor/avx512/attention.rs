@@ -7,7 +7,6 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use crate::tensor::activation::exp;
 use crate::tensor::attention::Heads;
 use crate::tensor::lanes::{self, widest};
 use crate::tensor::packed_attention::softmax_row;
@@ -253,7 +252,8 @@ impl Head {
         buffers: &mut Buffers,
     ) {
         let (m, d) = (self.m, self.d);
-        let scale = 1.0 / (d as f32).sqrt();
+        // Powers of two are nearer at hand than those of e.
+        let scale = std::f32::consts::LOG2_E / (d as f32).sqrt();
         let scaled = q.chunks_exact(2).map(|x| pair(x[0] * scale, x[1] * scale));
         buffers.q.clear();
         buffers.q.extend(scaled);
@@ -272,7 +272,8 @@ impl Head {
         for (i, (scores, weights)) in rows.enumerate() {
             if let Some(mask) = mask {
                 let of_row = &mask[i * m..][..m];
-                scores.iter_mut().zip(of_row).for_each(|(x, y)| *x += y);
+                let mask = of_row.iter().map(|y| y * std::f32::consts::LOG2_E);
+                scores.iter_mut().zip(mask).for_each(|(x, y)| *x += y);
             }
             scores[m..].fill(f32::NEG_INFINITY);
             inverse_sums[i] = 1.0 / weigh(scores, weights);
@@ -339,29 +340,73 @@ fn bf16s(pairs: __m512i) -> __m512bh {
     }
 }
 
-/// Softmax's numerators of a row's scores in bf16, and their sum.
+/// Softmax's numerators of a row's scores in bf16, and their sum; the scores are exponents of two.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn weigh(scores: &[f32], weights: &mut [u32]) -> f32 {
-    let most = lanes::max(scores);
-    let mut sums = [0f32; COLUMNS];
-    let chunks = scores
-        .chunks_exact(2 * COLUMNS)
-        .zip(weights.chunks_exact_mut(COLUMNS));
-    for (scores, weights) in chunks {
-        let mut halves = [[0f32; COLUMNS]; 2];
-        for (half, scores) in halves.iter_mut().zip(scores.chunks_exact(COLUMNS)) {
-            for i in 0..COLUMNS {
-                let below = scores[i] - most;
-                // Far below the greatest score means masked, or as good as.
-                half[i] = if below < -80.0 { 0.0 } else { exp(below) };
-                sums[i] += half[i];
-            }
+    let most = _mm512_set1_ps(lanes::max(scores));
+    let mut sum = _mm512_setzero_ps();
+    let pairs = scores
+        .as_chunks::<{ 2 * COLUMNS }>()
+        .0
+        .iter()
+        .zip(weights.as_chunks_mut::<COLUMNS>().0);
+    for (scores, weights) in pairs {
+        let halves: [[f32; COLUMNS]; 2] = bytemuck::cast(*scores);
+        let [first, second] =
+            halves.map(|scores| power_of_two(_mm512_sub_ps(bytemuck::cast(scores), most)));
+        sum = _mm512_add_ps(sum, _mm512_add_ps(first, second));
+        // Sound: both are 512 bits, of which every pattern is a value.
+        #[allow(unsafe_code)]
+        let rounded: Pairs = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(second, first)) };
+        *weights = rounded;
+    }
+    _mm512_reduce_add_ps(sum)
+}
+
+/// 2ˣ to within 3e-7 of it; 0 far below.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn power_of_two(x: __m512) -> __m512 {
+    // In this order what is no number stays so.
+    let x = _mm512_max_ps(_mm512_set1_ps(-1000.0), x);
+    let n = _mm512_roundscale_ps::<0>(x);
+    let r = _mm512_sub_ps(x, n);
+    // Taylor's polynomial of 2ʳ, |r| ≤ 1/2.
+    let mut p = _mm512_set1_ps(1.540_353e-4);
+    for c in [
+        1.333_355_8e-3,
+        9.618_129e-3,
+        5.550_410_9e-2,
+        0.240_226_5,
+        std::f32::consts::LN_2,
+        1.0,
+    ] {
+        p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
+    }
+    _mm512_scalef_ps(p, n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_of_two_are_as_near_as_told() {
+        if !has_bf16(COLUMNS) {
+            return;
         }
-        for (i, weight) in weights.iter_mut().enumerate() {
-            let numbers = &halves[i / (COLUMNS / 2)][2 * i % COLUMNS..];
-            *weight = pair(numbers[0], numbers[1]);
+        for i in 0..4000 {
+            let x = -40.0 + 0.01 * i as f32;
+            // Sound: the instructions are there.
+            #[allow(unsafe_code)]
+            let got: [f32; COLUMNS] = bytemuck::cast(unsafe { power_of_two(_mm512_set1_ps(x)) });
+            assert!((got[0] / x.exp2() - 1.0).abs() < 3e-7, "{x}: {}", got[0]);
+        }
+        for x in [-1e4, f32::MIN, f32::NEG_INFINITY] {
+            #[allow(unsafe_code)]
+            let got: [f32; COLUMNS] = bytemuck::cast(unsafe { power_of_two(_mm512_set1_ps(x)) });
+            assert_eq!(got[0], 0.0);
         }
     }
-    lanes::sum(&sums)
 }

@@ -87,7 +87,7 @@ fn a_tight_budget_costs_steps_and_not_the_answer() {
         );
         // Together: what the first one leaves on a machine that got faster is the second one's.
         assert!(taken.iter().all(|n| *n >= MIN_FITTED_STEPS), "{taken:?}");
-        assert!(taken.iter().sum::<usize>() < 2 * 999, "{taken:?}");
+        assert!(taken.iter().sum::<usize>() < 2 * 800, "{taken:?}");
         transcript
     });
     let mut in_time = told.take(3).filter(|told| told.status != Status::Canceled);

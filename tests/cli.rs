@@ -123,19 +123,18 @@ fn ask_keeps_to_a_time_budget() {
     let steps = |answer: &Value| {
         let maps = answer["evidence"].as_array().unwrap();
         assert!(!maps.is_empty(), "{answer}");
-        maps.iter()
-            .map(|map| map["steps"].as_u64().unwrap())
-            .sum::<u64>()
+        let steps = maps.iter().map(|map| map["steps"].as_u64().unwrap());
+        steps.collect::<Vec<_>>()
     };
     let spent = of(Some(0.001));
     assert_eq!(spent["status"], "DEADLINE");
     // How fast this machine is, measured; then a small part of what it takes.
     let whole = of(None);
-    assert_eq!(steps(&whole), 2 * 999);
+    assert_eq!(steps(&whole), [999, 999]);
     let budget = seconds(&whole) / 5.0;
     let told = of(Some(budget));
     assert!(seconds(&told) < budget + 0.5, "{budget}: {told}");
-    assert!(steps(&told) < 2 * 999, "{budget}: {told}");
+    assert!(steps(&told).iter().all(|n| *n < 999), "{budget}: {told}");
     let wrong = ask(&["--time-budget", "0"]);
     check_refused(&wrong, 2, &["--time-budget", "a number above 0"]);
 }

@@ -16,6 +16,7 @@ use crate::tensor::keys_dtype;
 use crate::tensor::{Conv2d, ConvShape};
 
 const EPS: f64 = 1e-6;
+
 /// Whether a tensor of the autoencoder is kept in 16-bit integers.
 pub fn is_rounded(products: Products, shape: &[usize]) -> bool {
     matches!(shape, [c_out, c_in, kernel, _] if products.are_rounded(*kernel, *c_in, *c_out))

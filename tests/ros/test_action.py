@@ -107,7 +107,7 @@ def test_a_time_budget_chooses_the_steps(start, client):
         steps = [evidence.steps for evidence in result.evidence]
         print(f"{steps} steps, {result.timings.total_s:.2f} of {budget} s")
         assert result.timings.total_s < budget + 0.5
-        assert all(4 <= n for n in steps) and sum(steps) < 2 * 999
+        assert all(4 <= n < 999 for n in steps)
         in_time.append(status == GoalStatus.STATUS_SUCCEEDED and len(steps) == 2)
     assert any(in_time), "other processes may take the machine, but not each time"
 

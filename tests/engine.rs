@@ -11,7 +11,8 @@ use cooper_perception::engine::{
     Cancel, Control, Engine, FlowParams, GuidanceContexts, KvContext, Noise, Progress,
     SamplingParams, Views,
 };
-use cooper_perception::model::qwen2_mot::{Block, Expert, Qwen2Mot, Sight};
+use cooper_perception::model::experts::{Expert, Sorted};
+use cooper_perception::model::qwen2_mot::{Block, Qwen2Mot, Sight};
 use cooper_perception::tensor::Matrices;
 
 const QUESTION: &str = "How far is the red box from the blue ball?";
@@ -94,7 +95,9 @@ fn two_texts_packed_are_two_texts_alone() {
             angles: &llm.angles(positions).unwrap(),
             sight: Sight::Context(&context, Some(mask)),
         };
-        llm.forward(llm.embed(ids).unwrap(), &block).unwrap()
+        let embeds = Sorted::cat(&[(Expert::Und, &llm.embed(ids).unwrap())]).unwrap();
+        let hidden = llm.forward(embeds, &[block]).unwrap();
+        hidden.tokens(Expert::Und).unwrap().clone()
     };
     let mask = |n: usize, sees: &dyn Fn(usize, usize) -> bool| {
         let cells: Vec<f32> = (0..n * n)

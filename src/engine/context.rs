@@ -9,7 +9,7 @@ use super::speed::Part;
 use crate::error::{Error, Result};
 use crate::model::Grid;
 use crate::model::KvContext;
-use crate::model::qwen2_mot::Expert;
+use crate::model::experts::Expert;
 use crate::model::qwen2_mot::N_MARKERS;
 use crate::tensor::Noise;
 

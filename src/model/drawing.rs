@@ -4,9 +4,10 @@
 
 use candle_core::{Module, Result, Tensor};
 
+use super::experts::Expert;
+use super::experts::Sorted;
 use super::kv_context::KvContext;
 use super::qwen2_mot::Block;
-use super::qwen2_mot::Expert;
 use super::qwen2_mot::N_MARKERS;
 use super::qwen2_mot::Sight;
 use super::unified::Grid;
@@ -23,8 +24,8 @@ pub struct Drawing<'a> {
     times: Tensor,
     /// Start and end marker (2, c).
     markers: Tensor,
-    /// Cosines and sines (branches, d/2) of each branch's rope position.
-    angles: (Tensor, Tensor),
+    /// Cosines and sines (n + 2, d/2) of each branch's rope position.
+    angles: Vec<(Tensor, Tensor)>,
 }
 
 impl UnifiedModel {
@@ -38,15 +39,20 @@ impl UnifiedModel {
         grid: Grid,
         times: &[f32],
     ) -> Result<Drawing<'a>> {
-        let positions: Vec<u32> = contexts.iter().map(|c| c.next_position()).collect();
+        let positions = self.latent_pos_embed.of(&[grid])?;
+        let n = positions.dim(0)? + N_MARKERS;
+        let angles = contexts.iter().map(|context| {
+            let position = context.next_position();
+            self.language_model.angles(&vec![position; n])
+        });
         let times = Tensor::new(times, &self.device)?;
         Ok(Drawing {
             model: self,
             contexts,
-            positions: self.latent_pos_embed.of(&[grid])?,
+            angles: angles.collect::<Result<_>>()?,
+            positions,
             times: self.time_embedder.forward(&times)?,
             markers: self.markers()?,
-            angles: self.language_model.angles(&positions)?,
         })
     }
 }
@@ -64,31 +70,17 @@ impl Drawing<'_> {
         let time = self.times.get(step)?;
         let latents = (embeds.broadcast_add(&time)? + &self.positions)?;
         let n = latents.dim(0)?;
-        // The branches' markers first: so each expert's tokens lie together.
-        let parts = contexts.iter().map(|_| &self.markers);
-        let parts: Vec<_> = parts.chain(contexts.iter().map(|_| &latents)).collect();
-        let (n_markers, n_latents) = (N_MARKERS * contexts.len(), n * contexts.len());
-        let block = Block {
-            route: &[(Expert::Und, n_markers), (Expert::Gen, n_latents)],
-            angles: &self.angles_of(contexts.len(), n)?,
-            sight: Sight::Branches(contexts),
-        };
-        let embeds = Tensor::cat(&parts, 0)?;
-        let hidden = model.language_model.forward(embeds, &block)?;
-        let velocities = model.velocity_head(&hidden.narrow(0, n_markers, n_latents)?)?;
-        velocities.reshape((contexts.len(), n, ()))
-    }
-
-    /// Cosines and sines of each token, in the block's order.
-    fn angles_of(&self, n_branches: usize, n: usize) -> Result<(Tensor, Tensor)> {
-        let branches = 0..n_branches as u32;
-        let each = |times: usize| {
-            let branches = branches.clone();
-            branches.flat_map(move |branch| std::iter::repeat_n(branch, times))
-        };
-        let rows: Vec<u32> = each(N_MARKERS).chain(each(n)).collect();
-        let rows = Tensor::new(rows, &self.model.device)?;
-        let (cos, sin) = &self.angles;
-        Ok((cos.index_select(&rows, 0)?, sin.index_select(&rows, 0)?))
+        let route = [(Expert::Und, N_MARKERS), (Expert::Gen, n)];
+        let branches = contexts.iter().zip(&self.angles);
+        let blocks = branches.map(|(context, angles)| Block {
+            route: &route,
+            angles,
+            sight: Sight::Behind(context),
+        });
+        let blocks: Vec<_> = blocks.collect();
+        let runs = [(Expert::Und, &self.markers), (Expert::Gen, &latents)].repeat(blocks.len());
+        let hidden = model.language_model.forward(Sorted::cat(&runs)?, &blocks)?;
+        let velocities = model.velocity_head(hidden.tokens(Expert::Gen)?)?;
+        velocities.reshape((blocks.len(), n, ()))
     }
 }

@@ -79,25 +79,26 @@ pub fn layers_bytes(config: &ModelConfig, pass: Pass, numbers: Numbers) -> u64 {
     let (c, inner) = (llm.hidden_size, llm.intermediate_size);
     let keys = llm.num_key_value_heads * llm.head_dim();
     let n = pass.n_tokens;
-    // The residual stream before and behind, what was seen, its copy by experts, and the norm of it.
-    let stream = 5 * n * c * number;
+    // A block's queries, keys and values in f32, normed and rotated, and those of all as they were projected.
+    let n_block = n / pass.n_branches;
+    let qkv = (c + 2 * keys) * (2 * n_block * F32 + n * number);
+    // The keys and values that a block sees, and all scores where they are not computed in parts.
+    let keys_seen = 2 * pass.n_seen * keys * numbers.keys;
+    let scores = match number < F32 {
+        true => llm.num_attention_heads * n_block * pass.n_seen * (2 * F32 + 2 * number),
+        false => 0,
+    };
+    // The residual stream, and what was seen, by heads and by tokens.
+    let attention = 3 * n * c * number + qkv + keys_seen + scores;
     // Gate, up and their product; 16-bit ones are multiplied with quantised matrices in f32.
     let wide = match numbers.are_gated_in_parts {
-        // What goes in, rounded, and what comes out; the middle is in the cache.
-        true => n * c * 2 * F32,
+        // What goes in, rounded; the middle is in the cache.
+        true => n * c * F32 / 2,
         false => n * inner * (3 * number + if number < F32 { F32 } else { 0 }),
     };
-    // Queries, keys and values in f32, beside each other, rotated, and as they were projected.
-    let qkv = 3 * n * (c + 2 * keys) * F32;
-    // The keys and values that a branch sees, and all scores where they are not computed in blocks.
-    let seen = 2 * pass.n_seen * keys * numbers.keys;
-    let scores = llm.num_attention_heads * (n / pass.n_branches) * pass.n_seen;
-    let scores = if number < F32 {
-        scores * (2 * F32 + 2 * number)
-    } else {
-        0
-    };
-    (stream + wide.max(qkv + seen + scores) + SCRATCH) as u64
+    // The stream before and behind attention, the norm of it, and what comes out.
+    let feed_forward = 4 * n * c * number + wide;
+    (attention.max(feed_forward) + SCRATCH) as u64
 }
 
 /// Of the vision encoder reading `n` patches, in numbers of `number` bytes.

@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod drawing;
+pub mod experts;
 pub mod flux_vae;
 pub mod inventory;
 pub mod kv_context;

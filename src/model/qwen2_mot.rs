@@ -3,14 +3,21 @@
 //! Source: BAGEL `modeling/bagel/qwen2_navit.py`, `Qwen2MoTDecoderLayer` and `PackedAttentionMoT`.
 //! Queries and keys are normed and rotated in f32 here, which upstream does only for drawn pictures.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{DType, Error, Module, Result, Tensor};
+use candle_core::{DType, Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::config::LlmConfig;
+use super::experts::Expert;
+use super::experts::PerExpert;
+use super::experts::Route;
+use super::experts::Sorted;
+use super::experts::places;
 use super::kv_context::KvContext;
 use super::kv_context::KvSizes;
+use crate::tensor::HeadRows;
 use crate::tensor::Linear;
 use crate::tensor::Matrices;
 use crate::tensor::RmsNorm;
@@ -18,88 +25,10 @@ use crate::tensor::RotaryEmbedding;
 use crate::tensor::Units;
 use crate::tensor::Vocabulary;
 use crate::tensor::attention;
+use crate::tensor::head_rows;
+use crate::tensor::heads;
 use crate::tensor::keys_dtype;
 use crate::tensor::packed_attention;
-use crate::tensor::rope::rotate;
-
-/// Which copy of the weights a token uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expert {
-    /// Text, picture markers and ViT tokens (plain names in the checkpoint).
-    Und,
-    /// Latent tokens, clean or noisy (`_moe_gen` in the checkpoint).
-    Gen,
-}
-
-/// Consecutive runs of tokens, each with its expert: how a block of tokens is split.
-pub type Route = [(Expert, usize)];
-
-/// Two copies of a part.
-#[derive(Clone, Debug)]
-struct PerExpert<T> {
-    und: T,
-    r#gen: T,
-}
-
-impl<T> PerExpert<T> {
-    /// Build both copies; `build` gets the suffix of the checkpoint's names.
-    fn new(build: impl Fn(&str) -> Result<T>) -> Result<Self> {
-        Ok(Self {
-            und: build("")?,
-            r#gen: build("_moe_gen")?,
-        })
-    }
-
-    /// Send each token of `xs` (n, c) through its expert; `apply` maps (m, c) to (m, c').
-    fn route(
-        &self,
-        xs: &Tensor,
-        route: &Route,
-        apply: impl Fn(&T, &Tensor) -> Result<Tensor>,
-    ) -> Result<Tensor> {
-        if route.iter().all(|(expert, _)| *expert == Expert::Und) {
-            return apply(&self.und, xs);
-        }
-        let und = self.through(Expert::Und, &self.und, xs, route, &apply)?;
-        let r#gen = self.through(Expert::Gen, &self.r#gen, xs, route, &apply)?;
-        let (mut und_start, mut gen_start) = (0, 0);
-        let mut parts = Vec::with_capacity(route.len());
-        for (expert, n) in route {
-            let (of_expert, start) = match expert {
-                Expert::Und => (&und, &mut und_start),
-                Expert::Gen => (&r#gen, &mut gen_start),
-            };
-            if let Some(of_expert) = of_expert {
-                parts.push(of_expert.narrow(0, *start, *n)?);
-            }
-            *start += n;
-        }
-        Tensor::cat(&parts, 0)
-    }
-
-    /// All tokens of one expert, one behind the other, through its part; none if it has no tokens.
-    fn through(
-        &self,
-        expert: Expert,
-        part: &T,
-        xs: &Tensor,
-        route: &Route,
-        apply: impl Fn(&T, &Tensor) -> Result<Tensor>,
-    ) -> Result<Option<Tensor>> {
-        let mut start = 0;
-        let mut runs = Vec::new();
-        for (of_run, n) in route {
-            if *of_run == expert {
-                runs.push(xs.narrow(0, start, *n)?);
-            }
-            start += n;
-        }
-        if runs.is_empty() {
-            return Ok(None);
-        }
-        apply(part, &Tensor::cat(&runs, 0)?).map(Some)
-    }
-}
 
 /// Everything before the attention: norm, projections, per-head norms.
 #[derive(Clone, Debug)]
@@ -110,7 +39,6 @@ struct Projections {
     v_proj: Linear,
     q_norm: RmsNorm,
     k_norm: RmsNorm,
-    head_dim: usize,
 }
 
 impl Projections {
@@ -125,24 +53,18 @@ impl Projections {
             v_proj: matrices.linear(c, kv * d, named("v_proj"))?,
             q_norm: RmsNorm::new(d, eps, named("q_norm"))?,
             k_norm: RmsNorm::new(d, eps, named("k_norm"))?,
-            head_dim: d,
         })
     }
 
-    /// (n, c) → queries, keys and values beside each other (n, (h + 2 kv)·d), f32.
-    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+    /// (n, c) → queries (n, h·d), keys and values (n, kv·d), not normed yet.
+    fn forward(&self, xs: &Tensor) -> Result<[Tensor; 3]> {
         let xs = self.input_layernorm.forward(xs)?;
-        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], &xs)?;
-        let (q, k) = (self.normed(q, &self.q_norm)?, self.normed(k, &self.k_norm)?);
-        Tensor::cat(&[q, k, v.to_dtype(DType::F32)?], 1)
+        Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], &xs)
     }
 
-    fn normed(&self, heads: Tensor, norm: &RmsNorm) -> Result<Tensor> {
-        let heads = heads.to_dtype(DType::F32)?;
-        let (n, width) = heads.dims2()?;
-        let d = self.head_dim;
-        norm.forward(&heads.reshape((n, width / d, d))?)?
-            .reshape((n, width))
+    /// The norms of their heads.
+    fn norms(&self) -> [Option<&RmsNorm>; 3] {
+        [Some(&self.q_norm), Some(&self.k_norm), None]
     }
 }
 
@@ -179,8 +101,6 @@ struct DecoderLayer {
     projections: PerExpert<Projections>,
     o_proj: PerExpert<Linear>,
     feed_forward: PerExpert<FeedForward>,
-    n_heads: usize,
-    n_kv_heads: usize,
     head_dim: usize,
     /// Of keys and values.
     keys_dtype: DType,
@@ -196,57 +116,78 @@ impl DecoderLayer {
             projections: PerExpert::new(|suffix| Projections::new(config, suffix, &vb, matrices))?,
             o_proj: PerExpert::new(o_proj)?,
             feed_forward: PerExpert::new(|suffix| FeedForward::new(config, suffix, &vb, matrices))?,
-            n_heads: config.num_attention_heads,
-            n_kv_heads: config.num_key_value_heads,
             head_dim: config.head_dim(),
             keys_dtype: of_keys(config, &vb, matrices),
         })
     }
 
     /// (n, c) → (n, c)
-    fn forward(&self, xs: &Tensor, layer_idx: usize, block: &Block) -> Result<Tensor> {
-        let (q, k, v) = self.qkv(xs, block.route, block.angles)?;
-        let seen = match block.sight {
-            Sight::Context(context, mask) => {
-                let (k, v) = context.write(layer_idx, &k, &v)?;
-                attention(&q, &k, &v, mask)?
-            }
-            Sight::Branches(contexts) => branches(contexts, layer_idx, &q, &k, &v)?,
-            Sight::Units(units) => packed_attention(&q, &k, &v, units)?,
-        };
-        let (n, c) = xs.dims2()?;
-        let seen = seen.transpose(0, 1)?.reshape((n, c))?; // from (h, n, d)
-        let seen = self
-            .o_proj
-            .route(&seen, block.route, |o, xs| o.forward(xs))?;
-        let xs = (xs + seen)?;
-        let thought = self
-            .feed_forward
-            .route(&xs, block.route, FeedForward::forward)?;
-        xs + thought
+    fn forward(&self, xs: &Sorted, layer_idx: usize, blocks: &[Block]) -> Result<Sorted> {
+        let xs = xs.plus(&self.see(xs, layer_idx, blocks)?)?;
+        let thought = self.feed_forward.on(&xs, FeedForward::forward)?;
+        xs.plus(&thought)
     }
 
-    /// Rotated queries (h, n, d) in the dtype of `xs`, rotated keys and values (kv, n, d) in theirs.
+    /// Attention from norm to projection, (n, c) → (n, c).
+    fn see(&self, xs: &Sorted, layer_idx: usize, blocks: &[Block]) -> Result<Sorted> {
+        // Nothing is kept longer than it is needed: `model::memory` counts on it.
+        let seen = {
+            let qkv = self.projections.on(xs, Projections::forward)?;
+            self.attend(&qkv, layer_idx, blocks)?
+        };
+        self.o_proj.on(&seen, |o_proj, xs| o_proj.forward(xs))
+    }
+
+    /// What each token sees (n, h·d).
+    fn attend(
+        &self,
+        qkv: &Sorted<[Tensor; 3]>,
+        layer_idx: usize,
+        blocks: &[Block],
+    ) -> Result<Sorted> {
+        let mut all_seen = Vec::new();
+        let routes = places(blocks.iter().map(|block| block.route));
+        for (block, places) in blocks.iter().zip(routes) {
+            let [q, k, v] = self.qkv(qkv, &places, block.angles)?;
+            let seen = block.sight.attend(layer_idx, &q, k, v)?; // (h, n, d)
+            let mut start = 0;
+            for (expert, place) in places {
+                let end = start + place.len();
+                all_seen.push((expert, (seen.clone(), start..end)));
+                start = end;
+            }
+        }
+        Sorted::from(|expert| {
+            let own = all_seen.iter().filter(|(of_run, _)| *of_run == expert);
+            let own: Vec<_> = own.map(|(_, run)| run.clone()).collect();
+            (!own.is_empty()).then(|| head_rows(&own)).transpose()
+        })
+    }
+
+    /// A block's rotated queries (h, n, d) in the dtype of `qkv`, rotated keys and values (kv, n, d) in theirs.
     fn qkv(
         &self,
-        xs: &Tensor,
-        route: &Route,
-        (cos, sin): &(Tensor, Tensor),
-    ) -> Result<(Tensor, Tensor, Tensor)> {
-        let n = xs.dim(0)?;
-        let (h, kv, d) = (self.n_heads, self.n_kv_heads, self.head_dim);
-        let qkv = self
-            .projections
-            .route(xs, route, Projections::forward)?
-            .reshape((n, h + 2 * kv, d))?
-            .transpose(0, 1)?; // (h + 2 kv, n, d)
-        let q = rotate(&qkv.narrow(0, 0, h)?, cos, sin)?.to_dtype(xs.dtype())?;
-        let k = rotate(&qkv.narrow(0, h, kv)?, cos, sin)?.to_dtype(self.keys_dtype)?;
-        let v = qkv
-            .narrow(0, h + kv, kv)?
-            .contiguous()?
-            .to_dtype(self.keys_dtype)?;
-        Ok((q, k, v))
+        qkv: &Sorted<[Tensor; 3]>,
+        places: &[(Expert, Range<usize>)],
+        angles: &(Tensor, Tensor),
+    ) -> Result<[Tensor; 3]> {
+        let part = |i: usize, angles: Option<&(Tensor, Tensor)>, dtype: Option<DType>| {
+            let runs = places.iter().map(|(expert, place)| {
+                let rows = &qkv.tokens(*expert)?[i];
+                Ok(HeadRows {
+                    rows: rows.narrow(0, place.start, place.len())?,
+                    norm: self.projections.of(*expert).norms()[i],
+                })
+            });
+            let runs = runs.collect::<Result<Vec<_>>>()?;
+            heads(&runs, self.head_dim, angles, dtype)
+        };
+        let keys_dtype = Some(self.keys_dtype);
+        Ok([
+            part(0, Some(angles), None)?,
+            part(1, Some(angles), keys_dtype)?,
+            part(2, None, keys_dtype)?,
+        ])
     }
 }
 
@@ -254,36 +195,6 @@ impl DecoderLayer {
 fn of_keys(config: &LlmConfig, vb: &VarBuilder, matrices: &Matrices) -> DType {
     let are_quantized = matrices.are_quantized();
     keys_dtype(vb.dtype(), are_quantized, config.head_dim(), vb.device())
-}
-
-/// Attend branches side by side ([`Sight::Branches`]): queries (h, n, d), keys and values (kv, n, d).
-fn branches(
-    contexts: &[&KvContext],
-    layer_idx: usize,
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-) -> Result<Tensor> {
-    let n_markers = N_MARKERS * contexts.len();
-    let n_latents = (q.dim(1)? - n_markers) / contexts.len();
-    let (mut of_markers, mut of_latents) = (Vec::new(), Vec::new());
-    for (i, context) in contexts.iter().enumerate() {
-        let own = |xs: &Tensor| {
-            let latents = xs.narrow(1, n_markers + i * n_latents, n_latents)?;
-            Ok::<_, Error>([xs.narrow(1, i * N_MARKERS, N_MARKERS)?, latents])
-        };
-        let (mut ks, mut vs) = (own(k)?.to_vec(), own(v)?.to_vec());
-        if let Some((k, v)) = context.layer(layer_idx)? {
-            ks.insert(0, k);
-            vs.insert(0, v);
-        }
-        let q = Tensor::cat(&own(q)?, 1)?;
-        let seen = attention(&q, &Tensor::cat(&ks, 1)?, &Tensor::cat(&vs, 1)?, None)?;
-        of_markers.push(seen.narrow(1, 0, N_MARKERS)?);
-        of_latents.push(seen.narrow(1, N_MARKERS, n_latents)?);
-    }
-    of_markers.extend(of_latents);
-    Tensor::cat(&of_markers, 1)
 }
 
 /// Tokens around a picture's own: one before, one behind.
@@ -295,11 +206,30 @@ pub enum Sight<'a> {
     /// They are the last of this context, and their keys and values are written there. They see all of it, or what
     /// a mask (n, len) lets them.
     Context(&'a KvContext, Option<&'a Tensor>),
-    /// A drawing's branches side by side: the markers of all, then the latents of all, as many in each. A branch sees
-    /// its context and itself, and leaves nothing behind.
-    Branches(&'a [&'a KvContext]),
+    /// This context and each other; they leave nothing behind.
+    Behind(&'a KvContext),
     /// Within units. For training: f32 on the CPU.
     Units(&'a Arc<Units>),
+}
+
+impl Sight<'_> {
+    /// What rotated queries (h, n, d) see of a layer, given their own keys and values (kv, n, d): (h, n, d).
+    fn attend(&self, layer_idx: usize, q: &Tensor, k: Tensor, v: Tensor) -> Result<Tensor> {
+        match self {
+            Self::Context(context, mask) => {
+                let (k, v) = context.write(layer_idx, &k, &v)?;
+                attention(q, &k, &v, *mask)
+            }
+            Self::Behind(context) => {
+                let (k, v) = match context.layer(layer_idx)? {
+                    Some((ks, vs)) => (Tensor::cat(&[ks, k], 1)?, Tensor::cat(&[vs, v], 1)?),
+                    None => (k, v),
+                };
+                attention(q, &k, &v, None)
+            }
+            Self::Units(units) => packed_attention(q, &k, &v, units),
+        }
+    }
 }
 
 /// A block of tokens on its way through the layers.
@@ -376,16 +306,17 @@ impl Qwen2Mot {
         context.grown(n, n_positions, &self.kv_sizes)
     }
 
-    /// (n, c) → normed hidden states (n, c).
+    /// The embeddings (n, c) of blocks that go through the layers side by side, one block's tokens behind the other's →
+    /// normed hidden states (n, c).
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn forward(&self, embeds: Tensor, block: &Block) -> Result<Tensor> {
+    pub fn forward(&self, embeds: Sorted, blocks: &[Block]) -> Result<Sorted> {
         let mut xs = embeds;
         for (layer_idx, layer) in self.layers.iter().enumerate() {
-            xs = layer.forward(&xs, layer_idx, block)?;
+            xs = layer.forward(&xs, layer_idx, blocks)?;
         }
-        self.norm.route(&xs, block.route, RmsNorm::forward)
+        self.norm.on(&xs, RmsNorm::forward)
     }
 
     /// Hidden states (n, c) → logits (n, vocab), f32.

@@ -9,13 +9,14 @@ use candle_core::{DType, Device, Module, Result, Tensor, bail};
 use candle_nn::{Linear, VarBuilder, linear};
 
 use super::config::ModelConfig;
+use super::experts::Expert;
+use super::experts::Sorted;
 use super::inventory::PositionSides;
 use super::kv_context::KvContext;
 use super::parts::Connector;
 use super::parts::TimeEmbedder;
 use super::parts::sincos_table;
 use super::qwen2_mot::Block;
-use super::qwen2_mot::Expert;
 use super::qwen2_mot::N_MARKERS;
 use super::qwen2_mot::Qwen2Mot;
 use super::qwen2_mot::Sight;
@@ -238,10 +239,10 @@ impl UnifiedModel {
             angles: &self.language_model.angles(&positions)?,
             sight: Sight::Context(&grown, mask.as_ref()),
         };
-        let embeds = self.language_model.embed(ids)?;
-        let hidden = self.language_model.forward(embeds, &block)?;
+        let embeds = Sorted::cat(&[(Expert::Und, &self.language_model.embed(ids)?)])?;
+        let hidden = self.language_model.forward(embeds, &[block])?;
         *context = grown;
-        Ok(hidden)
+        hidden.tokens(Expert::Und).cloned()
     }
 
     /// Read a text's ids between `<|im_start|>` and `<|im_end|>`.
@@ -276,8 +277,12 @@ impl UnifiedModel {
             angles: &self.language_model.angles(&vec![position; n])?,
             sight: Sight::Context(&grown, None),
         };
-        let embeds = Tensor::cat(&[start, tokens, end], 0)?;
-        self.language_model.forward(embeds, &block)?;
+        let runs = [
+            (Expert::Und, &start),
+            (expert, &tokens),
+            (Expert::Und, &end),
+        ];
+        self.language_model.forward(Sorted::cat(&runs)?, &[block])?;
         *context = grown;
         Ok(())
     }
@@ -310,8 +315,8 @@ impl UnifiedModel {
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn forward_embeds(&self, embeds: Tensor, block: &Block) -> Result<Tensor> {
-        self.language_model.forward(embeds, block)
+    pub fn forward_embeds(&self, embeds: Sorted, block: Block) -> Result<Sorted> {
+        self.language_model.forward(embeds, &[block])
     }
 
     /// What [`Block`] wants of rope positions.

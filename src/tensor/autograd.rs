@@ -26,20 +26,26 @@ pub fn values<const N: usize, R>(
     tensors: [&Tensor; N],
     f: impl FnOnce([&[f32]; N]) -> R,
 ) -> Result<R> {
-    let mut contiguous = Vec::with_capacity(N);
-    for tensor in tensors {
-        contiguous.push(tensor.contiguous()?);
-    }
+    all_values(&tensors, |slices| f(std::array::from_fn(|i| slices[i])))
+}
+
+/// [`values`] of any number.
+///
+/// # Errors
+/// If a tensor is elsewhere or of another type.
+pub fn all_values<R>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
+    let contiguous = tensors.iter().map(|tensor| tensor.contiguous());
+    let contiguous = contiguous.collect::<Result<Vec<_>>>()?;
     let guards: Vec<_> = contiguous.iter().map(Tensor::storage_and_layout).collect();
-    let mut slices = [&[] as &[f32]; N];
-    for (slice, (storage, layout)) in slices.iter_mut().zip(&guards) {
+    let slices = guards.iter().map(|(storage, layout)| {
         let Storage::Cpu(storage) = &**storage else {
             bail!("expected a tensor on the CPU, got one elsewhere");
         };
         let start = layout.start_offset();
-        *slice = &storage.as_slice::<f32>()?[start..start + layout.shape().elem_count()];
-    }
-    Ok(f(slices))
+        Ok(&storage.as_slice::<f32>()?[start..start + layout.shape().elem_count()])
+    });
+    let slices = slices.collect::<Result<Vec<_>>>()?;
+    Ok(f(&slices))
 }
 
 /// Gradients of one, two or three arguments from (arguments, result's gradient).

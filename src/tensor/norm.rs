@@ -3,8 +3,9 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::autograd::{by_hand, computed2, computed3, values};
-use super::lanes;
+use super::autograd::{by_hand, computed2, computed3, is_ours, values};
+use super::lanes::{self, widest};
+use super::threads::made;
 
 /// `x / sqrt(mean(x²) + eps) · weight`, the mean in f32.
 #[derive(Clone, Debug)]
@@ -31,17 +32,59 @@ impl RmsNorm {
         let weight = self.weight.to_dtype(xs.dtype())?;
         let eps = self.eps as f32;
         if by_hand(&[xs, &weight]) {
-            let (x, w) = (xs.detach().contiguous()?, weight.detach());
-            let value = candle_nn::ops::rms_norm(&x, &w, eps)?;
+            let value = rms_normed(xs, &weight, eps)?;
             computed2([xs, &weight], value, move |[xs, weight], grad| {
                 rms_norm_backward(xs, weight, grad, eps)
             })
         } else if xs.track_op() || weight.track_op() {
             candle_nn::ops::rms_norm_slow(xs, &weight, eps)
+        } else if is_ours(xs) {
+            rms_normed(xs, &weight, eps)
         } else {
             candle_nn::ops::rms_norm(&xs.contiguous()?, &weight, eps)
         }
     }
+
+    /// What rows are multiplied with, each number by its own, behind [`inverse_rms`].
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// What is added to the mean of the squares.
+    pub fn eps(&self) -> f32 {
+        self.eps as f32
+    }
+}
+
+/// 1/sqrt(mean(x²) + eps). To be inlined into `widest!`.
+#[inline(always)]
+pub fn inverse_rms(xs: &[f32], eps: f32) -> f32 {
+    1.0 / (lanes::dot(xs, xs) / xs.len() as f32 + eps).sqrt()
+}
+
+/// Rows that are worth a thread.
+const ROWS: usize = 16;
+
+/// CPU, f32.
+fn rms_normed(xs: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
+    let c = weight.elem_count();
+    if xs.dim(D::Minus1)? != c {
+        candle_core::bail!("norm: expected rows of {c}, got {:?}", xs.dims());
+    }
+    let normed = values([xs, weight], |[xs, weight]| {
+        made(xs.len(), ROWS * c, |(): &mut (), i, out: &mut [f32]| {
+            let xs = &xs[i * ROWS * c..][..out.len()];
+            widest!({
+                for (x, out) in xs.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
+                    let r = inverse_rms(x, eps);
+                    for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+                        *out = x * r * w;
+                    }
+                }
+            });
+        })
+    })?;
+    Tensor::from_vec(normed, xs.shape(), xs.device())
 }
 
 /// With r = 1/sqrt(mean(x²) + eps): dx = r·(w·g − x·r²·mean(x·w·g)), dw = Σ g·x·r.

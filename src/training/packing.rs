@@ -15,8 +15,9 @@ use super::split::{Source, SplitMode, Token, mask};
 use crate::model::ControlTokens;
 use crate::model::Grid;
 use crate::model::UnifiedModel;
+use crate::model::experts::Expert;
+use crate::model::experts::Sorted;
 use crate::model::qwen2_mot::Block;
-use crate::model::qwen2_mot::Expert;
 use crate::model::qwen2_mot::Sight;
 use crate::tensor::Unit;
 use crate::tensor::Units;
@@ -213,8 +214,6 @@ impl Packer {
             latents: cat(self.latents.iter().map(|latent| &latent.tokens).collect())?,
             latent_times: self.latents.iter().map(|latent| latent.time).collect(),
             latent_grids: self.latents.iter().map(|latent| latent.grid).collect(),
-            n_latent: self.n_latent,
-            n_vit: self.n_vit,
             ids: self.ids,
             positions,
             units: Arc::new(Units(units)),
@@ -257,11 +256,9 @@ pub struct Packed {
     ids: Vec<u32>,
     patches: Option<Tensor>,
     picture_grids: Vec<Grid>,
-    n_vit: usize,
     latents: Option<Tensor>,
     latent_times: Vec<f32>,
     latent_grids: Vec<Grid>,
-    n_latent: usize,
     /// By packed row.
     positions: Vec<u32>,
     units: Arc<Units>,
@@ -300,28 +297,29 @@ impl Packed {
     /// # Errors
     /// If shapes do not fit, or the model is not f32 on the CPU.
     pub fn forward(&self, model: &UnifiedModel) -> Result<Hidden> {
-        let mut embeds = vec![model.embed_ids(&self.ids)?];
+        let mut embeds = vec![(Expert::Und, model.embed_ids(&self.ids)?)];
         if let Some(patches) = &self.patches {
             let features = model.vit_features_of(patches, &self.picture_grids)?;
-            embeds.push(model.embed_vit(&features, &self.picture_grids)?);
+            let tokens = model.embed_vit(&features, &self.picture_grids)?;
+            embeds.push((Expert::Und, tokens));
         }
         if let Some(latents) = &self.latents {
-            embeds.push(model.embed_latents(latents, &self.latent_times, &self.latent_grids)?);
+            let tokens = model.embed_latents(latents, &self.latent_times, &self.latent_grids)?;
+            embeds.push((Expert::Gen, tokens));
         }
-        let mut route = vec![(Expert::Und, self.ids.len() + self.n_vit)];
-        if self.n_latent > 0 {
-            route.push((Expert::Gen, self.n_latent));
-        }
+        let runs: Vec<_> = embeds.iter().map(|(expert, xs)| (*expert, xs)).collect();
+        let lengths = runs.iter().map(|(expert, xs)| Ok((*expert, xs.dim(0)?)));
         let block = Block {
-            route: &route,
+            route: &lengths.collect::<Result<Vec<_>>>()?,
             angles: &model.angles(&self.positions)?,
             sight: Sight::Units(&self.units),
         };
-        let hidden = model.forward_embeds(Tensor::cat(&embeds, 0)?, &block)?;
-        let start = self.ids.len() + self.n_vit;
-        let latents = (self.n_latent > 0).then(|| hidden.narrow(0, start, self.n_latent));
+        let hidden = model.forward_embeds(Sorted::cat(&runs)?, block)?;
+        let text = hidden.tokens(Expert::Und)?.narrow(0, 0, self.ids.len())?;
+        let latents = self.latents.as_ref();
+        let latents = latents.map(|_| hidden.tokens(Expert::Gen).cloned());
         Ok(Hidden {
-            text: hidden.narrow(0, 0, self.ids.len())?,
+            text,
             latents: latents.transpose()?,
         })
     }

@@ -1,4 +1,5 @@
-//! Tells the crate which optional messages r2r has found: `cfg(vision_msgs)`.
+//! Tells the crate which optional messages r2r has found, `cfg(vision_msgs)`, and refuses to go on without those that it
+//! would miss in silence.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -7,11 +8,20 @@ fn main() {
     {
         r2r_common::print_cargo_watches();
         let found = r2r_common::get_wanted_messages();
-        if found
-            .iter()
-            .any(|m| m.module == "vision_msgs" && m.name == "LabelInfo")
-        {
+        let has = |module: &str, name: &str| {
+            let mut found = found.iter();
+            found.any(|m| m.module == module && m.name == name)
+        };
+        if has("vision_msgs", "LabelInfo") {
             println!("cargo::rustc-cfg=vision_msgs");
+        }
+        // Without it r2r leaves out simulated time, and the node would ignore /clock.
+        if !has("rosgraph_msgs", "Clock") {
+            let path = std::env::var("AMENT_PREFIX_PATH").unwrap_or_default();
+            println!(
+                "cargo::error=expected rosgraph_msgs below AMENT_PREFIX_PATH, got none in `{path}`: source ROS 2 first \
+                 (. scripts/env.sh, or /opt/ros/jazzy/setup.bash), in the same shell as cargo"
+            );
         }
     }
 }

@@ -122,55 +122,37 @@ impl Conv2d {
     }
 
     fn convolve(&self, xs: &Tensor, before: Before, to: Option<Tensor>) -> Result<Tensor> {
-        if !self.goes_by_tiles(xs, before) {
-            let out = self.convolve_plainly(&before.of(xs)?)?;
-            return match to {
-                Some(to) => to + out,
-                None => Ok(out),
-            };
+        let out = match &self.weight {
+            Weight::Rounded(kernels) => {
+                return self.by_tiles(xs, before, TileKernels::Rounded(kernels), to);
+            }
+            Weight::Plain(weight) if self.goes_by_tiles(xs, before, weight) => {
+                return self.by_tiles(xs, before, TileKernels::Plain(weight), to);
+            }
+            Weight::Plain(weight) => self.by_patches(&before.of(xs)?, weight)?,
+            Weight::RoundedRows(kernels) => {
+                let xs = before.of(xs)?.contiguous()?;
+                self.shape.forward_rounded(&xs, kernels, &self.bias)?
+            }
+        };
+        match to {
+            Some(to) => to + out,
+            None => Ok(out),
         }
-        if let Some(to) = to {
-            to.inplace_op1(&Convolution {
-                conv: self,
-                xs,
-                before,
-            })?;
-            return Ok(to);
-        }
-        let sizes = self.tile_sizes(xs, before)?;
-        let shape = (xs.dim(0)?, sizes.c_out, sizes.hh, sizes.ww);
-        let mut out = zeros(shape.0 * sizes.c_out * sizes.hh * sizes.ww);
-        self.convolve_by_tiles(xs, before, &mut out, false)?;
-        Tensor::from_vec(out, shape, xs.device())
     }
 
-    /// Whether [`winograd`] is for it; it has no backward.
-    fn goes_by_tiles(&self, xs: &Tensor, before: Before) -> bool {
+    /// Whether [`winograd`] is for these kernels; it has no backward.
+    fn goes_by_tiles(&self, xs: &Tensor, before: Before, weight: &Tensor) -> bool {
         let of_norm = match before {
             Before::Activation(norm) => norm.is_trained(),
             Before::Nothing | Before::Doubling => false,
         };
-        match &self.weight {
-            Weight::Plain(weight) => {
-                let is_trained = of_norm || by_hand(&[xs, weight, &self.bias]);
-                is_ours(xs) && is_winograds(self.shape, self.channels.0) && !is_trained
-            }
-            Weight::Rounded(_) => true,
-            Weight::RoundedRows(_) => false,
-        }
+        let is_trained = of_norm || by_hand(&[xs, weight, &self.bias]);
+        is_ours(xs) && is_winograds(self.shape, self.channels.0) && !is_trained
     }
 
-    fn convolve_plainly(&self, xs: &Tensor) -> Result<Tensor> {
+    fn by_patches(&self, xs: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let shape = self.shape;
-        let weight = match &self.weight {
-            Weight::Plain(weight) => weight,
-            Weight::RoundedRows(kernels) => {
-                return shape.forward_rounded(&xs.contiguous()?, kernels, &self.bias);
-            }
-            Weight::Rounded(_) => {
-                candle_core::bail!("a convolution: expected kernels in f32, got ones in 16 bits")
-            }
-        };
         let arguments = [xs, weight, &self.bias];
         if by_hand(&arguments) {
             let value = shape.forward(xs, weight, &self.bias)?;
@@ -184,6 +166,31 @@ impl Conv2d {
         let padded = shape.padded(xs)?;
         let out = padded.conv2d(weight, 0, shape.stride, 1, 1)?;
         out.broadcast_add(&self.bias.reshape((1, self.channels.1, 1, 1))?)
+    }
+
+    /// By [`winograd`], into memory of its own or added to `to` where it lies.
+    fn by_tiles(
+        &self,
+        xs: &Tensor,
+        before: Before,
+        kernels: TileKernels,
+        to: Option<Tensor>,
+    ) -> Result<Tensor> {
+        let convolution = Convolution {
+            conv: self,
+            sizes: self.tile_sizes(xs, before)?,
+            xs,
+            before,
+            kernels,
+        };
+        if let Some(to) = to {
+            to.inplace_op1(&convolution)?;
+            return Ok(to);
+        }
+        let sizes = convolution.sizes;
+        let mut out = zeros(convolution.n_out()?);
+        convolution.write(&mut out, false)?;
+        Tensor::from_vec(out, ((), sizes.c_out, sizes.hh, sizes.ww), xs.device())
     }
 
     fn tile_sizes(&self, xs: &Tensor, before: Before) -> Result<winograd::Sizes> {
@@ -203,18 +210,41 @@ impl Conv2d {
             ww: ww * factor,
         })
     }
+}
 
-    /// By [`winograd`], into `out` or added to it.
-    fn convolve_by_tiles(
-        &self,
-        xs: &Tensor,
-        before: Before,
-        out: &mut [f32],
-        is_sum: bool,
-    ) -> Result<()> {
-        let sizes = self.tile_sizes(xs, before)?;
-        let norm = match before {
-            Before::Activation(norm) => Some(norm.affine(xs)?),
+/// Whether [`winograd`] is for it; with few channels its products are too small.
+fn is_winograds(shape: Shape, c_in: usize) -> bool {
+    shape == Shape::SAME_3X3 && c_in >= FEWEST_CHANNELS
+}
+
+/// Kernels for [`winograd`].
+#[derive(Clone, Copy)]
+enum TileKernels<'a> {
+    /// (out, in, 3, 3)
+    Plain(&'a Tensor),
+    Rounded(&'a RoundedKernels),
+}
+
+/// A convolution by [`winograd`].
+struct Convolution<'a> {
+    conv: &'a Conv2d,
+    xs: &'a Tensor,
+    before: Before<'a>,
+    kernels: TileKernels<'a>,
+    sizes: winograd::Sizes,
+}
+
+impl Convolution<'_> {
+    /// Numbers of the result.
+    fn n_out(&self) -> Result<usize> {
+        Ok(self.xs.dim(0)? * self.sizes.c_out * self.sizes.hh * self.sizes.ww)
+    }
+
+    /// Write it into `out` or add it.
+    fn write(&self, out: &mut [f32], is_sum: bool) -> Result<()> {
+        let sizes = self.sizes;
+        let norm = match self.before {
+            Before::Activation(norm) => Some(norm.affine(self.xs)?),
             Before::Nothing | Before::Doubling => None,
         };
         let mut of_batch = |kernels: Kernels, xs: &[f32], bias: &[f32]| {
@@ -223,7 +253,7 @@ impl Conv2d {
             for (i, (pixels, numbers)) in pictures.zip(outs).enumerate() {
                 let input = winograd::Input {
                     pixels,
-                    is_doubled: matches!(before, Before::Doubling),
+                    is_doubled: matches!(self.before, Before::Doubling),
                     norm: norm
                         .as_ref()
                         .map(|norm| &norm[i * sizes.c_in..][..sizes.c_in]),
@@ -232,32 +262,16 @@ impl Conv2d {
                 winograd::convolve(input, kernels, bias, output, sizes);
             }
         };
-        match &self.weight {
-            Weight::Plain(weight) => values([xs, &self.bias, weight], |[xs, bias, kernels]| {
+        let (xs, bias) = (self.xs, &self.conv.bias);
+        match self.kernels {
+            TileKernels::Plain(weight) => values([xs, bias, weight], |[xs, bias, kernels]| {
                 of_batch(Kernels::F32(kernels), xs, bias)
             }),
-            Weight::Rounded(kernels) => values([xs, &self.bias], |[xs, bias]| {
+            TileKernels::Rounded(kernels) => values([xs, bias], |[xs, bias]| {
                 of_batch(Kernels::Rounded(kernels), xs, bias)
             }),
-            Weight::RoundedRows(_) => {
-                candle_core::bail!(
-                    "a convolution: expected kernels for tiles, got ones for patches"
-                )
-            }
         }
     }
-}
-
-/// Whether [`winograd`] is for it; with few channels its products are too small.
-fn is_winograds(shape: Shape, c_in: usize) -> bool {
-    shape == Shape::SAME_3X3 && c_in >= FEWEST_CHANNELS
-}
-
-/// What is to be added to a tensor where it lies.
-struct Convolution<'a> {
-    conv: &'a Conv2d,
-    xs: &'a Tensor,
-    before: Before<'a>,
 }
 
 impl InplaceOp1 for Convolution<'_> {
@@ -266,8 +280,7 @@ impl InplaceOp1 for Convolution<'_> {
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let sizes = self.conv.tile_sizes(self.xs, self.before)?;
-        let n = self.xs.dim(0)? * sizes.c_out * sizes.hh * sizes.ww;
+        let n = self.n_out()?;
         let dtype = storage.dtype();
         let (CpuStorage::F32(numbers), Some((start, end))) = (storage, layout.contiguous_offsets())
         else {
@@ -279,8 +292,7 @@ impl InplaceOp1 for Convolution<'_> {
             let dims = layout.dims();
             candle_core::bail!("a convolution: expected a sum of {n} numbers, got {dims:?}");
         }
-        let out = &mut numbers[start..end];
-        self.conv.convolve_by_tiles(self.xs, self.before, out, true)
+        self.write(&mut numbers[start..end], true)
     }
 }
 
@@ -334,10 +346,10 @@ mod tests {
             let norm = GroupNorm::new(8, c_in, 1e-6, numbers.weights([&[c_in], &[c_in]])).unwrap();
             let xs = numbers.normal(&[2, c_in, hh, ww]);
             let before = numbers.normal(&[2, c_out, hh, ww]);
-            assert!(conv.goes_by_tiles(&xs, Before::Activation(&norm)));
             let Weight::Plain(weight) = &conv.weight else {
                 unreachable!()
             };
+            assert!(conv.goes_by_tiles(&xs, Before::Activation(&norm), weight));
             let bias = conv.bias.reshape((1, c_out, 1, 1)).unwrap();
             let candles = |xs: &Tensor| {
                 let product = xs.conv2d(weight, 1, 1, 1, 1).unwrap();

@@ -1,4 +1,4 @@
-//! What stands for [`avx512`](super::avx512) on other processors: nothing.
+//! What stands for [`avx512`](super::avx512) on other processors: nothing. There is no value of its types.
 
 use std::ops::Range;
 
@@ -7,6 +7,10 @@ use half::bf16;
 
 use super::attention::Heads;
 
+/// Of it there is no value; as a part of the others, where the compiler does not take it for a sign of dead code.
+#[derive(Debug)]
+enum Nothing {}
+
 /// No rows in a tile.
 pub const TILE: usize = 1;
 /// No rows at once.
@@ -14,23 +18,23 @@ pub const ROWS: usize = 1;
 
 /// No rows.
 #[derive(Debug)]
-pub enum QuantizedRows {}
+pub struct QuantizedRows(Nothing);
 
 impl QuantizedRows {
     /// Never called: there is no matrix.
     pub fn of_part(_: &[f32], matrix: &TiledMatrix) -> Self {
-        match *matrix {}
+        match matrix.0 {}
     }
 
     /// Never called.
     pub fn of(_: &[f32], matrix: &TiledMatrix) -> Self {
-        match *matrix {}
+        match matrix.0 {}
     }
 }
 
 /// No matrix.
 #[derive(Debug)]
-pub enum TiledMatrix {}
+pub struct TiledMatrix(Nothing);
 
 impl TiledMatrix {
     /// None.
@@ -45,27 +49,27 @@ impl TiledMatrix {
 
     /// Never called.
     pub fn with_bias(self, _: &[f32]) -> Self {
-        match self {}
+        match self.0 {}
     }
 
     /// Never called.
     pub fn n_tiles(&self) -> usize {
-        match *self {}
+        match self.0 {}
     }
 
     /// Never called.
     pub fn width(&self) -> usize {
-        match *self {}
+        match self.0 {}
     }
 
     /// Never called.
     pub fn out(&self) -> usize {
-        match *self {}
+        match self.0 {}
     }
 
     /// Never called.
     pub fn product(&self, _: &QuantizedRows, _: Range<usize>, _: Range<usize>, _: &mut [f32]) {
-        match *self {}
+        match self.0 {}
     }
 }
 
@@ -92,7 +96,7 @@ pub fn attend_in_bf16(
 
 /// No rows.
 #[derive(Debug)]
-pub enum RoundedRows {}
+pub struct RoundedRows(Nothing);
 
 impl RoundedRows {
     /// Never called where [`has_rounded_rows`] says no.
@@ -113,17 +117,17 @@ impl RoundedRows {
 
     /// Never called.
     pub fn eights(&mut self) -> std::iter::Empty<EightRows> {
-        match *self {}
+        match self.0 {}
     }
 }
 
 /// No row.
-pub enum EightRows {}
+pub struct EightRows(Nothing);
 
 impl EightRows {
     /// Never called.
     pub fn set(&mut self, _: usize, _: &[f32]) {
-        match *self {}
+        match self.0 {}
     }
 }
 
@@ -149,5 +153,5 @@ pub fn has_rounded_rows(_: usize, _: usize) -> bool {
 
 /// Never called.
 pub fn rounded_product(_: &mut [f32], rows: &RoundedRows, _: usize, _: &RoundedColumns) {
-    match *rows {}
+    match rows.0 {}
 }

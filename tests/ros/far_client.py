@@ -14,7 +14,7 @@ PATIENCE = float(sys.argv[1])  # seconds to wait for the node to be seen
 
 def seen(client):
     try:
-        until(lambda: "cooper" in client.node.get_node_names() and client.reason.server_is_ready(), PATIENCE)
+        until(client.reason.server_is_ready, PATIENCE)
         return True
     except AssertionError:
         return False

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import rclpy
 import yaml
 from cooper_client import until
 from cooper_process import ROOT
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import ListParameters
 from rclpy.action import get_action_server_names_and_types_by_node
+from rclpy.context import Context
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from test_launch_files import COOPER, DEMO, declared
 
@@ -79,9 +81,21 @@ def test_named_tests_exist():
 def rich_node(shared_node, client):
     """One with cameras of either transport and all the metric topics."""
     process = shared_node.run(CAMERAS)
-    until(lambda: "cooper" in client.node.get_node_names())
+    until(client.servers)
     yield process
     assert process.is_alive(), process.log()
+
+
+@pytest.fixture
+def graph(rich_node):
+    """A participant that has never seen another node of ours: see Client.until_alone about names that stay."""
+    context = Context()
+    rclpy.init(context=context)
+    made = rclpy.create_node("cooper_test_graph", context=context)
+    until(lambda: "cooper" in made.get_node_names())
+    yield made
+    made.destroy_node()
+    rclpy.shutdown(context=context)
 
 
 def of_any_camera(name):
@@ -103,8 +117,7 @@ def check_types(section, found):
         assert found[name] == [type_name], name
 
 
-def test_the_running_nodes_topics(rich_node, client):
-    graph = client.node
+def test_the_running_nodes_topics(graph):
     subscribed = lambda: offered(graph.get_subscriber_names_and_types_by_node("cooper", "/"))
     published = lambda: offered(graph.get_publisher_names_and_types_by_node("cooper", "/"))
     # The graph learns of them one by one.
@@ -122,8 +135,7 @@ def test_the_running_nodes_qualities_of_service(rich_node, client):
         assert (profile.durability == DurabilityPolicy.TRANSIENT_LOCAL) == ("transient local" in quality), name
 
 
-def test_the_running_nodes_services_and_action(rich_node, client):
-    graph = client.node
+def test_the_running_nodes_services_and_action(graph):
     services = lambda: offered(graph.get_service_names_and_types_by_node("cooper", "/"))
     actions = lambda: offered(get_action_server_names_and_types_by_node(graph, "cooper", "/"))
     until(lambda: len(services()) + len(actions()) >= len(EVERYTHING["services"]))

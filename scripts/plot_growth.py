@@ -9,6 +9,7 @@ fitted to the points.
 """
 
 import array
+import itertools
 import json
 import pathlib
 import statistics
@@ -26,22 +27,32 @@ import matplotlib.pyplot as plt
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARIES = ROOT / "install/lib/cooper_perception"
-REPEATS = 3
+ROUNDS = 5
 
 
-def bench(model, arguments, **amount):
+def bench(model, arguments, only, amounts):
+    """What `cooper bench` finds for each amount, and the median seconds of each item.
+
+    Each round goes through all amounts: a spell in which the machine is slow touches them alike.
+    """
+    rounds = [[run_once(model, [*arguments, "--only", only], amount) for amount in amounts] for _ in range(ROUNDS)]
+    for runs in zip(*rounds):
+        rows = [{row["item"]: row["seconds"]["median"] for row in found["items"]} for found in runs]
+        yield runs[0], {item: statistics.median(row[item] for row in rows) for item in only.split(",")}
+
+
+def run_once(model, arguments, amount):
     flags = [text for name, value in amount.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-    command = [BINARIES / "cooper", "bench", model, "--json", "--repeats", str(REPEATS), *arguments, *flags]
-    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return found, {row["item"]: row["seconds"]["median"] for row in found["items"]}
+    command = [BINARIES / "cooper", "bench", model, "--json", "--repeats", "1", *arguments, *flags]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
 
 
 def contexts(model, arguments):
     """(tokens of the question, seconds to read it), (tokens in the context, seconds for one more)."""
+    amounts = [{"questions": n, "tokens": 16} for n in (1, 25, 50, 100)]
     read, written = [], []
-    for questions in (1, 25, 50, 100):
-        found, seconds = bench(model, arguments, only="text_prefill,decode", questions=questions, tokens=16)
-        asked = 10 * questions + 2
+    for amount, (found, seconds) in zip(amounts, bench(model, arguments, "text_prefill,decode", amounts)):
+        asked = 10 * amount["questions"] + 2
         read.append((asked, seconds["text_prefill"]))
         written.append((found["picture_tokens"] + asked + 8, seconds["decode"]))
     return read, written
@@ -49,21 +60,18 @@ def contexts(model, arguments):
 
 def latents(model, arguments):
     """(latent tokens, seconds) of a guided flow step and of decoding a map."""
-    step, decode = [], []
-    for side in (256, 320, 384, 448):
-        found, seconds = bench(model, arguments, only="flow_step_3,vae_decode", picture=f"{side}x{side}")
-        step.append((found["latent_tokens"], seconds["flow_step_3"]))
-        decode.append((found["latent_tokens"], seconds["vae_decode"]))
+    amounts = [{"picture": f"{side}x{side}"} for side in (256, 320, 384, 448)]
+    results = list(bench(model, arguments, "flow_step_3,vae_decode", amounts))
+    step = [(found["latent_tokens"], seconds["flow_step_3"]) for found, seconds in results]
+    decode = [(found["latent_tokens"], seconds["vae_decode"]) for found, seconds in results]
     return step, decode
 
 
 def steps(model, arguments):
     """(steps, seconds of a depth map)."""
-    found = []
-    for points in (2, 4, 8, 12):
-        _, seconds = bench(model, [*arguments, "--picture", "256x256"], only="depth_map", time_points=points)
-        found.append((points - 1, seconds["depth_map"]))
-    return found
+    amounts = [{"picture": "256x256", "time_points": points} for points in (2, 4, 8, 12)]
+    results = bench(model, arguments, "depth_map", amounts)
+    return [(amount["time_points"] - 1, seconds["depth_map"]) for amount, (_, seconds) in zip(amounts, results)]
 
 
 class Cameras:
@@ -102,7 +110,7 @@ class Cameras:
     def measure(self):
         self.spin_until(lambda: all(p.get_subscription_count() > 0 for p in self.publishers))
         time.sleep(2)
-        return statistics.median([self.round(number) for number in range(1, REPEATS + 2)][1:])
+        return statistics.median([self.round(number) for number in range(1, ROUNDS + 2)][1:])
 
     def close(self):
         self.process.terminate()
@@ -123,15 +131,27 @@ def cameras():
     return found
 
 
+def fit(columns, values):
+    """Least squares with no factor below 0: no part of the work costs less than nothing."""
+    best = (numpy.inf, None)
+    for used in itertools.product((False, True), repeat=columns.shape[1]):
+        factors = numpy.zeros(len(used))
+        factors[list(used)] = numpy.linalg.lstsq(columns[:, list(used)], values, rcond=None)[0]
+        error = numpy.linalg.norm(columns @ factors - values)
+        if (factors >= 0).all() and error < best[0]:
+            best = (error, factors)
+    return best[1]
+
+
 def panel(axes, title, unit, order, points):
     """Points and a fit of powers of n, such as (0, 1) for a + b·n."""
     n, seconds = numpy.array(points).T
     milliseconds = 1e3 * seconds
-    powers = [numpy.power(n, power) for power in order]
+    powers = numpy.array([numpy.power(n, power) for power in order])
     weights = 1 / milliseconds  # the relative error counts
-    fit = numpy.linalg.lstsq((numpy.array(powers) * weights).T, milliseconds * weights, rcond=None)[0]
+    factors = fit((powers * weights).T, milliseconds * weights)
     along = numpy.linspace(min(n) / 2, max(n), 100)
-    axes.plot(along, sum(a * along**power for a, power in zip(fit, order)), color="tab:blue", linewidth=1)
+    axes.plot(along, sum(a * along**power for a, power in zip(factors, order)), color="tab:blue", linewidth=1)
     axes.plot(n, milliseconds, "o", color="tab:orange")
     terms = {0: "a", 1: "b·n", 2: "c·n²"}
     axes.set_title(f"{title}\nexpected {' + '.join(terms[power] for power in order)}", fontsize=9)

@@ -290,6 +290,11 @@ impl Qwen2Mot {
         self.embed_tokens.embed(ids)
     }
 
+    /// Bytes of one of the head's numbers, and of one in keys and values.
+    pub fn number_sizes(&self) -> (usize, usize) {
+        (self.lm_head.number(), self.kv_sizes.dtype.size_in_bytes())
+    }
+
     /// Cosines and sines (n, d/2) of rope positions (n).
     ///
     /// # Errors

@@ -147,6 +147,11 @@ impl UnifiedModel {
         self.dtype
     }
 
+    /// Bytes of one of the head's numbers, and of one in keys and values.
+    pub fn number_sizes(&self) -> (usize, usize) {
+        self.language_model.number_sizes()
+    }
+
     /// The ids by which [`Self::vit_features`] finds a patch's place (n).
     ///
     /// # Errors

@@ -43,6 +43,14 @@ impl Vocabulary {
         Ok(Self { rows, shape })
     }
 
+    /// Bytes of one of its numbers.
+    pub fn number(&self) -> usize {
+        match &self.rows {
+            Rows::Plain(rows) => rows.dtype().size_in_bytes(),
+            Rows::Narrow(_) => size_of::<bf16>(),
+        }
+    }
+
     /// The rows (n, c) of tokens.
     ///
     /// # Errors

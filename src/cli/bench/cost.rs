@@ -3,6 +3,7 @@
 use crate::model::Grid;
 use crate::model::ModelConfig;
 use crate::model::config::VaeConfig;
+use crate::tensor::Quantization;
 
 /// The work of one item.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,13 +30,42 @@ pub(super) fn flop(flop: f64) -> Cost {
     Cost { flop, bytes: None }
 }
 
-/// Weights of one expert's layers.
-fn expert_weights(config: &ModelConfig) -> f64 {
+/// Bytes that a model's numbers take where they are kept.
+pub(super) struct Stored {
+    /// The layers' matrices, if they are quantised.
+    pub(super) quantization: Quantization,
+    /// One of them that is not.
+    pub(super) plain: usize,
+    /// One of the head's.
+    pub(super) head: usize,
+    /// One in keys and values.
+    pub(super) keys: usize,
+}
+
+impl Stored {
+    /// Bytes of a matrix of a layer.
+    fn matrix(&self, (out, width): (usize, usize)) -> usize {
+        match self.quantization.of_rows(width) {
+            Some(dtype) => out * width / dtype.block_size() * dtype.type_size(),
+            None => out * width * self.plain,
+        }
+    }
+}
+
+/// Rows and width of the matrices of a layer, of one expert.
+fn matrices(config: &ModelConfig) -> [(usize, usize); 7] {
     let llm = &config.llm;
-    let (c, i, d) = (llm.hidden_size, llm.intermediate_size, llm.head_dim());
-    let (h, kv) = (llm.num_attention_heads, llm.num_key_value_heads);
-    let layer = 2 * c * h * d + 2 * c * kv * d + 3 * c * i;
-    (llm.num_hidden_layers * layer) as f64
+    let (c, inner) = (llm.hidden_size, llm.intermediate_size);
+    let queries = llm.num_attention_heads * llm.head_dim();
+    let keys = llm.num_key_value_heads * llm.head_dim();
+    let (q, kv, o) = ((queries, c), (keys, c), (c, queries));
+    [q, kv, kv, o, (inner, c), (inner, c), (c, inner)]
+}
+
+/// Of all matrices of one expert's layers.
+fn expert(config: &ModelConfig, of_matrix: impl Fn((usize, usize)) -> usize) -> f64 {
+    let layer: usize = matrices(config).into_iter().map(of_matrix).sum();
+    (config.llm.num_hidden_layers * layer) as f64
 }
 
 /// `n` tokens through the layers, behind a context of `past` tokens; causal ones see half of each other.
@@ -44,17 +74,18 @@ pub(super) fn layers(config: &ModelConfig, n: usize, past: usize, causal: bool) 
     let pair = 4 * llm.num_attention_heads * llm.head_dim() * llm.num_hidden_layers;
     let (n, past) = (n as f64, past as f64);
     let seen = if causal { n / 2.0 } else { n };
-    2.0 * expert_weights(config) * n + pair as f64 * n * (past + seen)
+    2.0 * expert(config, |(out, width)| out * width) * n + pair as f64 * n * (past + seen)
 }
 
-/// Writing one token behind a context of `past` tokens, `number` bytes each number.
-pub(super) fn token(config: &ModelConfig, past: usize, number: usize) -> Cost {
+/// Writing one token behind a context of `past` tokens.
+pub(super) fn token(config: &ModelConfig, past: usize, stored: &Stored) -> Cost {
     let llm = &config.llm;
-    let head = (llm.hidden_size * llm.vocab_size) as f64;
+    let head = llm.hidden_size * llm.vocab_size;
     let kept = 2 * llm.num_hidden_layers * llm.num_key_value_heads * llm.head_dim() * past;
+    let others = head * stored.head + kept * stored.keys;
     Cost {
-        flop: layers(config, 1, past, false) + 2.0 * head,
-        bytes: Some((expert_weights(config) + head + kept as f64) * number as f64),
+        flop: layers(config, 1, past, false) + 2.0 * head as f64,
+        bytes: Some(expert(config, |matrix| stored.matrix(matrix)) + others as f64),
     }
 }
 
@@ -197,7 +228,19 @@ mod tests {
         near(layers(&config, 1, 0, false), 13.05e9);
         let attention = layers(&config, 1, 1001, false) - layers(&config, 1, 1, false);
         near(attention, 401_408.0 * 1000.0);
-        near(token(&config, 0, 2).bytes.unwrap(), 14.14e9);
+        let bytes = |quantization, past| {
+            let stored = Stored {
+                quantization,
+                plain: 2,
+                head: 2,
+                keys: 2,
+            };
+            token(&config, past, &stored).bytes.unwrap()
+        };
+        near(bytes(Quantization::None, 0), 14.14e9);
+        // 6.53e9 numbers in blocks of 256 that take 144 bytes, and the head as it was.
+        near(bytes(Quantization::Q4K, 0), 3.67e9 + 1.09e9);
+        near(bytes(Quantization::Q4K, 1000), 3.67e9 + 1.09e9 + 57.3e6);
         near(vision(&config, 1369), 1.36e12);
         let grid = |rows, columns| Grid { rows, columns };
         for (grid, encoding, decoding) in [

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::clock::Clock;
 use super::clock::Timing;
 use super::cost;
-use super::cost::Cost;
+use super::cost::{Cost, Stored};
 use crate::engine::Cancel;
 use crate::engine::Control;
 use crate::engine::Engine;
@@ -202,6 +202,17 @@ impl<'e> Workload<'e> {
         }
     }
 
+    fn stored(&self) -> Stored {
+        let model = self.engine.model();
+        let (head, keys) = model.number_sizes();
+        Stored {
+            quantization: self.engine.quantization(),
+            plain: model.dtype().size_in_bytes(),
+            head,
+            keys,
+        }
+    }
+
     /// What an item computes.
     pub(super) fn cost(&self, item: Item) -> Cost {
         let config = self.engine.config();
@@ -227,8 +238,8 @@ impl<'e> Workload<'e> {
             }
             Item::TextPrefill => cost::flop(cost::layers(config, question(), read, true)),
             Item::Decode => {
-                let number = self.engine.model().dtype().size_in_bytes();
-                cost::token(config, read + question() + self.n_tokens / 2, number)
+                let past = read + question() + self.n_tokens / 2;
+                cost::token(config, past, &self.stored())
             }
             Item::FlowStep1 => cost::flop(step(full)),
             Item::FlowStep3 => cost::flop(guided),

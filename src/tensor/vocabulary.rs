@@ -19,6 +19,11 @@ pub struct Vocabulary {
     shape: (usize, usize),
 }
 
+/// Numbers in a line of the cache.
+const LINE: usize = 64 / size_of::<bf16>();
+/// How far ahead rows are asked for, in bytes.
+const AHEAD: usize = 4096;
+
 #[derive(Clone, Debug)]
 enum Rows {
     Plain(Tensor),
@@ -92,6 +97,9 @@ impl Vocabulary {
             lanes::each_row(&mut logits, n, |token, logits| {
                 let row = &rows[token * c..(token + 1) * c];
                 widest!({
+                    for line in row.chunks(LINE) {
+                        lanes::fetch_ahead(AHEAD, &line[0]);
+                    }
                     for (logit, hidden) in logits.iter_mut().zip(hidden.chunks_exact(c)) {
                         *logit = lanes::dot(row, hidden);
                     }

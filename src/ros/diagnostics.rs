@@ -44,7 +44,10 @@ pub async fn publish(core: Arc<Core>, publisher: Publisher<DiagnosticArray>, nod
             header: core.clock.header(),
             status,
         };
-        if let Err(error) = publisher.publish(&message) {
+        let published = publisher.publish(&message);
+        // Once the model has stopped, the node is on its way out.
+        let is_over = core.worker.status().state == State::Stopped;
+        if let (Err(error), false) = (published, is_over) {
             tracing::warn!("diagnostics could not be published: {error}");
         }
     }

@@ -28,6 +28,7 @@ pub fn start_model(queue_limit: usize, parameters: &Parameters) -> Result<Worker
         queue_limit,
         move || load(&at_load),
         move |perceiver: &mut Perceiver, cancel: &_| {
+            tracing::info!("loaded, warming up");
             perceiver.warm_up(&at_warm_up.settings()?, cancel)
         },
     )
@@ -46,6 +47,7 @@ pub fn read_config(parameters: &Parameters) -> Result<NodeConfig> {
 fn load(parameters: &Parameters) -> Result<Perceiver> {
     parameters.follow_model()?;
     let config = read_config(parameters)?;
+    tracing::info!(model = %config.model.dir.display(), "loading");
     Perceiver::load(&config.model, config.prompts_file.as_deref())
 }
 

@@ -216,11 +216,13 @@ def test_a_node_that_is_not_ready_says_so(start, client, tmp_path):
     request = EstimateDepth.Request(image=image(pixels()), seed=-1)
     state = lambda: client.call(GetStatus, "/cooper/get_status", GetStatus.Request()).state
     assert state() == "loading"
+    process.wait_for(": loading model=")
     assert client.call(EstimateDepth, "/cooper/estimate_depth", request).error_code == EstimateDepth.Response.NOT_READY
     handle, _ = client.send_goal(image=image(pixels()))
     assert client.result(handle)[1].error_code == Reason.Result.NOT_READY
     assert state() == "loading"
     prompts.write_bytes((ROOT / "config" / "prompts.yaml").read_bytes())
+    process.wait_for(": loaded, warming up")
     process.wait_for(": ready model=")  # what was refused is in the log as "not ready"
     assert state() == "ready"
     assert client.call(EstimateDepth, "/cooper/estimate_depth", request).success

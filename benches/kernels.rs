@@ -24,12 +24,12 @@ fn normal(shape: impl Into<candle_core::Shape>) -> Tensor {
 }
 
 /// Time `ours` and `candles` for the same number of operations.
-fn compare(
+fn compare<O, C>(
     criterion: &mut Criterion,
     name: &str,
     flop: usize,
-    ours: impl Fn() -> candle_core::Result<Tensor>,
-    candles: impl Fn() -> candle_core::Result<Tensor>,
+    ours: impl Fn() -> candle_core::Result<O>,
+    candles: impl Fn() -> candle_core::Result<C>,
 ) {
     let mut group = criterion.benchmark_group(name);
     group.sample_size(10);
@@ -128,13 +128,20 @@ fn activations(criterion: &mut Criterion) {
 fn head(criterion: &mut Criterion) {
     let (vocab, c) = (152_064, 1024);
     let (rows, hidden) = (normal((vocab, c)), normal((1, c)));
-    let head = Vocabulary::new(rows.clone()).expect("a matrix");
+    let head = Vocabulary::new(rows.clone()).expect("a matrix").drafted();
     compare(
         criterion,
         "head 152064 x 1024, one token",
         2 * vocab * c,
         || head.logits(&hidden),
         || hidden.matmul(&rows.t()?),
+    );
+    compare(
+        criterion,
+        "likeliest of 152064 tokens",
+        2 * vocab * c,
+        || head.likeliest(&hidden, vocab),
+        || hidden.matmul(&rows.t()?)?.argmax(1),
     );
 }
 

@@ -216,7 +216,7 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
     println!("{refusal}");
     for part in [
         "of free memory for questions about pictures of 640x480, got ",
-        "its other weights 1126",
+        "its other weights 1266",
         "autoencoder 0.34 GB",
         "no number format of it fits here",
         "--ignore-memory",

@@ -17,6 +17,7 @@ use crate::model::memory::{
 use crate::model::qwen2_mot::N_MARKERS;
 use crate::tensor::Products;
 use crate::tensor::Quantization;
+use crate::tensor::Vocabulary;
 use crate::tensor::checkpoint::{SafetensorsHeader, TensorInfo};
 use crate::tensor::quantized_bytes;
 
@@ -302,6 +303,9 @@ impl Weights {
             {
                 // It stays in 16 bits, but is read in 32: see `tensor::Vocabulary`.
                 language += stored;
+                if name == inventory::HEAD {
+                    language += Vocabulary::draft_bytes(&info.shape);
+                }
                 passing += n * format.number();
             } else if is_in_language {
                 language += n * format.number();

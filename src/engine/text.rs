@@ -33,17 +33,19 @@ impl Default for SamplingParams {
 }
 
 impl SamplingParams {
-    fn processor(&self, seed: u64) -> LogitsProcessor {
+    /// None where the likeliest token is taken.
+    fn processor(&self, seed: u64) -> Option<LogitsProcessor> {
+        if self.temperature <= 0.0 {
+            return None;
+        }
         let temperature = self.temperature.max(1e-6);
-        let sampling = if self.temperature <= 0.0 {
-            Sampling::ArgMax
-        } else if self.top_p < 1.0 {
+        let sampling = if self.top_p < 1.0 {
             let p = self.top_p.max(1e-8);
             Sampling::TopP { p, temperature }
         } else {
             Sampling::All { temperature }
         };
-        LogitsProcessor::from_sampling(seed, sampling)
+        Some(LogitsProcessor::from_sampling(seed, sampling))
     }
 }
 
@@ -108,8 +110,12 @@ impl Engine {
             }
             let write = || -> Result<u32> {
                 let hidden = self.model.read_ids(&mut context, &[next])?;
+                let n_known = self.tokenizer.len();
+                let Some(processor) = &mut processor else {
+                    return Ok(self.model.next_likeliest(&hidden, n_known)?);
+                };
                 let logits = self.model.next_logits(&hidden)?;
-                Ok(processor.sample(&logits.narrow(0, 0, self.tokenizer.len())?)?)
+                Ok(processor.sample(&logits.narrow(0, 0, n_known)?)?)
             };
             next = self.timed(Part::Token, |_| 1, write)?;
             self.note(|work| work.text_tokens += 1);

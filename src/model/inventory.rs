@@ -118,11 +118,10 @@ pub fn expected_vae_tensors(config: &VaeConfig) -> Shapes {
     list.0
 }
 
+/// What logits are computed with.
+pub const HEAD: &str = "language_model.lm_head.weight";
 /// Embedding and head.
-const VOCABULARY: [&str; 2] = [
-    "language_model.model.embed_tokens.weight",
-    "language_model.lm_head.weight",
-];
+const VOCABULARY: [&str; 2] = ["language_model.model.embed_tokens.weight", HEAD];
 
 /// Whether a tensor has a row for each token.
 pub fn is_vocabulary(name: &str) -> bool {

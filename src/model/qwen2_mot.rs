@@ -270,7 +270,7 @@ impl Qwen2Mot {
             embed_tokens: Vocabulary::new(model.get((vocab, c), "embed_tokens.weight")?)?,
             layers: layers.collect::<Result<_>>()?,
             norm: PerExpert::new(norm)?,
-            lm_head: Vocabulary::new(vb.get((vocab, c), "lm_head.weight")?)?,
+            lm_head: Vocabulary::new(vb.get((vocab, c), "lm_head.weight")?)?.drafted(),
             rotary: RotaryEmbedding::new(config.rope_theta, config.head_dim(), vb.device())?,
             kv_sizes: KvSizes {
                 n_layers: config.num_hidden_layers,
@@ -290,9 +290,12 @@ impl Qwen2Mot {
         self.embed_tokens.embed(ids)
     }
 
-    /// Bytes of one of the head's numbers, and of one in keys and values.
-    pub fn number_sizes(&self) -> (usize, usize) {
-        (self.lm_head.number(), self.kv_sizes.dtype.size_in_bytes())
+    /// Bytes that a token reads for each of the head's numbers, and for each in keys and values.
+    pub fn number_sizes(&self) -> (f64, usize) {
+        (
+            self.lm_head.likeliest_bytes(),
+            self.kv_sizes.dtype.size_in_bytes(),
+        )
     }
 
     /// Cosines and sines (n, d/2) of rope positions (n).
@@ -330,5 +333,13 @@ impl Qwen2Mot {
     /// If shapes do not fit.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         self.lm_head.logits(hidden)
+    }
+
+    /// Of the first `n` tokens the one with the largest logit for one hidden state (1, c); the first of equal ones.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn likeliest(&self, hidden: &Tensor, n: usize) -> Result<u32> {
+        self.lm_head.likeliest(hidden, n)
     }
 }

@@ -147,8 +147,8 @@ impl UnifiedModel {
         self.dtype
     }
 
-    /// Bytes of one of the head's numbers, and of one in keys and values.
-    pub fn number_sizes(&self) -> (usize, usize) {
+    /// Bytes that a token reads for each of the head's numbers, and for each in keys and values.
+    pub fn number_sizes(&self) -> (f64, usize) {
         self.language_model.number_sizes()
     }
 
@@ -337,8 +337,15 @@ impl UnifiedModel {
     /// # Errors
     /// If shapes do not fit.
     pub fn next_logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        let last = hidden.narrow(0, hidden.dim(0)? - 1, 1)?;
-        self.logits(&last)?.squeeze(0)
+        self.logits(&last(hidden)?)?.squeeze(0)
+    }
+
+    /// Of the first `n` tokens the one with the largest of [`Self::next_logits`], the first of equal ones; faster.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn next_likeliest(&self, hidden: &Tensor, n: usize) -> Result<u32> {
+        self.language_model.likeliest(&last(hidden)?, n)
     }
 
     /// The embeddings (2, c) of what stands before and behind a picture's tokens.
@@ -346,4 +353,9 @@ impl UnifiedModel {
         let ids = [self.control.vision_start, self.control.vision_end];
         self.language_model.embed(&ids)
     }
+}
+
+/// The last row (1, c) of `hidden` (n, c).
+fn last(hidden: &Tensor) -> Result<Tensor> {
+    hidden.narrow(0, hidden.dim(0)? - 1, 1)
 }

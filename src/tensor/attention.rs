@@ -198,7 +198,7 @@ fn in_bf16(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<
 
 /// [`attention`] of one query: keys and values are read where they are. `attend` gets `n_together` query heads that share
 /// them. CPU, without gradients.
-fn of_one_token<T: Wide>(
+fn of_one_token<T: Wide + WithDType>(
     (q, k, v): (&Tensor, &Tensor, &Tensor),
     n_together: usize,
     attend: impl Fn(&[f32], &[T], &[T], &mut [f32]) + Sync,

@@ -1,6 +1,5 @@
 //! Sums in many lanes: a compiler may not reorder a plain sum of floats, so it runs one by one otherwise.
 
-use candle_core::WithDType;
 use half::bf16;
 
 use super::threads::each;
@@ -82,7 +81,7 @@ pub fn fetch_ahead<T>(n_bytes: usize, part: &T) {
 }
 
 /// Numbers that become f32 without loss.
-pub trait Wide: WithDType {
+pub trait Wide: Copy {
     /// The same in f32.
     fn wide(self) -> f32;
 }
@@ -100,6 +99,25 @@ impl Wide for bf16 {
     fn wide(self) -> f32 {
         f32::from_bits(u32::from(self.to_bits()) << 16)
     }
+}
+
+impl Wide for i8 {
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        f32::from(self)
+    }
+}
+
+/// How far ahead [`dot_of_next`] asks for rows, in bytes.
+const AHEAD: usize = 4096;
+
+/// [`dot`] of a row that is read once, and of which the next ones follow in memory and in the work.
+#[inline(always)]
+pub fn dot_of_next<T: Wide>(row: &[T], ys: &[f32]) -> f32 {
+    for line in row.chunks(64 / size_of::<T>()) {
+        fetch_ahead(AHEAD, &line[0]);
+    }
+    dot(row, ys)
 }
 
 /// Σ x·y of equally many.

@@ -14,6 +14,7 @@ mod avx512;
 pub mod checkpoint;
 pub mod conv;
 pub mod device;
+mod draft;
 pub mod gguf;
 pub mod group_norm;
 pub mod heads;

@@ -36,8 +36,8 @@ pub(super) struct Stored {
     pub(super) quantization: Quantization,
     /// One of them that is not.
     pub(super) plain: usize,
-    /// One of the head's.
-    pub(super) head: usize,
+    /// What a token reads of the head, for each of its numbers.
+    pub(super) head: f64,
     /// One in keys and values.
     pub(super) keys: usize,
 }
@@ -82,10 +82,10 @@ pub(super) fn token(config: &ModelConfig, past: usize, stored: &Stored) -> Cost 
     let llm = &config.llm;
     let head = llm.hidden_size * llm.vocab_size;
     let kept = 2 * llm.num_hidden_layers * llm.num_key_value_heads * llm.head_dim() * past;
-    let others = head * stored.head + kept * stored.keys;
+    let others = head as f64 * stored.head + (kept * stored.keys) as f64;
     Cost {
         flop: layers(config, 1, past, false) + 2.0 * head as f64,
-        bytes: Some(expert(config, |matrix| stored.matrix(matrix)) + others as f64),
+        bytes: Some(expert(config, |matrix| stored.matrix(matrix)) + others),
     }
 }
 
@@ -232,7 +232,7 @@ mod tests {
             let stored = Stored {
                 quantization,
                 plain: 2,
-                head: 2,
+                head: 2.0,
                 keys: 2,
             };
             token(&config, past, &stored).bytes.unwrap()

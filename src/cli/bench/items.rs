@@ -302,9 +302,7 @@ impl<'e> Workload<'e> {
         let mut next = tokenizer.control.im_start;
         for _ in 0..self.n_tokens {
             let hidden = model.read_ids(&mut context, &[next])?;
-            let logits = model.next_logits(&hidden)?;
-            let known = logits.narrow(0, 0, tokenizer.len())?;
-            next = known.argmax(0)?.to_scalar()?;
+            next = model.next_likeliest(&hidden, tokenizer.len())?;
         }
         Ok(())
     }

@@ -4,12 +4,12 @@
 
 use std::path::Path;
 
-use cooper_perception::model::ModelConfig;
-use cooper_perception::model::inventory::PositionSides;
-use cooper_perception::model::tokenizer::byte_level_bpe;
-use cooper_perception::reasoning::Prompts;
-use cooper_perception::scenes::{Scene, SceneConfig, Split};
-use cooper_perception::training::init::{fresh_model, fresh_vae};
+use cooper_model::model::ModelConfig;
+use cooper_model::model::inventory::PositionSides;
+use cooper_model::model::tokenizer::byte_level_bpe;
+use cooper_model::reasoning::Prompts;
+use cooper_scenes::{Scene, SceneConfig, Split};
+use cooper_train::training::init::{fresh_model, fresh_vae};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, safetensors};
-use cooper_perception::training::init::with_gen_like_und;
+use cooper_train::training::init::with_gen_like_und;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 

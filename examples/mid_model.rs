@@ -11,15 +11,15 @@ use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
-use cooper_perception::engine::QUANTIZED_NAME;
-use cooper_perception::model::ModelConfig;
-use cooper_perception::model::inventory::{
+use cooper_kernels::{MatrixInfo, write_gguf};
+use cooper_model::engine::QUANTIZED_NAME;
+use cooper_model::model::ModelConfig;
+use cooper_model::model::inventory::{
     LATENT_POSITIONS, PositionSides, Shapes, VIT_POSITIONS, expected_vae_tensors, layer_matrices,
     tensors,
 };
-use cooper_perception::model::parts::sincos_table;
-use cooper_perception::tensor::{MatrixInfo, write_gguf};
-use cooper_perception::training::init::fresh;
+use cooper_model::model::parts::sincos_table;
+use cooper_train::training::init::fresh;
 use half::{bf16, f16};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};

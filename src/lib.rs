@@ -1,26 +1,10 @@
-#![doc = include_str!("ARCHITECTURE.md")]
+//! What the node `cooper_node` and the command line `cooper` share: settings, the thread that owns the model, traces.
+//!
+//! The model itself is `cooper-model`. Nothing here knows ROS or a terminal: the node is `src/ros`, the command line
+//! `src/cli`. Start at [`pipeline::Worker`]; `docs/architecture.md` is the map of the whole workspace.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![forbid(unsafe_code)]
 
-pub mod bag;
-pub mod cli;
 pub mod config;
-pub mod conformance;
-pub mod engine;
-pub mod error;
-pub mod evaluation;
-pub mod flow;
-pub mod imaging;
-pub mod measure;
-pub mod metric;
-pub mod model;
-pub mod perception;
 pub mod pipeline;
-pub mod reasoning;
-#[cfg(feature = "ros")]
-pub mod ros;
-pub mod scenes;
-pub mod tensor;
 pub mod trace;
-pub mod training;
-
-pub use error::{Error, Result};

@@ -5,35 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use cooper_imaging::FrameHeader;
+use cooper_model::engine::Cancel;
+use cooper_model::reasoning::{Mode, Question, Status, Transcript};
+use cooper_model::{Error, Result};
+use cooper_perception::pipeline::{Frame, Outcome, Perceive, Perceiver, Settings, Work};
+use cooper_perception::trace;
+use cooper_perception::trace::{Ended, Query, Trace};
 
 use super::maps::perceive;
-use super::model::ModelArgs;
-use super::model::SamplingArgs;
-use super::model::at_least;
-use super::model::positive;
+use super::model::{ModelArgs, SamplingArgs, at_least, positive};
 use super::output;
-use super::progress::Words;
-use super::progress::note;
-use super::progress::printable;
-use crate::engine::Cancel;
-use crate::error::Error;
-use crate::error::Result;
-use crate::imaging;
-use crate::pipeline::Frame;
-use crate::pipeline::FrameHeader;
-use crate::pipeline::Outcome;
-use crate::pipeline::Perceive;
-use crate::pipeline::Perceiver;
-use crate::pipeline::Settings;
-use crate::pipeline::Work;
-use crate::reasoning::Mode;
-use crate::reasoning::Question;
-use crate::reasoning::Status;
-use crate::reasoning::Transcript;
-use crate::trace;
-use crate::trace::Ended;
-use crate::trace::Query;
-use crate::trace::Trace;
+use super::progress::{Words, note, printable};
 
 /// Ask a question about a picture, or about several
 #[derive(Debug, Args)]
@@ -145,7 +128,7 @@ impl AskArgs {
     /// The pictures.
     fn frame(&self) -> Result<Frame> {
         let frame = |path: &PathBuf| -> Result<Frame> {
-            let image = imaging::load_rgb(path)?;
+            let image = cooper_imaging::load_rgb(path)?;
             Ok(Frame::new("", FrameHeader::default(), image))
         };
         let first = frame(&self.image)?;

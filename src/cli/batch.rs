@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use cooper_model::engine::{Cancel, Control};
+use cooper_model::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::progress::note;
-use crate::engine::Cancel;
-use crate::engine::Control;
-use crate::error::Error;
-use crate::error::Result;
 
 /// Plain lines tell progress this many times.
 const LINES: usize = 20;

@@ -3,14 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use cooper_model::Result;
+use cooper_model::engine::{DtypeChoice, Quantization};
+use cooper_train::conformance::{Check, Verdict};
 
-use super::Verdict as CommandVerdict;
-use super::output;
-use crate::conformance::Check;
-use crate::conformance::Verdict;
-use crate::engine::DtypeChoice;
-use crate::engine::Quantization;
-use crate::error::Result;
+use super::{Verdict as CommandVerdict, output};
 
 /// Compare every tensor group of a golden directory with what this program computes
 #[derive(Debug, Args)]
@@ -59,7 +56,7 @@ impl ConformanceArgs {
     pub(super) fn run(self) -> Result<CommandVerdict> {
         let mut tally = Tally::default();
         let mut printed = Ok(());
-        crate::conformance::run(
+        cooper_train::conformance::run(
             &self.golden_dir,
             self.dtype,
             self.quantization,

@@ -4,23 +4,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use cooper_model::engine::{Cancel, Control, Pictures};
+use cooper_model::perception::DepthMap;
+use cooper_model::{Error, Result};
+use cooper_perception::pipeline::{Outcome, Perceive, Settings, Work};
 
 use super::model::ModelArgs;
 use super::output;
-use super::progress::Reporter;
-use super::progress::Words;
-use super::progress::note;
-use crate::engine::Cancel;
-use crate::engine::Control;
-use crate::engine::Pictures;
-use crate::error::Error;
-use crate::error::Result;
-use crate::imaging;
-use crate::perception::DepthMap;
-use crate::pipeline::Outcome;
-use crate::pipeline::Perceive;
-use crate::pipeline::Settings;
-use crate::pipeline::Work;
+use super::progress::{Reporter, Words, note};
 
 /// Draw the relative depth of a picture, 0 near to 1 far
 #[derive(Debug, Args)]
@@ -170,7 +161,7 @@ impl SegmentArgs {
 
 /// Everything that can be wrong without a model is found before it is loaded.
 fn draw(image: &Path, output: &Path, model: &ModelArgs, work: &Work) -> Result<Outcome> {
-    let image = imaging::load_rgb(image)?;
+    let image = cooper_imaging::load_rgb(image)?;
     output::check_writable(output)?;
     perceive(
         &mut model.load()?,

@@ -3,22 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cooper_model::engine::{
+    DeviceChoice, DtypeChoice, FlowParams, FlowProfile, ModelOptions, Quantization, SamplingParams,
+};
+use cooper_model::flow::Renorm;
+use cooper_model::reasoning::Mode;
+use cooper_model::{Error, Result};
+use cooper_perception::pipeline::{Perceiver, Settings};
 use serde_json::{Value, json};
 
 use super::progress::note;
-use crate::engine::DeviceChoice;
-use crate::engine::DtypeChoice;
-use crate::engine::FlowParams;
-use crate::engine::FlowProfile;
-use crate::engine::ModelOptions;
-use crate::engine::Quantization;
-use crate::engine::SamplingParams;
-use crate::error::Error;
-use crate::error::Result;
-use crate::flow::Renorm;
-use crate::pipeline::Perceiver;
-use crate::pipeline::Settings;
-use crate::reasoning::Mode;
 
 /// Where the shipped model lies below a checkout or an installed `share/cooper_perception`.
 const SHIPPED: &str = "models/cooper-nano";

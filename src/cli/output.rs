@@ -4,11 +4,9 @@ use std::fs::File;
 use std::io::{BufWriter, Cursor, Write};
 use std::path::Path;
 
+use cooper_model::{Error, Result};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
 use serde::Serialize;
-
-use crate::error::Error;
-use crate::error::Result;
 
 /// Print to standard output at once.
 pub(super) fn print(text: &str) -> Result<()> {

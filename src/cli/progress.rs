@@ -3,12 +3,11 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use cooper_model::Error;
+use cooper_model::engine::{Progress, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output;
-use crate::engine::Progress;
-use crate::engine::Stage;
-use crate::error::Error;
 
 /// Plain lines tell a map's progress this many times.
 const LINES_PER_MAP: f32 = 4.0;

@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use cooper_model::Result;
+use cooper_model::engine::{ModelOptions, Quantization, quantize};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::doctor::size;
 use super::output;
-use crate::engine::ModelOptions;
-use crate::engine::Quantization;
-use crate::engine::quantize;
-use crate::error::Result;
 
 /// Write a model directory whose matrices are quantised; every command and the node load it like any other
 #[derive(Debug, Args)]

@@ -5,27 +5,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use cooper_imaging::FrameHeader;
+use cooper_model::engine::{Cancel, DeviceChoice, DtypeChoice, ModelOptions};
+use cooper_model::{Error, Result};
+use cooper_perception::pipeline::{Frame, Perceive, Perceiver};
+use cooper_perception::trace;
+use cooper_perception::trace::{ModelRecord, Recorded};
 use serde_json::json;
 
-use super::Verdict;
 use super::ask::ask;
-use super::output;
-use super::progress::Words;
-use super::progress::note;
-use super::progress::printable;
-use crate::engine::Cancel;
-use crate::engine::DeviceChoice;
-use crate::engine::DtypeChoice;
-use crate::engine::ModelOptions;
-use crate::error::Error;
-use crate::error::Result;
-use crate::pipeline::Frame;
-use crate::pipeline::FrameHeader;
-use crate::pipeline::Perceive;
-use crate::pipeline::Perceiver;
-use crate::trace;
-use crate::trace::ModelRecord;
-use crate::trace::Recorded;
+use super::progress::{Words, note, printable};
+use super::{Verdict, output};
 
 /// Ask a traced question again and compare words and maps; exit code 1 if anything is not the same
 #[derive(Debug, Args)]

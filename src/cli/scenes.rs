@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use cooper_model::{Error, Result};
+use cooper_scenes::{Camera, Object, Question, Scene, SceneConfig, Split};
 use image::{DynamicImage, GrayImage, ImageFormat};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -10,14 +12,6 @@ use serde_json::{Value, json};
 
 use super::output;
 use super::progress::note;
-use crate::error::Error;
-use crate::error::Result;
-use crate::scenes::Camera;
-use crate::scenes::Object;
-use crate::scenes::Question;
-use crate::scenes::Scene;
-use crate::scenes::SceneConfig;
-use crate::scenes::Split;
 
 /// Depth pictures count in thousandths of a metre.
 const DEPTH_SCALE: f32 = 1000.0;

@@ -5,25 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use cooper_model::engine::Cancel;
+use cooper_model::{Error, Result};
+use cooper_perception::config::read_yaml;
+use cooper_train::training::{
+    Ended, Layout, LogLine, Parameters, RunConfig, Stage, grpo, newest_checkpoint, run, supervised,
+    vae, vit,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::progress::note;
 use super::train_keys;
-use crate::config::read_yaml;
-use crate::engine::Cancel;
-use crate::error::{Error, Result};
-use crate::training::Ended;
-use crate::training::Layout;
-use crate::training::LogLine;
-use crate::training::Parameters;
-use crate::training::RunConfig;
-use crate::training::Stage;
-use crate::training::grpo;
-use crate::training::newest_checkpoint;
-use crate::training::run;
-use crate::training::supervised;
-use crate::training::vae;
-use crate::training::vit;
 
 /// Train a model, stage by stage.
 ///

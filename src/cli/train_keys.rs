@@ -2,17 +2,14 @@
 
 use std::fmt::Write as _;
 
+use cooper_model::engine::FlowParams;
+use cooper_scenes::SceneConfig;
+use cooper_train::training::grpo::{GrpoTraining, SceneQuestions};
+use cooper_train::training::supervised::SupervisedTraining;
+use cooper_train::training::vae::VaeTraining;
+use cooper_train::training::vit::VitTraining;
+use cooper_train::training::{RunConfig, SceneTasks};
 use serde_json::{Value, json};
-
-use crate::engine::FlowParams;
-use crate::scenes::SceneConfig;
-use crate::training::RunConfig;
-use crate::training::SceneTasks;
-use crate::training::grpo::GrpoTraining;
-use crate::training::grpo::SceneQuestions;
-use crate::training::supervised::SupervisedTraining;
-use crate::training::vae::VaeTraining;
-use crate::training::vit::VitTraining;
 
 /// A line for each key: its name, two spaces at least, its meaning.
 type Keys = &'static str;
@@ -275,8 +272,9 @@ fn bracketed(defaults: &Value, key: &str) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use cooper_train::training::{JsonlRows, Weighted};
+
     use super::*;
-    use crate::training::{JsonlRows, Weighted};
 
     /// All keys below, `a.b` for those of objects.
     fn leaves(value: &Value, prefix: &str, into: &mut BTreeSet<String>) {

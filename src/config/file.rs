@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
+use cooper_model::{Error, Result};
 use serde::de::DeserializeOwned;
-
-use crate::error::{Error, Result};
 
 /// Read a YAML file.
 ///

@@ -1,6 +1,6 @@
 //! Every topic, service and action of the node, named once; `N` stands for a camera's name.
 //!
-//! Plain data: the README's tables are held against it without a running ROS.
+//! Plain data: docs/interfaces.md is held against it without a running ROS.
 
 /// How an interface is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

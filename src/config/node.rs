@@ -2,16 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use cooper_model::engine::{FlowParams, FlowProfile, ModelOptions, SamplingParams};
+use cooper_model::flow::Renorm;
+use cooper_model::reasoning::Mode;
+use cooper_model::{Error, Result};
+
 use super::parameter_set::ParameterSet;
 use super::scale::ScaleSource;
-use crate::engine::FlowParams;
-use crate::engine::FlowProfile;
-use crate::engine::ModelOptions;
-use crate::engine::SamplingParams;
-use crate::error::{Error, Result};
-use crate::flow::Renorm;
 use crate::pipeline::Settings;
-use crate::reasoning::Mode;
 use crate::trace::Limits;
 
 /// What is fixed at start.
@@ -210,9 +208,10 @@ fn choice<T: std::str::FromStr<Err = String>>(parameters: &ParameterSet, name: &
 mod tests {
     use std::collections::BTreeMap;
 
+    use cooper_model::engine::Quantization;
+
     use super::super::Value;
     use super::*;
-    use crate::engine::Quantization;
 
     fn set(pairs: &[(&str, Value)]) -> ParameterSet {
         let overrides: BTreeMap<_, _> = pairs

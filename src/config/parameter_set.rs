@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::parameters::Changes;
-use super::parameters::Parameter;
-use super::parameters::camera_parameters;
-use super::parameters::parameters;
+use cooper_model::{Error, Result};
+
+use super::parameters::{Changes, Parameter, camera_parameters, parameters};
 use super::value::Value;
-use crate::error::{Error, Result};
 
 /// The values of all declared parameters, each of them acceptable.
 #[derive(Clone, Debug)]

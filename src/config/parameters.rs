@@ -1,16 +1,13 @@
 //! Every parameter of the node, declared once: name, default, what it accepts, whether it may change, description.
 //!
-//! Plain data: the README's table and `config/cooper.yaml` are held against it without a running ROS.
+//! Plain data: docs/parameters.md and `config/cooper.yaml` are held against it without a running ROS.
 
 use std::ops::RangeInclusive;
 
+use cooper_metric::{FilterSettings, FitSettings};
+use cooper_model::engine::{DeviceChoice, FlowParams, FlowProfile, SamplingParams};
+
 use super::value::{Accepts, Value};
-use crate::engine::DeviceChoice;
-use crate::engine::FlowParams;
-use crate::engine::FlowProfile;
-use crate::engine::SamplingParams;
-use crate::metric::FilterSettings;
-use crate::metric::FitSettings;
 
 /// The most turns that a question may have.
 pub const MAX_TURNS: u16 = 100;

@@ -1,12 +1,10 @@
 //! How a camera's maps become metres, as the parameters of this moment say.
 
+use cooper_metric::{FilterSettings, FitSettings, FloorPrior, Tilt};
+use cooper_model::{Error, Result};
+
 use super::node::count;
 use super::parameter_set::ParameterSet;
-use crate::error::{Error, Result};
-use crate::metric::FilterSettings;
-use crate::metric::FitSettings;
-use crate::metric::FloorPrior;
-use crate::metric::Tilt;
 
 /// Where a camera's metres come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,14 +2,11 @@
 
 use std::fmt;
 
+use cooper_model::Result;
+use cooper_model::engine::{Cancel, Engine, FlowParams};
+use cooper_model::perception::cache_error_of;
+use cooper_model::reasoning::Settings;
 use image::RgbImage;
-
-use crate::engine::Cancel;
-use crate::engine::Engine;
-use crate::engine::FlowParams;
-use crate::error::Result;
-use crate::perception::cache_error_of;
-use crate::reasoning::Settings;
 
 /// How far latents that are drawn with the step cache may be from exact ones: the length of the difference, as a share of
 /// theirs.
@@ -26,7 +23,7 @@ impl CacheTest {
     /// Draw the depth of `picture` with the step cache and without, and compare.
     ///
     /// # Errors
-    /// [`crate::Error::Canceled`] within one flow step of a stop.
+    /// [`cooper_model::Error::Canceled`] within one flow step of a stop.
     pub fn run(
         engine: &Engine,
         instruction: &str,

@@ -3,33 +3,10 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use cooper_imaging::FrameHeader;
+use cooper_model::Result;
+use cooper_model::engine::Pictures;
 use image::RgbImage;
-
-use crate::engine::Pictures;
-use crate::error::Result;
-
-/// When and in which optical frame a picture was taken: copied to everything made from it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FrameHeader {
-    /// Seconds of the stamp, in the clock of the source.
-    pub stamp_secs: i32,
-    /// Nanoseconds of the stamp, 0 to 999 999 999.
-    pub stamp_nanos: u32,
-    /// The camera's optical frame.
-    pub frame_id: String,
-}
-
-impl FrameHeader {
-    /// The stamp in nanoseconds.
-    pub fn stamp_ns(&self) -> i64 {
-        i64::from(self.stamp_secs) * 1_000_000_000 + i64::from(self.stamp_nanos)
-    }
-
-    /// The stamp in seconds, to a fraction of a microsecond.
-    pub fn stamp_s(&self) -> f64 {
-        f64::from(self.stamp_secs) + f64::from(self.stamp_nanos) * 1e-9
-    }
-}
 
 /// One picture of one camera, and what else a question is about.
 #[derive(Clone, Debug)]
@@ -89,6 +66,6 @@ pub trait LatestFrame: Debug + Send + Sync {
     /// The newest picture.
     ///
     /// # Errors
-    /// [`crate::Error::NoImage`] that says why there is none that can be used.
+    /// [`cooper_model::Error::NoImage`] that says why there is none that can be used.
     fn latest(&self) -> Result<Arc<Frame>>;
 }

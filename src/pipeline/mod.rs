@@ -10,10 +10,9 @@ mod stamps;
 mod worker;
 
 pub use cache_test::{CACHE_TOLERANCE, CacheTest};
-pub use frame::{Frame, FrameHeader, LatestFrame};
+pub use cooper_model::reasoning::Settings;
+pub use frame::{Frame, LatestFrame};
 pub use perceiver::{ModelInfo, Outcome, Perceive, Perceiver, Work};
 pub use request::{Event, FrameSource, Priority, Request};
 pub use stamps::StampBuffer;
 pub use worker::{State, Worker, WorkerStatus};
-
-pub use crate::reasoning::Settings;

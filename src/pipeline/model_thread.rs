@@ -6,14 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::time::Instant;
 
+use cooper_model::engine::{Cancel, Control, Stop, give_back_memory};
+use cooper_model::{Error, Result};
+
 use super::perceiver::Perceive;
 use super::request::{Event, Priority};
 use super::worker::{Command, Commanded, Inner, State, Waiting};
-use crate::engine::Cancel;
-use crate::engine::Control;
-use crate::engine::Stop;
-use crate::engine::give_back_memory;
-use crate::error::{Error, Result};
 
 /// What is to be done next.
 enum Next {

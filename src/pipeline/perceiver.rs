@@ -3,32 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use cooper_model::Result;
+use cooper_model::engine::{
+    Cancel, Control, Engine, MapKind, ModelIdentity, ModelOptions, Pictures, Speed,
+};
+use cooper_model::measure::{Measurement, Observation, names_at, observe};
+use cooper_model::perception::{DepthMap, Segmentation, estimate_depth, segment};
+use cooper_model::reasoning::{Prompts, Question, Settings, Transcript, answer};
 use image::RgbImage;
 use nalgebra::Point2;
 
 use super::cache_test::CacheTest;
-use crate::engine::Cancel;
-use crate::engine::Control;
-use crate::engine::Engine;
-use crate::engine::MapKind;
-use crate::engine::ModelIdentity;
-use crate::engine::ModelOptions;
-use crate::engine::Pictures;
-use crate::engine::Speed;
-use crate::error::Result;
-use crate::measure::Measurement;
-use crate::measure::Observation;
-use crate::measure::names_at;
-use crate::measure::observe;
-use crate::perception::DepthMap;
-use crate::perception::Segmentation;
-use crate::perception::estimate_depth;
-use crate::perception::segment;
-use crate::reasoning::Prompts;
-use crate::reasoning::Question;
-use crate::reasoning::Settings;
-use crate::reasoning::Transcript;
-use crate::reasoning::answer;
 
 /// What is asked of the model.
 #[derive(Clone, Debug)]
@@ -98,7 +83,7 @@ pub trait Perceive {
     /// Carry out `work`; all but a question looks at the first picture only.
     ///
     /// # Errors
-    /// [`crate::Error::Canceled`] when `control` was stopped before there was anything to return.
+    /// [`cooper_model::Error::Canceled`] when `control` was stopped before there was anything to return.
     fn perceive(
         &mut self,
         pictures: &Pictures,
@@ -156,7 +141,7 @@ impl Perceiver {
     /// again when a request draws otherwise.
     ///
     /// # Errors
-    /// [`crate::Error::Canceled`] within one token or one flow step of a stop; otherwise if the network fails.
+    /// [`cooper_model::Error::Canceled`] within one token or one flow step of a stop; otherwise if the network fails.
     pub fn warm_up(&mut self, settings: &Settings, cancel: &Cancel) -> Result<()> {
         self.tests_cache = true;
         let mut settings = self.tested(settings, cancel)?;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cooper_model::Result;
+use cooper_model::engine::{Cancel, Progress};
+use cooper_model::reasoning::Settings;
+
 use super::frame::{Frame, LatestFrame};
 use super::perceiver::{Outcome, Work};
-use crate::engine::Cancel;
-use crate::engine::Progress;
-use crate::error::Result;
-use crate::reasoning::Settings;
 
 /// Who waits for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

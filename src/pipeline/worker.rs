@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use cooper_model::engine::{Cancel, Speed, Stop};
+use cooper_model::{Error, Result};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -15,10 +17,6 @@ use super::model_thread;
 use super::perceiver::{ModelInfo, Perceive};
 use super::queue::{Put, Queue};
 use super::request::{Event, Priority, Request};
-use crate::engine::Cancel;
-use crate::engine::Speed;
-use crate::engine::Stop;
-use crate::error::{Error, Result};
 
 /// What the model thread is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

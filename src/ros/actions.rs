@@ -6,29 +6,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
-use futures::Stream;
-use futures::StreamExt;
-use r2r::ActionServerCancelRequest;
-use r2r::ActionServerGoal;
-use r2r::ActionServerGoalRequest;
-use r2r::Node;
+use cooper_model::engine::Cancel;
+use cooper_model::{Error, Result};
+use cooper_perception::config::interfaces;
+use cooper_perception::pipeline::{Event, Work};
+use futures::{FutureExt, Stream, StreamExt};
 use r2r::cooper_perception::action::Reason;
+use r2r::{ActionServerCancelRequest, ActionServerGoal, ActionServerGoalRequest, Node};
 
-use super::codes;
 use super::conclusion::{Asked, Ending};
-use super::convert;
-use super::feedback;
 use super::feedback::Feedback;
 use super::requests::{self, Accepted, Caller, Core, Finished, Inquiry};
-use super::results;
 use super::tasks::Tasks;
-use super::topics;
-use crate::config::interfaces;
-use crate::engine::Cancel;
-use crate::error::{Error, Result};
-use crate::pipeline::Event;
-use crate::pipeline::Work;
+use super::{codes, convert, feedback, results, topics};
 
 /// How long a result can be fetched.
 const KEEP_RESULT: Duration = Duration::from_secs(30);

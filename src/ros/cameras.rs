@@ -7,20 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use cooper_model::perception::{RegionTracker, Segmentation};
+use cooper_model::{Error, Result};
+use cooper_perception::config::CameraConfig;
+use cooper_perception::pipeline::{Frame, LatestFrame};
 use r2r::builtin_interfaces::msg::Time;
-use r2r::sensor_msgs::msg::CompressedImage;
-use r2r::sensor_msgs::msg::Image;
+use r2r::sensor_msgs::msg::{CompressedImage, Image};
 use tokio::sync::Notify;
 
 use super::clock::Clock;
 use super::convert;
 use super::scaling::Scaling;
 use super::silence::{self, Offer};
-use crate::config::CameraConfig;
-use crate::error::{Error, Result};
-use crate::perception::{RegionTracker, Segmentation};
-use crate::pipeline::Frame;
-use crate::pipeline::LatestFrame;
 
 /// Over how long the frame rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(4);
@@ -203,7 +201,7 @@ impl Camera {
         match (&heard.converted, heard.newest.as_deref()) {
             (Some((number, Err(why))), _) if *number == heard.n_frames => why.clone(),
             (_, Some(Message::Raw(image))) => {
-                unusable(convert::check_image(image)).unwrap_or_default()
+                unusable(convert::check_image(image).map_err(Into::into)).unwrap_or_default()
             }
             _ => String::new(),
         }

@@ -1,18 +1,12 @@
 //! The one place where errors and outcomes become the numbers of the interfaces.
 
+use cooper_model::engine::{Cancel, MapKind, Stage, Stop};
+use cooper_model::reasoning::{Mode, Status};
+use cooper_model::{Error, Result};
+use cooper_perception::trace::Ended;
 use r2r::cooper_perception::action::Reason;
-use r2r::cooper_perception::msg::Answer;
-use r2r::cooper_perception::msg::Evidence as EvidenceMsg;
+use r2r::cooper_perception::msg::{Answer, Evidence as EvidenceMsg};
 use r2r::cooper_perception::srv::Ask;
-
-use crate::engine::Cancel;
-use crate::engine::MapKind;
-use crate::engine::Stage;
-use crate::engine::Stop;
-use crate::error::{Error, Result};
-use crate::reasoning::Mode;
-use crate::reasoning::Status;
-use crate::trace::Ended;
 
 /// The error code of success.
 pub const NONE: u16 = Ask::Response::NONE as u16;

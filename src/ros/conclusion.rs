@@ -3,19 +3,15 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use cooper_imaging::FrameHeader;
+use cooper_model::Error;
+use cooper_model::reasoning::{Question, Transcript};
+use cooper_perception::pipeline::{Frame, Settings};
+use cooper_perception::trace::Query;
 use r2r::cooper_perception::msg::Answer;
 
-use super::codes;
-use super::convert;
 use super::requests::Core;
-use super::results;
-use crate::error::Error;
-use crate::pipeline::Frame;
-use crate::pipeline::FrameHeader;
-use crate::pipeline::Settings;
-use crate::reasoning::Question;
-use crate::reasoning::Transcript;
-use crate::trace::Query;
+use super::{codes, convert, results};
 
 /// What is known of a question before it is answered.
 pub struct Asked {

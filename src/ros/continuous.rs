@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use r2r::Node;
-use r2r::Publisher;
+use cooper_model::perception::{DepthMap, Segmentation};
+use cooper_model::{Error, Result};
+use cooper_perception::config::interfaces::Interface;
+use cooper_perception::config::{DepthConfig, interfaces};
+use cooper_perception::pipeline::{Frame, FrameSource, Outcome, Work};
 use r2r::sensor_msgs::msg::Image;
+use r2r::{Node, Publisher};
 use tokio::time::Instant;
 
 use super::cameras::{Camera, Numbered};
@@ -16,15 +20,6 @@ use super::metric_maps::{self, MetricMaps};
 use super::requests::{self, Caller, Core};
 use super::scaling::Metres;
 use super::topics::{self, is_wanted, publish};
-use crate::config::DepthConfig;
-use crate::config::interfaces;
-use crate::config::interfaces::Interface;
-use crate::error::{Error, Result};
-use crate::perception::{DepthMap, Segmentation};
-use crate::pipeline::Frame;
-use crate::pipeline::FrameSource;
-use crate::pipeline::Outcome;
-use crate::pipeline::Work;
 
 /// The longest time without a look at frames, subscribers and the rate.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -161,7 +156,7 @@ impl Maps {
         });
         publish(&self.overlay, || {
             Ok(convert::rgb_image(
-                &convert::blend_regions(&frame.image, &segmentation),
+                &segmentation.overlay(&frame.image),
                 header,
             ))
         });

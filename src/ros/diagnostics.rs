@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cooper_metric::ScaleFit;
+use cooper_model::engine::Part;
+use cooper_perception::config::ScaleSource;
+use cooper_perception::pipeline::{State, WorkerStatus};
+use cooper_perception::trace::RecorderStatus;
 use r2r::Publisher;
-use r2r::diagnostic_msgs::msg::DiagnosticArray;
-use r2r::diagnostic_msgs::msg::DiagnosticStatus;
-use r2r::diagnostic_msgs::msg::KeyValue;
+use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 use tokio::time::MissedTickBehavior;
 
 use super::cameras::{Camera, Snapshot};
@@ -14,12 +17,6 @@ use super::convert::message_text;
 use super::requests::Core;
 use super::scale_status::ScaleStatus;
 use super::status::state_name;
-use crate::config::ScaleSource;
-use crate::engine::Part;
-use crate::metric::ScaleFit;
-use crate::pipeline::State;
-use crate::pipeline::WorkerStatus;
-use crate::trace::RecorderStatus;
 
 const OK: u8 = DiagnosticStatus::OK as u8;
 const WARN: u8 = DiagnosticStatus::WARN as u8;

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
+use cooper_metric::spread;
+use cooper_model::engine::Cancel;
+use cooper_model::measure::MAX_NAMED_REGIONS;
+use cooper_model::perception::{DepthMap, Segmentation};
+use cooper_model::{Error, Result};
+use cooper_perception::config::DepthConfig;
+use cooper_perception::pipeline::{Frame, FrameSource, Outcome, Work};
+
 use super::requests::{self, Caller, Core};
-use crate::config::DepthConfig;
-use crate::engine::Cancel;
-use crate::error::{Error, Result};
-use crate::measure::MAX_NAMED_REGIONS;
-use crate::metric::spread;
-use crate::perception::DepthMap;
-use crate::perception::Segmentation;
-use crate::pipeline::Frame;
-use crate::pipeline::FrameSource;
-use crate::pipeline::Outcome;
-use crate::pipeline::Work;
 
 /// Draw a map and wait for it: the frame that it was made from, and the map.
 ///

@@ -4,15 +4,12 @@
 
 use std::time::Duration;
 
+use cooper_imaging::FrameHeader;
+use cooper_model::engine::{MapKind, Progress, Stage};
+use cooper_perception::pipeline::Event;
 use r2r::cooper_perception::action::Reason;
 
-use super::codes;
-use super::convert;
-use crate::engine::MapKind;
-use crate::engine::Progress;
-use crate::engine::Stage;
-use crate::pipeline::Event;
-use crate::pipeline::FrameHeader;
+use super::{codes, convert};
 
 /// What of the last feedback still holds.
 #[derive(Default)]

@@ -3,9 +3,7 @@
 //! r2r keeps ten requests of an endpoint and drops what comes then without a word: the thread that spins takes them
 //! over after each of its turns, and where there were some it has its next turn at once.
 
-use futures::FutureExt;
-use futures::Stream;
-use futures::StreamExt;
+use futures::{FutureExt, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::UnboundedReceiver;
 

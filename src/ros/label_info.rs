@@ -7,17 +7,14 @@ pub use without::LabelInfos;
 
 #[cfg(vision_msgs)]
 mod with_vision_msgs {
-    use r2r::Node;
-    use r2r::Publisher;
-    use r2r::vision_msgs::msg::LabelInfo;
-    use r2r::vision_msgs::msg::VisionClass;
+    use cooper_imaging::FrameHeader;
+    use cooper_model::Result;
+    use cooper_model::perception::Segmentation;
+    use cooper_perception::config::interfaces;
+    use r2r::vision_msgs::msg::{LabelInfo, VisionClass};
+    use r2r::{Node, Publisher};
 
-    use crate::config::interfaces;
-    use crate::error::Result;
-    use crate::perception::Segmentation;
-    use crate::pipeline::FrameHeader;
-    use crate::ros::convert;
-    use crate::ros::topics;
+    use crate::{convert, topics};
 
     /// One camera's topic.
     pub struct LabelInfos(Publisher<LabelInfo>);
@@ -26,7 +23,7 @@ mod with_vision_msgs {
         /// Advertise it.
         ///
         /// # Errors
-        /// [`crate::Error::Internal`] if the middleware refuses it.
+        /// [`cooper_model::Error::Internal`] if the middleware refuses it.
         pub fn advertise(node: &mut Node, camera: &str) -> Result<Self> {
             topics::publisher(node, &interfaces::LABEL_INFO, camera).map(Self)
         }
@@ -38,7 +35,7 @@ mod with_vision_msgs {
 
         /// Tell the ids of a segmentation: also when nobody listens, for those who come later.
         pub fn publish(&self, segmentation: &Segmentation, header: &FrameHeader) {
-            let class = |region: &crate::perception::Region| VisionClass {
+            let class = |region: &cooper_model::perception::Region| VisionClass {
                 class_id: region.id,
                 class_name: convert::message_text(region.name.as_deref().unwrap_or_default()),
             };
@@ -57,12 +54,11 @@ mod with_vision_msgs {
 
 #[cfg(not(vision_msgs))]
 mod without {
+    use cooper_imaging::FrameHeader;
+    use cooper_model::Result;
+    use cooper_model::perception::Segmentation;
+    use cooper_perception::config::interfaces;
     use r2r::Node;
-
-    use crate::config::interfaces;
-    use crate::error::Result;
-    use crate::perception::Segmentation;
-    use crate::pipeline::FrameHeader;
 
     /// One camera's topic, which cannot be offered.
     pub struct LabelInfos;

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use cooper_model::Result;
+use cooper_perception::config;
+use cooper_perception::config::NodeConfig;
+use cooper_perception::pipeline::{Perceiver, State, Worker, WorkerStatus};
 use r2r::std_srvs::srv::Trigger;
 use tokio::sync::oneshot;
 
@@ -10,13 +14,6 @@ use super::convert::message_text;
 use super::params::Parameters;
 use super::requests::{self, Core};
 use super::services::told;
-use crate::config;
-use crate::config::NodeConfig;
-use crate::error::Result;
-use crate::pipeline::Perceiver;
-use crate::pipeline::State;
-use crate::pipeline::Worker;
-use crate::pipeline::WorkerStatus;
 
 /// Start the model's thread, which loads as the parameters of each moment say.
 ///

@@ -6,21 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use cooper_imaging::FrameHeader;
+use cooper_metric::Box3d;
+use cooper_model::Result;
+use cooper_model::perception::{Region, Segmentation};
+use cooper_perception::config::interfaces;
 use nalgebra::{Point3, Vector3};
-use r2r::Node;
-use r2r::Publisher;
 use r2r::cooper_perception::msg::Answer;
 use r2r::geometry_msgs::msg::{Pose, Quaternion, Vector3 as Vector3Msg};
 use r2r::std_msgs::msg::{ColorRGBA, Header};
 use r2r::visualization_msgs::msg::{Marker, MarkerArray};
+use r2r::{Node, Publisher};
 
-use super::convert;
-use super::topics;
-use crate::config::interfaces;
-use crate::error::Result;
-use crate::metric::Box3d;
-use crate::perception::{Region, Segmentation};
-use crate::pipeline::FrameHeader;
+use super::{convert, topics};
 
 /// How solid the box of a small region is; the more of the picture a region covers, the fainter it is, so that walls
 /// and floors do not hide what stands before them.
@@ -52,7 +50,7 @@ impl Markers {
     /// Advertise it.
     ///
     /// # Errors
-    /// [`crate::Error::Internal`] if the middleware refuses it.
+    /// [`cooper_model::Error::Internal`] if the middleware refuses it.
     pub fn advertise(node: &mut Node) -> Result<Self> {
         Ok(Self {
             publisher: Mutex::new(topics::publisher(node, &interfaces::MARKERS, "")?),

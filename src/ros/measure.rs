@@ -2,22 +2,19 @@
 
 use std::sync::Arc;
 
+use cooper_model::engine::Cancel;
+use cooper_model::measure::{Agreement, Axis, Kind, Measurement, Metric, Observation, conclude};
+use cooper_model::{Error, Result};
+use cooper_perception::config::interfaces;
+use cooper_perception::pipeline::{Frame, Outcome, Work};
 use nalgebra::Point2;
 use r2r::cooper_perception::msg::Answer;
 use r2r::cooper_perception::srv::Measure;
 use r2r::geometry_msgs::msg::Point;
 
-use super::codes;
-use super::convert;
 use super::metric_maps::{NO_CAMERA, metres};
 use super::requests::{self, Accepted, Caller, Core, Finished, Inquiry};
-use crate::config::interfaces;
-use crate::engine::Cancel;
-use crate::error::{Error, Result};
-use crate::measure::{Agreement, Axis, Kind, Measurement, Metric, Observation, conclude};
-use crate::pipeline::Frame;
-use crate::pipeline::Outcome;
-use crate::pipeline::Work;
+use super::{codes, convert};
 
 /// Answer a request.
 pub async fn measure(core: Arc<Core>, request: Measure::Request) -> Measure::Response {

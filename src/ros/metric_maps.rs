@@ -3,25 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use r2r::Node;
-use r2r::Publisher;
-use r2r::sensor_msgs::msg::CameraInfo;
-use r2r::sensor_msgs::msg::Image;
-use r2r::sensor_msgs::msg::PointCloud2;
+use cooper_metric::{Box3d, Cloud};
+use cooper_model::perception::{DepthMap, Segmentation, UNLABELED};
+use cooper_model::{Error, Result};
+use cooper_perception::config::{ScaleSource, interfaces};
+use cooper_perception::pipeline::Frame;
+use r2r::sensor_msgs::msg::{CameraInfo, Image, PointCloud2};
+use r2r::{Node, Publisher};
 
 use super::cameras::Camera;
 use super::convert;
 use super::requests::Core;
 use super::scaling::{Metres, OrWhy};
 use super::topics::{self, is_wanted, publish};
-use crate::config::ScaleSource;
-use crate::config::interfaces;
-use crate::error::{Error, Result};
-use crate::metric;
-use crate::metric::Box3d;
-use crate::metric::Cloud;
-use crate::perception::{DepthMap, Segmentation, UNLABELED};
-use crate::pipeline::Frame;
 
 /// Why the picture of a request has no metres.
 pub const NO_CAMERA: &str =
@@ -120,7 +114,7 @@ pub async fn boxes(
             .as_ref()
             .map_err(Clone::clone)?
             .intrinsics;
-        let mut found = metric::boxes(&segmentation.labels, &metres.values, intrinsics);
+        let mut found = cooper_metric::boxes(&segmentation.labels, &metres.values, intrinsics);
         found.remove(&UNLABELED);
         Ok(found)
     };
@@ -138,7 +132,11 @@ pub async fn points(frame: &Arc<Frame>, metres: &Arc<Metres>) -> Option<PointClo
     let made = move || -> Option<Result<PointCloud2>> {
         let intrinsics = &metres.calibration.as_ref().ok()?.intrinsics;
         let cloud = Cloud::new(&metres.values, &frame.image, intrinsics);
-        Some(cloud.map(|cloud| convert::point_cloud(cloud, &frame.header)))
+        Some(
+            cloud
+                .map(|cloud| convert::point_cloud(cloud, &frame.header))
+                .map_err(Into::into),
+        )
     };
     match tokio::task::spawn_blocking(made).await {
         Ok(Some(Ok(points))) => Some(points),

@@ -3,19 +3,22 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::Stream;
-use futures::StreamExt;
+use cooper_model::{Error, Result};
+use cooper_perception::config;
+use cooper_perception::config::interfaces::Interface;
+use cooper_perception::config::{NodeConfig, interfaces};
+use cooper_perception::pipeline::{State, Worker};
+use cooper_perception::trace::Recorder;
+use futures::{Stream, StreamExt};
 use r2r::Node;
 use r2r::cooper_perception::msg::Answer;
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
 use r2r::rcl_interfaces::msg::Log;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::actions;
 use super::cameras::Camera;
 use super::clock::Clock;
 use super::continuous::Maps;
-use super::diagnostics;
 use super::loading::{log_ready, read_config, start_model};
 use super::markers::Markers;
 use super::params::{self, Parameters};
@@ -23,19 +26,9 @@ use super::remap::Names;
 use super::requests::Core;
 use super::rosout::RosoutEvents;
 use super::scaling::Scaling;
-use super::services;
 use super::spin::Spin;
-use super::subscriptions;
 use super::tasks::Tasks;
-use super::topics;
-use crate::config;
-use crate::config::NodeConfig;
-use crate::config::interfaces;
-use crate::config::interfaces::Interface;
-use crate::error::{Error, Result};
-use crate::pipeline::State;
-use crate::pipeline::Worker;
-use crate::trace::Recorder;
+use super::{actions, diagnostics, services, subscriptions, topics};
 
 /// The node's name, unless a remapping rule gives another.
 const NAME: &str = "cooper";

@@ -3,18 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use r2r::Node;
-use r2r::Parameter;
-use r2r::ParameterValue;
-use r2r::RosParams;
+use cooper_model::engine::FlowProfile;
+use cooper_model::{Error, Result};
+use cooper_perception::config;
+use cooper_perception::config::{ParameterSet, Value};
+use cooper_perception::pipeline::Settings;
 use r2r::indexmap::IndexMap;
-
-use crate::config;
-use crate::config::ParameterSet;
-use crate::config::Value;
-use crate::engine::FlowProfile;
-use crate::error::{Error, Result};
-use crate::pipeline::Settings;
+use r2r::{Node, Parameter, ParameterValue, RosParams};
 
 /// The node's parameters; clones share them.
 #[derive(Clone, Debug)]
@@ -33,7 +28,7 @@ impl Parameters {
     /// parameter file may serve several nodes.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidInput`] that names every bad value and what its parameter accepts.
+    /// [`cooper_model::Error::InvalidInput`] that names every bad value and what its parameter accepts.
     pub fn at_start(node: &Node) -> Result<Self> {
         let mut given = node.params.lock().unwrap_or_else(PoisonError::into_inner);
         let mut overrides = BTreeMap::new();
@@ -90,7 +85,7 @@ impl Parameters {
     /// The float `name` of this moment.
     ///
     /// # Errors
-    /// [`crate::Error::Internal`] if none of that name is declared.
+    /// [`cooper_model::Error::Internal`] if none of that name is declared.
     pub fn float(&self, name: &str) -> Result<f64> {
         self.lock().set.float(name)
     }
@@ -98,7 +93,7 @@ impl Parameters {
     /// The flag `name` of this moment.
     ///
     /// # Errors
-    /// [`crate::Error::Internal`] if none of that name is declared.
+    /// [`cooper_model::Error::Internal`] if none of that name is declared.
     pub fn flag(&self, name: &str) -> Result<bool> {
         self.lock().set.flag(name)
     }

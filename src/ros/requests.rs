@@ -3,6 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use cooper_imaging::FrameHeader;
+use cooper_model::engine::Cancel;
+use cooper_model::reasoning::{Question, Transcript};
+use cooper_model::{Error, Result};
+use cooper_perception::config::MAX_TURNS;
+use cooper_perception::config::interfaces::Interface;
+use cooper_perception::pipeline::{
+    Event, Frame, FrameSource, Outcome, Priority, Request, Settings, Work, Worker,
+};
+use cooper_perception::trace::Recorder;
 use r2r::Publisher;
 use r2r::cooper_perception::msg::Answer;
 use r2r::sensor_msgs::msg::Image;
@@ -10,28 +20,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::cameras::Camera;
 use super::clock::Clock;
-use super::codes;
 use super::conclusion::{Asked, Ending};
-use super::convert;
 use super::markers::Markers;
 use super::params::Parameters;
-use crate::config::MAX_TURNS;
-use crate::config::interfaces::Interface;
-use crate::engine::Cancel;
-use crate::error::{Error, Result};
-use crate::pipeline::Event;
-use crate::pipeline::Frame;
-use crate::pipeline::FrameHeader;
-use crate::pipeline::FrameSource;
-use crate::pipeline::Outcome;
-use crate::pipeline::Priority;
-use crate::pipeline::Request;
-use crate::pipeline::Settings;
-use crate::pipeline::Work;
-use crate::pipeline::Worker;
-use crate::reasoning::Question;
-use crate::reasoning::Transcript;
-use crate::trace::Recorder;
+use super::{codes, convert};
 
 /// The most pictures of one question.
 const MAX_PICTURES: usize = 8;

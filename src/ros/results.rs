@@ -2,21 +2,16 @@
 
 use std::time::Duration;
 
+use cooper_model::Error;
+use cooper_model::engine::{Evidence, Stop};
+use cooper_model::reasoning::Transcript;
+use cooper_perception::pipeline::Frame;
 use r2r::cooper_perception::action::Reason;
-use r2r::cooper_perception::msg::Evidence as EvidenceMsg;
-use r2r::cooper_perception::msg::Picture;
-use r2r::cooper_perception::msg::Timings;
+use r2r::cooper_perception::msg::{Evidence as EvidenceMsg, Picture, Timings};
 use r2r::sensor_msgs::msg::Image;
 
-use super::codes;
-use super::convert;
 use super::feedback::turn_number;
-use crate::engine::Evidence;
-use crate::engine::Stop;
-use crate::error::Error;
-use crate::imaging;
-use crate::pipeline::Frame;
-use crate::reasoning::Transcript;
+use super::{codes, convert};
 
 /// A goal that brought a transcript, perhaps a partial one.
 pub fn of_transcript(
@@ -125,7 +120,7 @@ pub fn picture(frame: &Frame) -> Picture {
         camera: frame.camera.clone(),
         width: frame.image.width(),
         height: frame.image.height(),
-        sha256: imaging::sha256(&frame.image),
+        sha256: cooper_imaging::sha256(&frame.image),
     }
 }
 

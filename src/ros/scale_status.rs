@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use cooper_metric::{Affine, ScaleFit};
+use cooper_perception::config::ScaleSource;
+
 use super::scaling::{Metres, OrWhy};
-use crate::config::ScaleSource;
-use crate::metric::Affine;
-use crate::metric::ScaleFit;
 
 /// How often metres that come and go are logged.
 const LOG_AGAIN: Duration = Duration::from_secs(10);

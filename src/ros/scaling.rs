@@ -2,28 +2,18 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use r2r::sensor_msgs::msg::CameraInfo;
-use r2r::sensor_msgs::msg::Image;
+use cooper_imaging::FrameHeader;
+use cooper_metric::{FloorSettings, Scale, ScaleTracker, Sighting, fit_floor, fit_scale};
+use cooper_model::perception::DepthMap;
+use cooper_perception::config::{
+    CameraConfig, DepthConfig, ParameterSet, ScaleConfig, ScaleSource, interfaces,
+};
+use cooper_perception::pipeline::StampBuffer;
+use r2r::sensor_msgs::msg::{CameraInfo, Image};
 
 use super::convert::{self, Calibration};
 use super::scale_status::{ScaleStatus, Told};
 use super::silence::{self, Offer};
-use crate::config::CameraConfig;
-use crate::config::DepthConfig;
-use crate::config::ParameterSet;
-use crate::config::ScaleConfig;
-use crate::config::ScaleSource;
-use crate::config::interfaces;
-use crate::error::Result;
-use crate::metric::FloorSettings;
-use crate::metric::Scale;
-use crate::metric::ScaleTracker;
-use crate::metric::Sighting;
-use crate::metric::fit_floor;
-use crate::metric::fit_scale;
-use crate::perception::DepthMap;
-use crate::pipeline::FrameHeader;
-use crate::pipeline::StampBuffer;
 
 /// A result, or why there is none: an outcome to tell, not an error.
 pub type OrWhy<T> = std::result::Result<T, String>;
@@ -272,7 +262,7 @@ impl Scaling {
 
 /// Fit a map to a reference.
 fn compared(depth: &DepthMap, reference: &Image, settings: &ScaleConfig) -> Sighting {
-    let pairs = || -> Result<_> {
+    let pairs = || -> cooper_imaging::Result<_> {
         let reference = convert::reference_depth(reference)?;
         reference.pairs_with(&depth.values, depth.width, depth.height)
     };

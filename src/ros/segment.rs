@@ -3,21 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cooper_model::Result;
+use cooper_model::engine::Cancel;
+use cooper_perception::config::interfaces;
+use cooper_perception::pipeline::{FrameSource, Outcome, Work};
 use r2r::cooper_perception::srv::Segment;
 
-use super::codes;
-use super::convert;
-use super::drawing;
 use super::metric_maps::{self, NO_CAMERA};
 use super::requests::{self, Caller, Core, Finished};
 use super::scaling::{Metres, OrWhy};
-use super::services;
-use crate::config::interfaces;
-use crate::engine::Cancel;
-use crate::error::Result;
-use crate::pipeline::FrameSource;
-use crate::pipeline::Outcome;
-use crate::pipeline::Work;
+use super::{codes, convert, drawing, services};
 
 /// Answer a request.
 pub async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Response {

@@ -3,38 +3,26 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use r2r::Node;
-use r2r::WrappedServiceTypeSupport;
-use r2r::cooper_perception::srv::Ask;
-use r2r::cooper_perception::srv::EstimateDepth;
-use r2r::cooper_perception::srv::GetStatus;
-use r2r::cooper_perception::srv::Measure;
-use r2r::cooper_perception::srv::Segment;
+use cooper_model::engine::{Cancel, MapKind};
+use cooper_model::reasoning::Transcript;
+use cooper_model::{Error, Result};
+use cooper_perception::config::interfaces::Interface;
+use cooper_perception::config::{DepthEncoding, MAX_SAMPLES, interfaces};
+use cooper_perception::pipeline::{Outcome, Work};
+use r2r::cooper_perception::srv::{Ask, EstimateDepth, GetStatus, Measure, Segment};
 use r2r::sensor_msgs::msg::Image;
 use r2r::std_msgs::msg::Header;
 use r2r::std_srvs::srv::Trigger;
+use r2r::{Node, WrappedServiceTypeSupport};
 
-use super::codes;
-use super::convert;
 use super::drawing::{Samples, samples_of};
 use super::loading::{load_model, unload_model};
 use super::measure::measure;
 use super::metric_maps::{NO_CAMERA, metres};
 use super::requests::{self, Accepted, Caller, Core, Finished, Inquiry};
 use super::segment::segment;
-use super::status;
 use super::tasks::Tasks;
-use super::topics;
-use crate::config::DepthEncoding;
-use crate::config::MAX_SAMPLES;
-use crate::config::interfaces;
-use crate::config::interfaces::Interface;
-use crate::engine::Cancel;
-use crate::engine::MapKind;
-use crate::error::{Error, Result};
-use crate::pipeline::Outcome;
-use crate::pipeline::Work;
-use crate::reasoning::Transcript;
+use super::{codes, convert, status, topics};
 
 /// Offer all services; the tasks end with the node.
 ///

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
+use cooper_perception::config::{CameraConfig, Transport, interfaces};
 use r2r::builtin_interfaces::msg::Time;
-
-use crate::config::CameraConfig;
-use crate::config::Transport;
-use crate::config::interfaces;
 
 /// A publisher on a camera's image topic, as the graph shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,8 +124,9 @@ fn list(offers: &[Offer]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cooper_perception::config::ScaleSource;
+
     use super::*;
-    use crate::config::ScaleSource;
 
     fn camera(reliable: bool) -> CameraConfig {
         CameraConfig {

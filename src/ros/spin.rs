@@ -5,12 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
-use futures::Stream;
-use futures::StreamExt;
+use cooper_model::{Error, Result};
+use futures::{FutureExt, Stream, StreamExt};
 use r2r::Node;
-use r2r::qos::DurabilityPolicy;
-use r2r::qos::ReliabilityPolicy;
+use r2r::qos::{DurabilityPolicy, ReliabilityPolicy};
 use r2r::sensor_msgs::msg::CameraInfo;
 use tokio::sync::oneshot;
 
@@ -18,7 +16,6 @@ use super::cameras::Camera;
 use super::inbox::Inboxes;
 use super::silence::Offer;
 use super::subscriptions;
-use crate::error::{Error, Result};
 
 /// The longest wait for events; also how late a cancel's reply can be.
 const WAIT: Duration = Duration::from_millis(5);

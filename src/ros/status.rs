@@ -1,5 +1,6 @@
 //! The state of the node as one message, made at once, also while the model works.
 
+use cooper_perception::pipeline::State;
 use r2r::cooper_perception::msg::CameraStatus;
 use r2r::cooper_perception::srv::GetStatus;
 
@@ -7,7 +8,6 @@ use super::cameras::{Camera, Snapshot};
 use super::codes;
 use super::convert::message_text;
 use super::requests::Core;
-use crate::pipeline::State;
 
 /// Take the status now.
 pub async fn status(core: &Core) -> GetStatus::Response {

@@ -2,26 +2,21 @@
 
 use std::sync::Arc;
 
-use futures::Stream;
-use futures::StreamExt;
-use r2r::Node;
-use r2r::WrappedTypesupport;
+use cooper_model::Result;
+use cooper_perception::config::interfaces::{Interface, Quality};
+use cooper_perception::config::{ScaleSource, Transport, interfaces};
+use futures::{Stream, StreamExt};
 use r2r::sensor_msgs::msg::CameraInfo;
+use r2r::{Node, WrappedTypesupport};
 
 use super::cameras::{Camera, Message};
 use super::tasks::Tasks;
 use super::topics;
-use crate::config::ScaleSource;
-use crate::config::Transport;
-use crate::config::interfaces;
-use crate::config::interfaces::Interface;
-use crate::config::interfaces::Quality;
-use crate::error::Result;
 
 /// Subscribe to a camera's topics and keep what comes; the tasks end with the node.
 ///
 /// # Errors
-/// [`crate::Error::Internal`] if the middleware refuses a topic.
+/// [`cooper_model::Error::Internal`] if the middleware refuses a topic.
 pub fn listen(node: &mut Node, camera: &Arc<Camera>, tasks: &mut Tasks) -> Result<()> {
     match camera.config.transport {
         Transport::Raw => {
@@ -55,7 +50,7 @@ pub fn listen(node: &mut Node, camera: &Arc<Camera>, tasks: &mut Tasks) -> Resul
 /// Subscribe to the calibrations that a camera's driver keeps for those who come later.
 ///
 /// # Errors
-/// [`crate::Error::Internal`] if the middleware refuses the topic.
+/// [`cooper_model::Error::Internal`] if the middleware refuses the topic.
 pub fn latched_infos(
     node: &mut Node,
     camera: &Camera,

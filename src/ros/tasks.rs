@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use tokio::task::Id;
-use tokio::task::JoinSet;
+use cooper_model::Error;
+use tokio::task::{Id, JoinSet};
 
 use super::inbox::Inboxes;
-use crate::error::Error;
 
 /// The tasks that run as long as the node does.
 #[derive(Default)]

@@ -1,13 +1,8 @@
 //! The quality of service of each interface, and its endpoints in the graph.
 
-use r2r::Node;
-use r2r::Publisher;
-use r2r::QosProfile;
-use r2r::WrappedTypesupport;
-
-use crate::config::interfaces::Interface;
-use crate::config::interfaces::Quality;
-use crate::error::{Error, Result};
+use cooper_model::{Error, Result};
+use cooper_perception::config::interfaces::{Interface, Quality};
+use r2r::{Node, Publisher, QosProfile, WrappedTypesupport};
 
 /// What rcl must be told; a `Sensor` topic is reliable only where the camera's parameter says so.
 pub fn qos(quality: Quality, reliable_sensor: bool) -> QosProfile {

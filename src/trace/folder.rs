@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
+use cooper_model::{Error, Result};
 use image::RgbImage;
 
 use super::query::Query;
 use super::record::Trace;
-use crate::error::{Error, Result};
-use crate::imaging;
 
 /// The file that is written last: where it lies, everything it names lies too.
 const TRACE: &str = "trace.json";
@@ -42,11 +41,11 @@ pub fn write(folder: &Path, query: &Query, trace: &Trace) -> Result<u64> {
     remove(&folder.join(TRACE))?;
     file(PROMPTS, query.model.prompts.as_bytes())?;
     for (record, frame) in trace.pictures.iter().zip(query.frame.all()) {
-        file(&record.file, &imaging::encode_png(&frame.image)?)?;
+        file(&record.file, &cooper_imaging::encode_png(&frame.image)?)?;
     }
     if let Some(transcript) = &query.transcript {
         for (record, map) in trace.evidence.iter().zip(&transcript.evidence) {
-            file(&record.file, &imaging::encode_png(&map.image)?)?;
+            file(&record.file, &cooper_imaging::encode_png(&map.image)?)?;
         }
     }
     for (n, turn) in trace.turns.iter().enumerate() {
@@ -70,8 +69,8 @@ pub fn read(folder: &Path) -> Result<Recorded> {
         // A name, not a way out of the folder.
         let name = Path::new(file).file_name().unwrap_or_default();
         let path = folder.join(name);
-        let image = imaging::load_rgb(&path)?;
-        let got = imaging::sha256(&image);
+        let image = cooper_imaging::load_rgb(&path)?;
+        let got = cooper_imaging::sha256(&image);
         if got == sha256 {
             return Ok(image);
         }

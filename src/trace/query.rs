@@ -3,15 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cooper_model::reasoning::{Mode, Question, Status, Transcript};
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::Frame;
-use crate::pipeline::ModelInfo;
-use crate::pipeline::Settings;
-use crate::reasoning::Mode;
-use crate::reasoning::Question;
-use crate::reasoning::Status;
-use crate::reasoning::Transcript;
+use crate::pipeline::{Frame, ModelInfo, Settings};
 
 /// A question that has ended.
 #[derive(Clone, Debug)]

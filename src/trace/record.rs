@@ -2,22 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cooper_model::engine::{FlowParams, MapKind, ModelIdentity, SamplingParams};
+use cooper_model::reasoning::{Mode, Question, Timings};
+use cooper_model::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::query::{Ended, Query};
-use crate::engine::FlowParams;
-use crate::engine::MapKind;
-use crate::engine::ModelIdentity;
-use crate::engine::SamplingParams;
-use crate::error::{Error, Result};
-use crate::imaging;
-use crate::pipeline::Frame;
-use crate::pipeline::ModelInfo;
-use crate::pipeline::Settings;
-use crate::reasoning::Mode;
-use crate::reasoning::Question;
-use crate::reasoning::Timings;
+use crate::pipeline::{Frame, ModelInfo, Settings};
 
 /// The number of this layout; a reader of another one refuses it.
 const FORMAT: u32 = 1;
@@ -85,7 +77,7 @@ pub struct PictureRecord {
     pub width: u32,
     /// Pixels, before the model's resizing.
     pub height: u32,
-    /// See [`imaging::sha256`].
+    /// See [`cooper_imaging::sha256`].
     pub sha256: String,
     /// The file that it was read from, on the command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,7 +104,7 @@ pub struct MapRecord {
     pub width: u32,
     /// Pixels, as drawn.
     pub height: u32,
-    /// See [`imaging::sha256`].
+    /// See [`cooper_imaging::sha256`].
     pub sha256: String,
     /// How long drawing it took.
     pub seconds: f64,
@@ -168,7 +160,7 @@ impl Trace {
             steps_computed: Some(map.steps_computed),
             width: map.image.width(),
             height: map.image.height(),
-            sha256: imaging::sha256(&map.image),
+            sha256: cooper_imaging::sha256(&map.image),
             seconds: map.took.as_secs_f64(),
             file: format!("map_{}_{}.png", n + 1, map.kind.word()),
         });
@@ -265,7 +257,7 @@ fn picture((n, frame): (usize, &Frame)) -> PictureRecord {
         frame_id: header.frame_id.clone(),
         width: frame.image.width(),
         height: frame.image.height(),
-        sha256: imaging::sha256(&frame.image),
+        sha256: cooper_imaging::sha256(&frame.image),
         path: None,
     }
 }

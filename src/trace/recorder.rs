@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use cooper_model::{Error, Result};
+
 use super::folder::write;
 use super::query::Query;
 use super::record::Trace;
-use crate::error::{Error, Result};
 
 /// Questions that may wait for the disk; each holds its pictures and maps in memory.
 const MOST_WAITING: usize = 8;

@@ -1,9 +1,9 @@
 //! Whether a question that was asked again brought the same: words token by token, maps pixel by pixel.
 
+use cooper_model::reasoning::Transcript;
 use image::RgbImage;
 
 use super::folder::Recorded;
-use crate::reasoning::Transcript;
 
 /// One thing that the model did, in the order in which it did them.
 #[derive(Clone, Copy, Debug)]

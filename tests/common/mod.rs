@@ -1,17 +1,23 @@
-//! What the integration tests share: the random model of `tests/fixtures`, loaded once a process.
+//! What the integration tests of several packages share: the random model of `tests/fixtures`, loaded once a process.
 #![allow(dead_code, clippy::unwrap_used)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use candle_core::Tensor;
-use cooper_perception::engine::{DeviceChoice, DtypeChoice, Engine, ModelOptions, Quantization};
+use cooper_model::engine::{DeviceChoice, DtypeChoice, Engine, ModelOptions, Quantization};
 use image::RgbImage;
 
+#[path = "difference.rs"]
+mod difference_of_tensors;
+#[allow(unused_imports)]
+pub use difference_of_tensors::difference;
+
 pub fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/random-a")
-        .join(name)
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = package
+        .ancestors()
+        .map(|f| f.join("tests/fixtures/random-a"));
+    folders.find(|folder| folder.is_dir()).unwrap().join(name)
 }
 
 pub fn model_options() -> ModelOptions {
@@ -28,21 +34,5 @@ pub fn model_options() -> ModelOptions {
 pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::load(&model_options()).unwrap());
 
 pub fn picture() -> RgbImage {
-    cooper_perception::imaging::load_rgb(&fixture("image.png")).unwrap()
-}
-
-/// The largest absolute difference.
-#[track_caller]
-pub fn difference(a: &Tensor, b: &Tensor) -> f32 {
-    assert_eq!(a.dims(), b.dims());
-    (a - b)
-        .unwrap()
-        .abs()
-        .unwrap()
-        .flatten_all()
-        .unwrap()
-        .max(0)
-        .unwrap()
-        .to_scalar()
-        .unwrap()
+    cooper_imaging::load_rgb(&fixture("image.png")).unwrap()
 }

@@ -9,9 +9,9 @@ use std::process::{Command, Output};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candle_core::Tensor;
-use cooper_perception::model::ModelConfig;
-use cooper_perception::model::inventory::PositionSides;
-use cooper_perception::training::init;
+use cooper_model::model::ModelConfig;
+use cooper_model::model::inventory::PositionSides;
+use cooper_train::training::init;
 use image::{ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
 use serde_json::{Value, json};
 

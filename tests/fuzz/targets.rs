@@ -1,19 +1,19 @@
 //! What is fuzzed: everything that reads bytes from elsewhere. Each target must return, whatever the bytes are.
 //!
-//! `tests/fuzz.rs` runs them with its own mutations on stable Rust; `cargo fuzz` with libFuzzer's, see `Cargo.toml` here.
+//! `tests/library/fuzz.rs` runs them with its own mutations on stable Rust; `cargo fuzz` with libFuzzer's, see `Cargo.toml` here.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
-use cooper_perception::bag::{BagMessage, CdrReader, CompressedImage, Image, McapFile};
+use cooper_bag::{BagMessage, CdrReader, CompressedImage, Image, McapFile};
+use cooper_imaging::RawImage;
+use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_model::reasoning::{Prompts, Step, parse_turn, short_answer};
 use cooper_perception::config::{
     NodeConfig, ParameterSet, Value, parameters, parse_yaml, settings,
 };
-use cooper_perception::imaging::RawImage;
-use cooper_perception::reasoning::{Prompts, Step, parse_turn, short_answer};
-use cooper_perception::tensor::checkpoint::SafetensorsHeader;
-use cooper_perception::training::{grpo, supervised, vae, vit};
+use cooper_train::training::{grpo, supervised, vae, vit};
 
 /// A reader of bytes.
 pub struct Target {

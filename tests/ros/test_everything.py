@@ -1,5 +1,5 @@
-"""everything.yaml against the README (which tests/docs.rs holds against the code), the launch files, the running node
-and the tests that it names."""
+"""everything.yaml against the documents (which tests/program/docs holds against the code), the launch files, the running
+node and the tests that it names."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from test_launch_files import COOPER, DEMO, declared
 
 TESTS = Path(__file__).resolve().parent
-README = (ROOT / "README.md").read_text()
+DOCUMENTS = "".join((ROOT / "docs" / name).read_text() for name in ("interfaces.md", "parameters.md"))
 EVERYTHING = yaml.safe_load((TESTS / "everything.yaml").read_text())
 # What every ROS node has.
 OWN_OF_ROS = re.compile(r"/parameter_events$|/_action/|parameters(_atomically)?$|/get_parameter_types$|/get_type_description$")
@@ -31,9 +31,9 @@ CAMERAS = {
 }
 
 
-def rows_of_readme(section):
+def rows_of_documents(section):
     """Each row's cells, the first one's name as key."""
-    table = README.split(f"<!-- {section} -->\n")[1].split(f"<!-- end {section} -->")[0]
+    table = DOCUMENTS.split(f"<!-- {section} -->\n")[1].split(f"<!-- end {section} -->")[0]
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
     return {row[0].strip("` "): row[1:] for row in rows}
 
@@ -52,13 +52,12 @@ def check(section, found, where):
 
 
 @pytest.mark.parametrize("section", ["subscribed", "published", "services", "parameters"])
-def test_the_readmes_tables(section):
-    check(section, rows_of_readme(section), "the README")
+def test_the_documents_tables(section):
+    check(section, rows_of_documents(section), "docs")
 
 
 def test_launch_arguments():
-    told = README.split("### Launch\n")[1].split("\n### ")[0]
-    check("launch", words_in_code(told), "the README's section Launch")
+    check("launch", rows_of_documents("launch"), "docs/interfaces.md")
     check("launch", declared(COOPER) + declared(DEMO), "the folder launch")
 
 
@@ -113,7 +112,7 @@ def offered(names_and_types):
 
 def check_types(section, found):
     check(section, found, "the running node")
-    for name, (type_name, *_) in rows_of_readme(section).items():
+    for name, (type_name, *_) in rows_of_documents(section).items():
         assert found[name] == [type_name], name
 
 
@@ -127,7 +126,7 @@ def test_the_running_nodes_topics(graph):
 
 
 def test_the_running_nodes_qualities_of_service(rich_node, client):
-    for name, (_, quality, _) in rows_of_readme("published").items():
+    for name, (_, quality, _) in rows_of_documents("published").items():
         topic = name.replace("~/N/", "/cooper/packed/").replace("~/", "/cooper/")
         mine = lambda: [info for info in client.node.get_publishers_info_by_topic(topic) if info.node_name == "cooper"]
         profile = until(mine, message=f"nobody publishes {topic}")[0].qos_profile
@@ -155,9 +154,9 @@ def test_the_running_nodes_diagnostics(rich_node, client):
     ending = re.compile(rf" ({'|'.join(CAMERAS['cameras'])})$")
     found = {ending.sub(" N", status.name.removeprefix("cooper: ")): [pair.key for pair in status.values] for status in message.status}
     check("diagnostics", found, "the running node")
-    check("diagnostics", rows_of_readme("diagnostics"), "the README")
-    told = {status: words_in_code(row[1]) for status, row in rows_of_readme("diagnostics").items()}
+    check("diagnostics", rows_of_documents("diagnostics"), "docs/interfaces.md")
+    told = {status: words_in_code(row[1]) for status, row in rows_of_documents("diagnostics").items()}
     for status, keys in found.items():
         assert len(keys) == len(set(keys)), keys
-        for where, others in [("everything.yaml", EVERYTHING["diagnostics"][status]), ("README", told[status])]:
+        for where, others in [("everything.yaml", EVERYTHING["diagnostics"][status]), ("docs/interfaces.md", told[status])]:
             assert set(others) == set(keys), f"{where}, diagnostics, {status}: differs from the running node in {set(others) ^ set(keys)}"

@@ -20,7 +20,7 @@ from action_msgs.msg import GoalStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
-from test_everything import rows_of_readme
+from test_everything import rows_of_documents
 from test_parameters import get_parameter, set_parameter
 from test_topics import diagnostic
 
@@ -253,7 +253,7 @@ def bad_values(accepts):
     return ["nonsense", "", 1, ["nonsense"]]  # words to choose from, or to be read
 
 
-PARAMETERS = {name: row[1] for name, row in rows_of_readme("parameters").items()}
+PARAMETERS = {name: row[1] for name, row in rows_of_documents("parameters").items()}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -1,5 +1,5 @@
 """The node on one host, a camera and a client on another: two network namespaces of this machine with a cable between
-them, each with shared memory of its own. Needs root and `ip`; the README's recipe for several hosts is what this does.
+them, each with shared memory of its own. Needs root and `ip`; docs/recipes.md's recipe for several hosts is what this does.
 """
 
 import json

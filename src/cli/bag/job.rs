@@ -2,35 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use cooper_bag::{BagMessage, Camera, Damage, Input, Output, Pace};
+use cooper_model::engine::Cancel;
+use cooper_model::perception::{DepthMap, Segmentation};
+use cooper_model::reasoning::Transcript;
+use cooper_model::{Error, Result};
+use cooper_perception::pipeline::{Frame, Outcome, Perceive, Perceiver, Settings, Work};
 use serde_json::{Value, json};
 
-use super::super::Verdict;
-use super::super::batch;
-use super::super::model::flow_json;
-use super::super::model::sampling_json;
-use super::super::output;
-use super::super::progress::note;
-use super::super::progress::printable;
+use super::super::model::{flow_json, sampling_json};
+use super::super::progress::{note, printable};
+use super::super::{Verdict, batch, output};
 use super::BagArgs;
-use crate::bag::Answer;
-use crate::bag::BagMessage;
-use crate::bag::Camera;
-use crate::bag::Damage;
-use crate::bag::Input;
-use crate::bag::Output;
-use crate::bag::Pace;
-use crate::engine::Cancel;
-use crate::error::Error;
-use crate::error::Result;
-use crate::perception::DepthMap;
-use crate::perception::Segmentation;
-use crate::pipeline::Frame;
-use crate::pipeline::Outcome;
-use crate::pipeline::Perceive;
-use crate::pipeline::Perceiver;
-use crate::pipeline::Settings;
-use crate::pipeline::Work;
-use crate::reasoning::Transcript;
+use super::answer::Answer;
+use super::topics::{write_answer, write_depth, write_segmentation};
 
 /// A camera at work.
 pub(super) struct Watched {
@@ -106,7 +91,8 @@ impl Job<'_> {
     /// Work on one picture; nothing is written of one that fails.
     fn picture(&mut self, at: usize, message: &BagMessage) -> Result<()> {
         let camera = self.cameras[at].camera.clone();
-        let frame = camera.frame(message)?;
+        let (header, image) = camera.read(message)?;
+        let frame = Frame::new(&camera.name, header, image);
         let mut made = Made::default();
         for work in &self.works {
             let mut control = batch::control(&self.cancel);
@@ -138,10 +124,10 @@ impl Job<'_> {
     ) -> Result<()> {
         let times = message.into();
         if let Some(map) = &made.depth {
-            self.output.depth(camera, frame, times, map)?;
+            write_depth(&mut self.output, frame, times, map)?;
         }
         if let Some(map) = &made.segmentation {
-            self.output.segmentation(camera, frame, times, map)?;
+            write_segmentation(&mut self.output, frame, times, map)?;
         }
         let (Some(answered), Some(question)) = (made.answer, &self.args.question) else {
             return Ok(());
@@ -157,7 +143,7 @@ impl Job<'_> {
             seed: self.settings.seed,
             evidence: transcript.map_or(&[], |transcript| &transcript.evidence),
         };
-        self.output.answer(times, &answer)?;
+        write_answer(&mut self.output, times, &answer)?;
         if let Err(error) = &answered {
             self.fail(&camera.topic, message, error);
         }

@@ -1,34 +1,24 @@
 //! `cooper bag`: the node's topics of a recording, without ROS.
 
+mod answer;
 mod job;
+mod topics;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-
+use cooper_bag::{Camera, DEFAULT_NAME, Damage, Input, Output, Pace, Survey, choose};
+use cooper_model::reasoning::Question;
+use cooper_model::{Error, Result};
+use cooper_perception::config::{Accepts, Value};
+use cooper_perception::pipeline::Work;
 use job::{Job, Watched, tell_loss};
+use topics::node_topics;
 
-use super::Verdict;
 use super::ask::ModeName;
-use super::batch;
-use super::model::ModelArgs;
-use super::model::SamplingArgs;
-use super::model::at_least;
-use super::model::positive;
+use super::model::{ModelArgs, SamplingArgs, at_least, positive};
 use super::progress::note;
-use crate::bag::Camera;
-use crate::bag::DEFAULT_NAME;
-use crate::bag::Damage;
-use crate::bag::Input;
-use crate::bag::Output;
-use crate::bag::Pace;
-use crate::bag::Survey;
-use crate::bag::choose;
-use crate::bag::node_topics;
-use crate::error::Error;
-use crate::error::Result;
-use crate::pipeline::Work;
-use crate::reasoning::Question;
+use super::{Verdict, batch};
 
 /// Work on a recording: the node's topics of each camera in a bag (MCAP), or of a folder of pictures
 ///
@@ -107,6 +97,10 @@ impl BagArgs {
         let lost = survey.damage.lines();
         lost.iter().for_each(|loss| tell_loss(loss));
         let (cameras, remarks) = choose(&survey.topics, &self.topic, &self.camera)?;
+        let names = cameras.iter().map(|camera| camera.name.clone()).collect();
+        Accepts::TopicNames
+            .check(&Value::Texts(names))
+            .map_err(|why| Error::invalid("--camera", why))?;
         remarks.iter().for_each(|remark| note(remark));
         let cameras = self.watched(cameras, &input, &survey);
         for Watched { camera, n_used, .. } in &cameras {

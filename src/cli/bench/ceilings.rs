@@ -1,13 +1,12 @@
 //! What this machine does at best: a large matrix product, a large copy.
 
 use candle_core::{Device, Tensor};
+use cooper_model::Result;
+use cooper_model::engine::Engine;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::clock::Clock;
-use super::clock::Timing;
-use crate::engine::Engine;
-use crate::error::Result;
+use super::clock::{Clock, Timing};
 
 /// Rows, inner size and columns of the matrix product: 17 GFLOP.
 const PRODUCT: (usize, usize, usize) = (1024, 2048, 4096);

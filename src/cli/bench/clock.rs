@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use cooper_model::Result;
 use serde::Serialize;
-
-use crate::error::Result;
 
 /// How often a thing is done.
 #[derive(Clone, Copy, Debug)]

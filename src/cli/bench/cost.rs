@@ -1,9 +1,8 @@
 //! How much work the parts are: floating point operations (a multiplication and an addition are two) and bytes.
 
-use crate::model::Grid;
-use crate::model::ModelConfig;
-use crate::model::config::VaeConfig;
-use crate::tensor::Quantization;
+use cooper_kernels::Quantization;
+use cooper_model::model::config::VaeConfig;
+use cooper_model::model::{Grid, ModelConfig};
 
 /// The work of one item.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -185,8 +184,9 @@ fn channels(vae: &VaeConfig) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use cooper_model::model::config::{BagelConfig, LlmConfig, PreprocessorConfig, VitConfig};
+
     use super::*;
-    use crate::model::config::{BagelConfig, LlmConfig, PreprocessorConfig, VitConfig};
 
     /// The released model's sizes.
     fn released() -> ModelConfig {

@@ -4,26 +4,19 @@ use std::fmt;
 
 use candle_core::Tensor;
 use clap::ValueEnum;
+use cooper_model::Result;
+use cooper_model::engine::{
+    Cancel, Control, Engine, FlowParams, GuidanceContexts, KvContext, MapKind, Noise, Views,
+};
+use cooper_model::model::Grid;
+use cooper_model::perception::draw_map_of;
+use cooper_model::reasoning::Prompts;
 use image::RgbImage;
 use serde::{Serialize, Serializer};
 
-use super::clock::Clock;
-use super::clock::Timing;
+use super::clock::{Clock, Timing};
 use super::cost;
 use super::cost::{Cost, Stored};
-use crate::engine::Cancel;
-use crate::engine::Control;
-use crate::engine::Engine;
-use crate::engine::FlowParams;
-use crate::engine::GuidanceContexts;
-use crate::engine::KvContext;
-use crate::engine::MapKind;
-use crate::engine::Noise;
-use crate::engine::Views;
-use crate::error::Result;
-use crate::model::Grid;
-use crate::perception::draw_map_of;
-use crate::reasoning::Prompts;
 
 const QUESTION: &str = "How far is the red box from the blue ball? ";
 const SEED: u64 = 0;

@@ -10,25 +10,18 @@ mod report;
 use std::path::PathBuf;
 
 use clap::Args;
+use cooper_model::Result;
+use cooper_model::engine::{
+    DeviceChoice, DtypeChoice, Engine, FlowParams, ModelOptions, Quantization,
+};
 
 use self::ceilings::Ceilings;
 use self::clock::Clock;
-use self::items::Amount;
-use self::items::Item;
-use self::items::Workload;
+use self::items::{Amount, Item, Workload};
 use self::report::Report;
-use super::model::at_least;
-use super::model::picture_size;
-use super::model::threshold;
+use super::model::{at_least, picture_size, threshold};
 use super::output;
 use super::progress::note;
-use crate::engine::DeviceChoice;
-use crate::engine::DtypeChoice;
-use crate::engine::Engine;
-use crate::engine::FlowParams;
-use crate::engine::ModelOptions;
-use crate::engine::Quantization;
-use crate::error::Result;
 
 /// Measure the parts of the model's work: medians of repeats, and how near they come to this machine's ceilings
 #[derive(Debug, Args)]

@@ -2,15 +2,13 @@
 
 use std::fmt;
 
+use cooper_model::engine::Engine;
 use serde::Serialize;
 
 use super::ceilings::Ceilings;
 use super::clock::Timing;
-use super::items::DrawingSteps;
-use super::items::Item;
-use super::items::Workload;
+use super::items::{DrawingSteps, Item, Workload};
 use super::memory::peak_bytes;
-use crate::engine::Engine;
 
 /// The whole run.
 #[derive(Debug, Serialize)]

@@ -6,14 +6,10 @@
 use std::io::Read;
 use std::path::Path;
 
+use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_model::model::config::ModelConfig;
+use cooper_model::model::inventory::{LATENT_POSITIONS, Mismatch, VIT_POSITIONS, expected_tensors};
 use serde::Serialize;
-
-use crate::model::config::ModelConfig;
-use crate::model::inventory::LATENT_POSITIONS;
-use crate::model::inventory::Mismatch;
-use crate::model::inventory::VIT_POSITIONS;
-use crate::model::inventory::expected_tensors;
-use crate::tensor::checkpoint::SafetensorsHeader;
 
 /// How much of a model card is read.
 const CARD_BYTES: u64 = 1 << 16;

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
+use cooper_model::engine::{available_memory, meminfo_bytes};
 use serde::Serialize;
 
 use super::size;
-use crate::engine::available_memory;
-use crate::engine::meminfo_bytes;
 
 /// Cores, memory and compiled-in accelerators.
 #[derive(Debug, Serialize)]

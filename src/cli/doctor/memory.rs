@@ -1,14 +1,10 @@
 //! What memory the model needs in each number format.
 
 use candle_core::DType;
+use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_model::engine::{Format, MemoryPlan, Quantization, Work};
+use cooper_model::model::config::ModelConfig;
 use serde::Serialize;
-
-use crate::engine::Format;
-use crate::engine::MemoryPlan;
-use crate::engine::Quantization;
-use crate::engine::Work;
-use crate::model::config::ModelConfig;
-use crate::tensor::checkpoint::SafetensorsHeader;
 
 /// The rows of the table: how numbers and matrices are kept.
 const FORMATS: [(&str, DType, Quantization); 7] = [

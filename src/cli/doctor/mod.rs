@@ -12,14 +12,11 @@ mod report;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cooper_model::{Error, Result};
 
 use self::report::Report;
-use super::Verdict;
-use super::model::default_model;
-use super::model::picture_size;
-use super::output;
-use crate::error::Error;
-use crate::error::Result;
+use super::model::{default_model, picture_size};
+use super::{Verdict, output};
 
 /// Say what a model directory holds, what is missing and what memory it needs, without loading it
 #[derive(Debug, Args)]

@@ -4,27 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_model::engine::{GgufFile, ModelOptions, Quantization, add_matrices, quantized_beside};
+use cooper_model::model::config::ModelConfig;
+use cooper_model::model::inventory;
+use cooper_model::model::inventory::Mismatch;
 use serde::Serialize;
 
-use super::files;
 use super::files::FileState;
-use super::grouped;
-use super::kind;
 use super::kind::Finding;
 use super::machine::Machine;
-use super::memory;
-use super::memory::Headers;
-use super::memory::Need;
-use super::size;
-use crate::engine::GgufFile;
-use crate::engine::ModelOptions;
-use crate::engine::Quantization;
-use crate::engine::add_matrices;
-use crate::engine::quantized_beside;
-use crate::model::config::ModelConfig;
-use crate::model::inventory;
-use crate::model::inventory::Mismatch;
-use crate::tensor::checkpoint::SafetensorsHeader;
+use super::memory::{Headers, Need};
+use super::{files, grouped, kind, memory, size};
 
 /// Everything that the doctor says.
 #[derive(Debug, Serialize)]

@@ -1,16 +1,12 @@
 //! A model that draws the pictures of a data set, one by one.
 
+use cooper_model::Result;
+use cooper_model::engine::Cancel;
+use cooper_perception::pipeline::{Outcome, Perceive, Perceiver, Settings, Work};
 use image::RgbImage;
 
 use super::super::batch;
 use super::super::model::ModelArgs;
-use crate::engine::Cancel;
-use crate::error::Result;
-use crate::pipeline::Outcome;
-use crate::pipeline::Perceive;
-use crate::pipeline::Perceiver;
-use crate::pipeline::Settings;
-use crate::pipeline::Work;
 
 /// The model with its settings.
 pub(super) struct Artist {

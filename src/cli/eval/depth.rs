@@ -4,37 +4,23 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
+use cooper_model::perception::DepthMap;
+use cooper_model::{Error, Result};
+use cooper_perception::pipeline::{Outcome, Perceive, Work};
+use cooper_train::evaluation::depth::{
+    Crop, DepthProtocol, DepthRow, DepthSample, DepthSource, DepthTask, MeanDepth, Method,
+    constant, depth_report, gradient, plane,
+};
+use cooper_train::evaluation::{Broken, pictures};
 use serde_json::json;
 
 use super::super::Verdict;
 use super::super::model::ModelArgs;
 use super::artist::Artist;
-use super::output::OutputArgs;
-use super::output::write_case;
+use super::output::{OutputArgs, write_case};
 use super::record::record;
-use super::source::SampleArgs;
-use super::source::SceneArgs;
+use super::source::{SampleArgs, SceneArgs};
 use super::work;
-use crate::error::Error;
-use crate::error::Result;
-use crate::evaluation::Broken;
-use crate::evaluation::depth::Crop;
-use crate::evaluation::depth::DepthProtocol;
-use crate::evaluation::depth::DepthRow;
-use crate::evaluation::depth::DepthSample;
-use crate::evaluation::depth::DepthSource;
-use crate::evaluation::depth::DepthTask;
-use crate::evaluation::depth::MeanDepth;
-use crate::evaluation::depth::Method;
-use crate::evaluation::depth::constant;
-use crate::evaluation::depth::depth_report;
-use crate::evaluation::depth::gradient;
-use crate::evaluation::depth::plane;
-use crate::evaluation::pictures;
-use crate::perception::DepthMap;
-use crate::pipeline::Outcome;
-use crate::pipeline::Perceive;
-use crate::pipeline::Work;
 
 /// The range of generated scenes, metres: what the shipped model's depth is encoded with.
 const SCENE_RANGE_M: [f64; 2] = [0.0, 10.0];

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
+use cooper_model::{Error, Result};
+use cooper_train::evaluation::qa::{Judge, JudgeOptions};
 use serde_json::{Value, json};
 
 use super::super::model::at_least;
-use crate::error::Error;
-use crate::error::Result;
-use crate::evaluation::qa::Judge;
-use crate::evaluation::qa::JudgeOptions;
 
 /// The pause after a first failure.
 const PAUSE: Duration = Duration::from_secs(1);

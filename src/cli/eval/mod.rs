@@ -11,9 +11,9 @@ mod source;
 mod work;
 
 use clap::{Args, Subcommand};
+use cooper_model::Result;
 
 use super::Verdict;
-use crate::error::Result;
 
 /// Measure a model on pictures whose truth is known
 #[derive(Debug, Args)]

@@ -3,18 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cooper_model::{Error, Result};
+use cooper_train::evaluation::{Report, cases};
 use image::RgbImage;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::super::Verdict;
-use super::super::output;
 use super::super::progress::note;
+use super::super::{Verdict, output};
 use super::work::Done;
-use crate::error::Error;
-use crate::error::Result;
-use crate::evaluation::Report;
-use crate::evaluation::cases;
 
 /// Where results go.
 #[derive(Debug, Args)]

@@ -4,44 +4,23 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use cooper_model::engine::Cancel;
+use cooper_model::reasoning::{Mode, Question, Status, Transcript};
+use cooper_model::{Error, Result};
+use cooper_perception::pipeline::{Outcome, Perceive, Perceiver, Settings, Work};
+use cooper_train::evaluation::qa::{
+    Answered, Judge, LengthRule, QaItem, QaRow, QaSet, extract, mode_name, qa_report, score,
+};
 use image::RgbImage;
 use serde_json::json;
 
-use super::super::Verdict;
-use super::super::batch;
-use super::super::model::ModelArgs;
-use super::super::model::SamplingArgs;
-use super::super::model::at_least;
+use super::super::model::{ModelArgs, SamplingArgs, at_least};
+use super::super::{Verdict, batch};
 use super::judge::JudgeArgs;
-use super::output::OutputArgs;
-use super::output::write_case;
-use super::output::write_words;
+use super::output::{OutputArgs, write_case, write_words};
 use super::record::record;
-use super::source::SampleArgs;
-use super::source::SceneArgs;
+use super::source::{SampleArgs, SceneArgs};
 use super::work;
-use crate::engine::Cancel;
-use crate::error::Error;
-use crate::error::Result;
-use crate::evaluation::qa::Answered;
-use crate::evaluation::qa::Judge;
-use crate::evaluation::qa::LengthRule;
-use crate::evaluation::qa::QaItem;
-use crate::evaluation::qa::QaRow;
-use crate::evaluation::qa::QaSet;
-use crate::evaluation::qa::extract;
-use crate::evaluation::qa::mode_name;
-use crate::evaluation::qa::qa_report;
-use crate::evaluation::qa::score;
-use crate::pipeline::Outcome;
-use crate::pipeline::Perceive;
-use crate::pipeline::Perceiver;
-use crate::pipeline::Settings;
-use crate::pipeline::Work;
-use crate::reasoning::Mode;
-use crate::reasoning::Question;
-use crate::reasoning::Status;
-use crate::reasoning::Transcript;
 
 /// Measure answers to questions about pictures, every mode side by side
 #[derive(Debug, Args)]

@@ -5,17 +5,13 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cooper_model::engine::ModelOptions;
+use cooper_model::{Error, Result};
+use cooper_perception::pipeline::{ModelInfo, Settings};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::model::ModelArgs;
-use super::super::model::flow_json;
-use super::super::model::sampling_json;
-use crate::engine::ModelOptions;
-use crate::error::Error;
-use crate::error::Result;
-use crate::pipeline::ModelInfo;
-use crate::pipeline::Settings;
+use super::super::model::{ModelArgs, flow_json, sampling_json};
 
 /// Larger files are told apart by their size alone: reading them takes minutes.
 const MAX_HASHED: u64 = 4 << 30;

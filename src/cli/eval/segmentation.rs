@@ -4,30 +4,24 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use cooper_model::perception::Segmentation;
+use cooper_model::{Error, Result};
+use cooper_perception::pipeline::{Outcome, Perceive, Work};
+use cooper_scenes::FIRST_OBJECT;
+use cooper_train::evaluation::segmentation::{
+    SegmentationRow, SegmentationSource, segmentation_report,
+};
+use cooper_train::evaluation::{Broken, pictures};
 use image::RgbImage;
 use serde_json::json;
 
 use super::super::Verdict;
 use super::super::model::ModelArgs;
 use super::artist::Artist;
-use super::output::OutputArgs;
-use super::output::write_case;
+use super::output::{OutputArgs, write_case};
 use super::record::record;
-use super::source::SampleArgs;
-use super::source::SceneArgs;
+use super::source::{SampleArgs, SceneArgs};
 use super::work;
-use crate::error::Error;
-use crate::error::Result;
-use crate::evaluation::Broken;
-use crate::evaluation::pictures;
-use crate::evaluation::segmentation::SegmentationRow;
-use crate::evaluation::segmentation::SegmentationSource;
-use crate::evaluation::segmentation::segmentation_report;
-use crate::perception::Segmentation;
-use crate::pipeline::Outcome;
-use crate::pipeline::Perceive;
-use crate::pipeline::Work;
-use crate::scenes::FIRST_OBJECT;
 
 /// Measure segmentations: drawn regions against true ones
 #[derive(Debug, Args)]

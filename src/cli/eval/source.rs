@@ -1,14 +1,13 @@
 //! The flags that say which pictures a model is measured on.
 
 use clap::Args;
+use cooper_model::Result;
+use cooper_scenes::SceneConfig;
+use cooper_train::evaluation::{Bootstrap, SceneSet};
 use serde_json::{Value, json};
 
 use super::super::model::at_least;
 use super::super::scenes::SplitName;
-use crate::error::Result;
-use crate::evaluation::Bootstrap;
-use crate::evaluation::SceneSet;
-use crate::scenes::SceneConfig;
 
 /// Generated scenes instead of files.
 #[derive(Debug, Args)]

@@ -1,11 +1,11 @@
 //! Sample by sample: progress, broken samples, and a stop that keeps what there is.
 
+use cooper_model::engine::Cancel;
+use cooper_model::{Error, Result};
+use cooper_train::evaluation::Broken;
+
 use super::super::batch::Progress;
 use super::super::progress::note;
-use crate::engine::Cancel;
-use crate::error::Error;
-use crate::error::Result;
-use crate::evaluation::Broken;
 
 /// What came of all samples.
 #[derive(Debug)]

@@ -1,14 +1,10 @@
 //! CameraInfo: what its fields say of a picture, and the one that goes beside a map.
 
-use r2r::sensor_msgs::msg::CameraInfo;
-use r2r::sensor_msgs::msg::RegionOfInterest;
+use cooper_imaging::{Error, FrameHeader, Result};
+use cooper_metric::{Distortion, Intrinsics, Roi};
+use r2r::sensor_msgs::msg::{CameraInfo, RegionOfInterest};
 
 use super::maps::std_header;
-use crate::error::{Error, Result};
-use crate::metric::Distortion;
-use crate::metric::Intrinsics;
-use crate::metric::Roi;
-use crate::pipeline::FrameHeader;
 
 /// How far the shapes (width over height) of a picture and of its calibration may differ, as a share.
 const SAME_SHAPE: f64 = 0.02;

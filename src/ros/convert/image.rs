@@ -1,15 +1,9 @@
 //! Pictures that come in: the encodings of [`imaging::Encoding`], and JPEG or PNG; all else is refused by name.
 
+use cooper_imaging::{Encoding, FrameHeader, RawImage, Result};
 use image::RgbImage;
-use r2r::sensor_msgs::msg::CompressedImage;
-use r2r::sensor_msgs::msg::Image;
+use r2r::sensor_msgs::msg::{CompressedImage, Image};
 use r2r::std_msgs::msg::Header;
-
-use crate::error::Result;
-use crate::imaging;
-use crate::imaging::Encoding;
-use crate::imaging::RawImage;
-use crate::pipeline::FrameHeader;
 
 /// Check that a message's sizes and data agree, without touching the pixels.
 ///
@@ -43,7 +37,7 @@ fn raw(message: &Image) -> RawImage<'_> {
 /// # Errors
 /// [`Error::InvalidInput`] if it is neither a JPEG nor a PNG, or corrupt.
 pub fn rgb_from_compressed(message: &CompressedImage) -> Result<RgbImage> {
-    imaging::decode_rgb(&message.data, "compressed image")
+    cooper_imaging::decode_rgb(&message.data, "compressed image")
 }
 
 /// A message's header as the crate's own.

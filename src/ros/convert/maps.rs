@@ -2,22 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use cooper_imaging::FrameHeader;
+use cooper_metric::Box3d;
+use cooper_model::perception::{DepthMap, Segmentation};
 use image::RgbImage;
 use r2r::builtin_interfaces::msg::Time;
 use r2r::cooper_perception::msg::Region as RegionMsg;
-use r2r::sensor_msgs::msg::Image;
-use r2r::sensor_msgs::msg::RegionOfInterest;
-use r2r::std_msgs::msg::ColorRGBA;
-use r2r::std_msgs::msg::Header;
-
-pub use crate::perception::blend_regions;
+use r2r::sensor_msgs::msg::{Image, RegionOfInterest};
+use r2r::std_msgs::msg::{ColorRGBA, Header};
 
 use super::metres::{point, vector};
-use crate::metric::Box3d;
-use crate::perception::DepthMap;
-use crate::perception::Raster;
-use crate::perception::Segmentation;
-use crate::pipeline::FrameHeader;
 
 /// The crate's header as a message's.
 pub fn std_header(header: &FrameHeader) -> Header {
@@ -51,9 +45,9 @@ pub fn float_image(values: &[f32], size: (u32, u32), header: &FrameHeader) -> Im
     plain(header, size, "32FC1", bytes.collect())
 }
 
-/// Region ids as mono8 or mono16, see [`Raster::labels`].
+/// Region ids as mono8 or mono16, see [`Segmentation::raster`].
 pub fn labels_image(segmentation: &Segmentation, header: &FrameHeader) -> Image {
-    let labels = Raster::labels(segmentation);
+    let labels = segmentation.raster();
     let size = (labels.width, labels.height);
     plain(header, size, labels.encoding, labels.data)
 }

@@ -1,20 +1,13 @@
 //! Metric depth that goes out, and the reference depth that comes in.
 
+use cooper_imaging::{FrameHeader, Result};
+use cooper_metric::{Cloud, DepthBytes, ReferenceDepth, millimetres};
+use cooper_perception::config::DepthEncoding;
 use nalgebra::{Point3, Vector3};
-use r2r::geometry_msgs::msg::Point;
-use r2r::geometry_msgs::msg::Vector3 as Vector3Msg;
-use r2r::sensor_msgs::msg::Image;
-use r2r::sensor_msgs::msg::PointCloud2;
-use r2r::sensor_msgs::msg::PointField;
+use r2r::geometry_msgs::msg::{Point, Vector3 as Vector3Msg};
+use r2r::sensor_msgs::msg::{Image, PointCloud2, PointField};
 
 use super::maps::{float_image, plain, std_header};
-use crate::config::DepthEncoding;
-use crate::error::Result;
-use crate::metric::Cloud;
-use crate::metric::DepthBytes;
-use crate::metric::ReferenceDepth;
-use crate::metric::millimetres;
-use crate::pipeline::FrameHeader;
 
 /// Read a depth image.
 ///

@@ -8,7 +8,6 @@ mod metres;
 pub use calibration::Calibration;
 pub use image::{check_image, header_of, rgb_from_compressed, rgb_from_image};
 pub use maps::{
-    blend_regions, depth_image, float_image, labels_image, message_text, regions, rgb_image,
-    std_header,
+    depth_image, float_image, labels_image, message_text, regions, rgb_image, std_header,
 };
 pub use metres::{metres_image, point, point_cloud, reference_depth, vector};

@@ -1,0 +1,211 @@
+//! What is read: an MCAP file, the folder of a bag with such files, or a folder of pictures.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+
+use cooper_imaging::{Error, Result};
+use mcap::Channel;
+
+use super::cameras::{self, Look};
+use super::damage::Damage;
+use super::mcap_file::{BagMessage, McapFile};
+use super::pictures::{self, Pictures};
+
+/// Which files are read, and as what.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// MCAP files, in order.
+    Bag(Vec<PathBuf>),
+    /// Pictures of one camera, in order.
+    Pictures {
+        /// The files.
+        files: Vec<PathBuf>,
+        /// The camera's name.
+        camera: String,
+        /// Pictures a second.
+        rate: f64,
+    },
+}
+
+/// A topic of an input.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// The message type, or what is known of it.
+    pub type_name: String,
+    /// How its messages are written.
+    pub message_encoding: String,
+    /// When each message was recorded, nanoseconds.
+    pub log_times: Vec<u64>,
+    /// Whether its messages are pictures.
+    pub look: Look,
+}
+
+/// What an input holds.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// By name.
+    pub topics: BTreeMap<String, Topic>,
+    /// What cannot be read.
+    pub damage: Damage,
+}
+
+impl Input {
+    /// Find out what `path` is; of a folder of pictures, the camera's name and the pictures a second are given.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is nothing; [`Error::InvalidInput`] if a folder holds neither kind of file.
+    pub fn find(path: &Path, camera: &str, rate: f64) -> Result<Self> {
+        let kind = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        if !kind.is_dir() {
+            return Ok(Self::Bag(vec![path.into()]));
+        }
+        let bags = pictures::files_of(path, &["mcap"])?;
+        if !bags.is_empty() {
+            return Ok(Self::Bag(bags));
+        }
+        let files = pictures::files_of(path, &["png", "jpg", "jpeg"])?;
+        if files.is_empty() {
+            let why =
+                "expected a folder with .mcap files or with .png and .jpg pictures, got neither";
+            return Err(Error::invalid(path.display().to_string(), why));
+        }
+        Ok(Self::Pictures {
+            files,
+            camera: camera.into(),
+            rate,
+        })
+    }
+
+    /// The files that are read.
+    pub fn files(&self) -> &[PathBuf] {
+        match self {
+            Self::Bag(files) | Self::Pictures { files, .. } => files,
+        }
+    }
+
+    /// Read everything once, to know what there is before the work begins. Pictures are counted only.
+    ///
+    /// # Errors
+    /// See [`Messages::next_message`].
+    pub fn survey(&self) -> Result<Survey> {
+        let mut survey = Survey::default();
+        let mut messages = self.messages()?;
+        if let Self::Pictures { files, .. } = self {
+            if let Some(first) = messages.next_message()? {
+                survey.note(&first);
+                let times = survey.topics.values_mut().map(|topic| &mut topic.log_times);
+                times.for_each(|times| times.resize(files.len(), 0));
+            }
+        } else {
+            while let Some(message) = messages.next_message()? {
+                survey.note(&message);
+            }
+        }
+        survey.damage = messages.damage();
+        Ok(survey)
+    }
+
+    /// Begin to read.
+    ///
+    /// # Errors
+    /// See [`McapFile::open`].
+    pub fn messages(&self) -> Result<Messages> {
+        Ok(match self {
+            Self::Bag(files) => Messages::Bag {
+                open: None,
+                waiting: files.iter().cloned().collect(),
+                damage: Damage::default(),
+            },
+            Self::Pictures {
+                files,
+                camera,
+                rate,
+            } => Messages::Pictures(Pictures::new(files.clone(), camera, *rate)),
+        })
+    }
+}
+
+impl Survey {
+    fn note(&mut self, message: &BagMessage) {
+        let channel = &message.channel;
+        let topic = self.topics.entry(channel.topic.clone());
+        let topic = topic.or_insert_with(|| Topic {
+            type_name: type_name(channel),
+            message_encoding: channel.message_encoding.clone(),
+            log_times: Vec::new(),
+            look: Look::Other,
+        });
+        topic.log_times.push(message.log_time);
+        // The first picture that can be read decides.
+        if !matches!(topic.look, Look::Picture(_)) {
+            topic.look = cameras::look(message);
+        }
+    }
+}
+
+/// The messages of an input, one after another.
+pub enum Messages {
+    /// Of files that are opened in turn.
+    Bag {
+        /// The file that is being read.
+        open: Option<Box<McapFile>>,
+        /// Those behind it.
+        waiting: VecDeque<PathBuf>,
+        /// What was lost in those before it.
+        damage: Damage,
+    },
+    /// Of a folder.
+    Pictures(Pictures),
+}
+
+impl Messages {
+    /// The next message; none at the end.
+    ///
+    /// # Errors
+    /// See [`McapFile::open`] and [`McapFile::next_message`].
+    pub fn next_message(&mut self) -> Result<Option<BagMessage>> {
+        let (open, waiting, damage) = match self {
+            Self::Pictures(pictures) => return Ok(pictures.next_message()),
+            Self::Bag {
+                open,
+                waiting,
+                damage,
+            } => (open, waiting, damage),
+        };
+        loop {
+            if let Some(file) = open {
+                if let Some(message) = file.next_message()? {
+                    return Ok(Some(message));
+                }
+                damage.extend(file.damage());
+            }
+            let Some(path) = waiting.pop_front() else {
+                *open = None;
+                return Ok(None);
+            };
+            *open = Some(Box::new(McapFile::open(&path)?));
+        }
+    }
+
+    /// What was lost so far.
+    pub fn damage(&self) -> Damage {
+        match self {
+            Self::Pictures(pictures) => pictures.damage().clone(),
+            Self::Bag { open, damage, .. } => {
+                let mut damage = damage.clone();
+                if let Some(file) = open {
+                    damage.extend(file.damage());
+                }
+                damage
+            }
+        }
+    }
+}
+
+/// The type of a channel's messages.
+pub(super) fn type_name(channel: &Channel<'_>) -> String {
+    match &channel.schema {
+        Some(schema) => schema.name.clone(),
+        None => "unknown".into(),
+    }
+}

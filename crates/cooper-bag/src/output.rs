@@ -1,0 +1,194 @@
+//! The MCAP file that is written: whole, or not there.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use cooper_imaging::{Error, Result};
+use mcap::records::MessageHeader;
+use mcap::{Compression, McapError, McapResult, WriteOptions, Writer};
+
+use super::mcap_file::BagMessage;
+use super::schemas::{self, MessageType};
+
+/// Who wrote the file.
+const LIBRARY: &str = concat!("cooper-perception ", env!("CARGO_PKG_VERSION"));
+
+/// A file that is being written beside its place.
+pub struct Output {
+    path: PathBuf,
+    temporary: PathBuf,
+    writer: Option<Writer<BufWriter<File>>>,
+    /// Messages of each topic.
+    counts: BTreeMap<String, u64>,
+}
+
+/// The recording times of a picture, which everything that is made of it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// The picture's number in its channel.
+    pub sequence: u32,
+    /// When it was recorded, nanoseconds.
+    pub log_time: u64,
+    /// When it was sent, nanoseconds.
+    pub publish_time: u64,
+}
+
+impl From<&BagMessage> for Times {
+    fn from(message: &BagMessage) -> Self {
+        Self {
+            sequence: message.sequence,
+            log_time: message.log_time,
+            publish_time: message.publish_time,
+        }
+    }
+}
+
+impl Output {
+    /// Check that a file can be written at `path`, and that it is none of `inputs`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if it is one of them, or no place for a file.
+    pub fn check(path: &Path, inputs: &[PathBuf]) -> Result<()> {
+        let refuse = |why: &str| Err(Error::invalid(path.display().to_string(), why));
+        let place = path.canonicalize().ok();
+        let is_place = |input: &PathBuf| input.canonicalize().ok() == place;
+        if place.is_some() && inputs.iter().any(is_place) {
+            return refuse("it is the input; expected another file to write to");
+        }
+        if path.is_dir() || !folder_of(path).is_dir() {
+            return refuse("expected a file in a folder that exists");
+        }
+        Ok(())
+    }
+
+    /// Begin to write `path`; a file that lies there is replaced when the new one is whole.
+    ///
+    /// # Errors
+    /// As [`Output::check`]; [`Error::Io`] if it cannot be written.
+    pub fn create(path: &Path, inputs: &[PathBuf]) -> Result<Self> {
+        Self::check(path, inputs)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = folder_of(path).join(format!(".{name}.{}.part", std::process::id()));
+        let file = File::create(&temporary).map_err(|e| Error::io(path, e))?;
+        let mut output = Self {
+            path: path.into(),
+            temporary,
+            writer: None,
+            counts: BTreeMap::new(),
+        };
+        let writer = WriteOptions::new()
+            .profile("ros2")
+            .library(LIBRARY)
+            .compression(Some(Compression::Zstd))
+            // On this thread: the bytes must not depend on the number of processors.
+            .compression_threads(0)
+            .create(BufWriter::new(file));
+        output.writer = Some(writer.map_err(|e| failed(path, e))?);
+        Ok(output)
+    }
+
+    /// Write a message of the input as it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
+    pub fn copy(&mut self, message: &BagMessage) -> Result<()> {
+        let channel = &message.channel;
+        let id = self.with(|writer| {
+            let schema = match &channel.schema {
+                Some(schema) => writer.add_schema(&schema.name, &schema.encoding, &schema.data)?,
+                None => 0,
+            };
+            writer.add_channel(
+                schema,
+                &channel.topic,
+                &channel.message_encoding,
+                &channel.metadata,
+            )
+        })?;
+        self.write(&channel.topic, id, message.into(), &message.data)
+    }
+
+    /// End the file and put it in its place; the messages of each topic.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written; then there is none.
+    pub fn finish(mut self) -> Result<BTreeMap<String, u64>> {
+        self.with(|writer| writer.finish().map(|_| ()))?;
+        let written = match self.writer.take() {
+            Some(writer) => writer
+                .into_inner()
+                .into_inner()
+                .map_err(std::io::IntoInnerError::into_error)
+                .and_then(|file| file.sync_all())
+                .and_then(|()| std::fs::rename(&self.temporary, &self.path)),
+            None => Ok(()),
+        };
+        written.map_err(|e| Error::io(&self.path, e))?;
+        Ok(std::mem::take(&mut self.counts))
+    }
+
+    /// Write a message in CDR on `topic`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
+    pub fn publish(
+        &mut self,
+        topic: &str,
+        message_type: MessageType,
+        times: Times,
+        message: &[u8],
+    ) -> Result<()> {
+        let id = self.with(|writer| {
+            let text = message_type.schema();
+            let schema =
+                writer.add_schema(message_type.name, schemas::ENCODING, text.as_bytes())?;
+            writer.add_channel(schema, topic, schemas::MESSAGE_ENCODING, &BTreeMap::new())
+        })?;
+        self.write(topic, id, times, message)
+    }
+
+    fn write(&mut self, topic: &str, channel_id: u16, times: Times, data: &[u8]) -> Result<()> {
+        let header = MessageHeader {
+            channel_id,
+            sequence: times.sequence,
+            log_time: times.log_time,
+            publish_time: times.publish_time,
+        };
+        self.with(|writer| writer.write_to_known_channel(&header, data))?;
+        *self.counts.entry(topic.to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    fn with<T>(
+        &mut self,
+        work: impl FnOnce(&mut Writer<BufWriter<File>>) -> McapResult<T>,
+    ) -> Result<T> {
+        match &mut self.writer {
+            Some(writer) => work(writer).map_err(|e| failed(&self.path, e)),
+            None => Err(Error::Internal("a bag that has ended is written to".into())),
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // Best effort, where it was not finished: whoever stops it has told why.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn failed(path: &Path, error: McapError) -> Error {
+    match error {
+        McapError::Io(source) => Error::io(path, source),
+        other => Error::Internal(format!("writing {}: {other}", path.display())),
+    }
+}

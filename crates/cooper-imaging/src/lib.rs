@@ -1,0 +1,23 @@
+//! Images outside the network: files, cameras' encodings, message headers, Pillow's resize, colormaps.
+//!
+//! Knows neither the network nor ROS. Start at [`RawImage`] for camera messages and [`load_rgb`] for files.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![forbid(unsafe_code)]
+
+mod colormap;
+mod encoding;
+mod error;
+mod file;
+mod header;
+mod load;
+mod raster;
+mod resize;
+
+pub use colormap::{spectral, spectral_lut, spectral_paints};
+pub use encoding::{BayerOrder, Encoding, RawImage};
+pub use error::{Error, Result};
+pub use file::{encode_png, sha256};
+pub use header::FrameHeader;
+pub use load::{decode_rgb, load_grey, load_grey16, load_rgb, to_rgb};
+pub use raster::Raster;
+pub use resize::{ResizeRule, bicubic, bicubic_whole};

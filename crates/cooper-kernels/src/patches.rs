@@ -1,0 +1,331 @@
+//! Convolution as matrix products of patches, band by band, with a backward.
+
+use std::ops::Range;
+
+use candle_core::{Result, Tensor};
+
+use super::autograd::values;
+use super::avx512::{COLUMNS, RoundedColumns, RoundedRows, rounded_product};
+use super::lanes;
+use super::threads::{each_with, in_parts, zeros};
+
+/// Numbers in the patches of a band of rows: 16 MiB, so that they stay in the cache's neighbourhood.
+pub const BAND: usize = 1 << 22;
+
+/// How a kernel goes over a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Numbers along the kernel's side.
+    pub kernel: usize,
+    /// Pixels from output to output.
+    pub stride: usize,
+    /// Zeros before and behind each row and column of the picture.
+    pub padding: (usize, usize),
+}
+
+impl Shape {
+    /// 3×3, as many pixels as before.
+    pub const SAME_3X3: Self = Self {
+        kernel: 3,
+        stride: 1,
+        padding: (1, 1),
+    };
+    /// Each pixel by itself.
+    pub const POINTWISE: Self = Self {
+        kernel: 1,
+        stride: 1,
+        padding: (0, 0),
+    };
+    /// 3×3, half as many rows and columns.
+    pub const HALVING: Self = Self {
+        kernel: 3,
+        stride: 2,
+        padding: (0, 1),
+    };
+
+    /// The picture with its zeros.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn padded(&self, xs: &Tensor) -> Result<Tensor> {
+        let (before, behind) = self.padding;
+        xs.pad_with_zeros(2, before, behind)?
+            .pad_with_zeros(3, before, behind)
+    }
+}
+
+/// A row of patches: the channel of its numbers, and how far they lie below and behind the output's pixels, times stride.
+type PatchRow = (usize, isize, isize);
+
+/// What a thread works on.
+#[derive(Default)]
+struct Own {
+    columns: Vec<f32>,
+    rounded: RoundedColumns,
+    products: Vec<f32>,
+}
+
+/// The sizes of one picture's convolution.
+struct Picture {
+    c: usize,
+    hh: usize,
+    ww: usize,
+    hh_out: usize,
+    ww_out: usize,
+}
+
+impl Shape {
+    fn picture(&self, xs: &Tensor) -> Result<Picture> {
+        let (_, c, hh, ww) = xs.dims4()?;
+        let out = |n: usize| (n + self.padding.0 + self.padding.1 - self.kernel) / self.stride + 1;
+        Ok(Picture {
+            c,
+            hh,
+            ww,
+            hh_out: out(hh),
+            ww_out: out(ww),
+        })
+    }
+
+    /// With columns of patches (c·k·k, rows·ww') of a band of output rows: Y = W·columns + b.
+    pub fn forward(&self, xs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        let picture = self.picture(xs)?;
+        let (b, c_out) = (xs.dim(0)?, weight.dim(0)?);
+        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
+        let (n_rows, n_out) = (picture.c * self.kernel * self.kernel, hh_out * ww_out);
+        let xs = xs.detach();
+        let weight = weight.detach().reshape((c_out, n_rows))?;
+        let n_lines = (BAND / (n_rows * ww_out).max(1)).clamp(1, hh_out.max(1));
+        let mut out = zeros(b * c_out * n_out);
+        for (i, out) in (0..b).zip(out.chunks_exact_mut(c_out * n_out)) {
+            let x = xs.get(i)?;
+            for start in (0..hh_out).step_by(n_lines) {
+                let lines = start..(start + n_lines).min(hh_out);
+                let (offset, width) = (lines.start * ww_out, lines.len() * ww_out);
+                let columns = if self.is_pointwise() {
+                    x.reshape((n_rows, n_out))?.narrow(1, offset, width)?
+                } else {
+                    let columns = values([&x], |[x]| self.columns(x, &picture, lines))?;
+                    Tensor::from_vec(columns, (n_rows, width), xs.device())?
+                };
+                values([&weight.matmul(&columns)?, bias], |[planes, bias]| {
+                    lanes::each_row(out, n_out, |c, plane| {
+                        let band = &planes[c * width..(c + 1) * width];
+                        let plane = &mut plane[offset..offset + width];
+                        let bias = bias[c];
+                        let pairs = plane.iter_mut().zip(band);
+                        pairs.for_each(|(out, y)| *out = y + bias);
+                    });
+                })?;
+            }
+        }
+        Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
+    }
+
+    /// [`Self::forward`] in 16-bit integers, with kernels (out, c·k·k): a line of the output at a time.
+    pub fn forward_rounded(
+        &self,
+        xs: &Tensor,
+        kernels: &RoundedRows,
+        bias: &Tensor,
+    ) -> Result<Tensor> {
+        let picture = self.picture(xs)?;
+        let (b, c_out) = (xs.dim(0)?, bias.dim(0)?);
+        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
+        let n_rows = picture.c * self.kernel * self.kernel;
+        let pitch = ww_out.next_multiple_of(COLUMNS);
+        let mut out = zeros(b * c_out * hh_out * ww_out);
+        values([xs, bias], |[xs, bias]| {
+            let outs = out.chunks_exact_mut(c_out * hh_out * ww_out);
+            let pictures = xs.chunks_exact(picture.c * picture.hh * picture.ww);
+            for (x, out) in pictures.zip(outs) {
+                let lines = in_parts(out.chunks_exact_mut(hh_out * ww_out), ww_out);
+                each_with(lines, |own: &mut Own, y, line| {
+                    own.columns.resize(n_rows * pitch, 0.0);
+                    own.products.resize(c_out * pitch, 0.0);
+                    let rows = own.columns.chunks_exact_mut(pitch);
+                    for (row, column) in self.rows(&picture).zip(rows) {
+                        column.fill(0.0);
+                        self.gather(row, x, &picture, y..y + 1, column);
+                    }
+                    own.rounded.set(&own.columns, n_rows, pitch);
+                    rounded_product(&mut own.products, kernels, 0, &own.rounded);
+                    let products = own.products.chunks_exact(pitch).zip(bias);
+                    for (out, (products, bias)) in line.into_iter().zip(products) {
+                        let pairs = out.iter_mut().zip(products);
+                        pairs.for_each(|(out, y)| *out = y + bias);
+                    }
+                });
+            }
+        })?;
+        Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
+    }
+
+    /// Whether the patches are the picture itself.
+    fn is_pointwise(&self) -> bool {
+        *self == Self::POINTWISE
+    }
+
+    /// dW = dY·columnsᵀ, db = Σ dY, and dX adds up the patches of Wᵀ·dY.
+    pub fn backward(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        grad: &Tensor,
+    ) -> Result<[Tensor; 3]> {
+        let picture = self.picture(xs)?;
+        let (b, c, hh, ww) = xs.dims4()?;
+        let c_out = weight.dim(0)?;
+        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
+        let (n_rows, n_out) = (c * self.kernel * self.kernel, hh_out * ww_out);
+        let xs = xs.detach();
+        let weight_t = weight
+            .detach()
+            .reshape((c_out, n_rows))?
+            .t()?
+            .contiguous()?;
+        let grad = grad.contiguous()?;
+        let mut dx = vec![0f32; xs.elem_count()];
+        let mut dw = Tensor::zeros((c_out, n_rows), xs.dtype(), xs.device())?;
+        let mut db = vec![0f32; c_out];
+        for (i, dx) in (0..b).zip(dx.chunks_exact_mut(c * hh * ww)) {
+            let lines = 0..hh_out;
+            let columns = values([&xs.get(i)?], |[x]| self.columns(x, &picture, lines))?;
+            let columns = Tensor::from_vec(columns, (n_rows, n_out), xs.device())?;
+            let grad = grad.get(i)?.reshape((c_out, n_out))?;
+            dw = (dw + grad.matmul(&columns.t()?)?)?;
+            values([&grad], |[grad]| {
+                for (db, plane) in db.iter_mut().zip(grad.chunks_exact(n_out)) {
+                    *db += lanes::sum(plane);
+                }
+            })?;
+            values([&weight_t.matmul(&grad)?], |[columns]| {
+                self.add_columns(columns, &picture, dx);
+            })?;
+        }
+        let dx = Tensor::from_vec(dx, xs.shape(), xs.device())?;
+        let db = Tensor::from_vec(db, bias.shape(), xs.device())?;
+        Ok([dx, dw.reshape(weight.shape())?, db])
+    }
+
+    /// All rows of patches.
+    fn rows(&self, picture: &Picture) -> impl Iterator<Item = PatchRow> + use<> {
+        let (k, padding) = (self.kernel, self.padding.0 as isize);
+        (0..picture.c * k * k).map(move |row| {
+            let (channel, y, x) = (row / (k * k), row / k % k, row % k);
+            (channel, y as isize - padding, x as isize - padding)
+        })
+    }
+
+    /// The output columns whose input column `x · stride + offset` lies in the picture.
+    fn inside(&self, offset: isize, n_in: usize, n_out: usize) -> Range<usize> {
+        let stride = self.stride as isize;
+        let first =
+            (-offset).max(0).div_euclid(stride) + isize::from((-offset).max(0) % stride != 0);
+        let end = ((n_in as isize - 1 - offset).div_euclid(stride) + 1).clamp(0, n_out as isize);
+        (first.min(end) as usize)..end as usize
+    }
+
+    /// The patches (c·k·k, lines·ww') of these lines of the output.
+    fn columns(&self, x: &[f32], picture: &Picture, lines: Range<usize>) -> Vec<f32> {
+        let width = lines.len() * picture.ww_out;
+        let rows: Vec<_> = self.rows(picture).collect();
+        let mut columns = zeros(rows.len() * width);
+        lanes::each_row(&mut columns, width, |i, row| {
+            self.gather(rows[i], x, picture, lines.clone(), row);
+        });
+        columns
+    }
+
+    /// A row of patches of these lines of the output; what lies outside of the picture is left as it is.
+    fn gather(
+        &self,
+        (channel, dy, dx): PatchRow,
+        x: &[f32],
+        picture: &Picture,
+        lines: Range<usize>,
+        row: &mut [f32],
+    ) {
+        let ww_out = picture.ww_out;
+        let plane = &x[channel * picture.hh * picture.ww..];
+        let across = self.inside(dx, picture.ww, ww_out);
+        let inside = self.inside(dy, picture.hh, picture.hh_out);
+        for y in inside.start.max(lines.start)..inside.end.min(lines.end) {
+            let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
+            let line = &plane[start..start + picture.ww];
+            let out = &mut row[(y - lines.start) * ww_out..][..ww_out];
+            let first = ((across.start * self.stride) as isize + dx) as usize;
+            let from = &line[first.min(line.len())..];
+            let out = &mut out[across.clone()];
+            if self.stride == 1 {
+                out.copy_from_slice(&from[..out.len()]);
+            } else {
+                let from = from.iter().step_by(self.stride);
+                out.iter_mut().zip(from).for_each(|(out, x)| *out = *x);
+            }
+        }
+    }
+
+    fn add_columns(&self, columns: &[f32], picture: &Picture, into: &mut [f32]) {
+        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
+        let rows = self
+            .rows(picture)
+            .zip(columns.chunks_exact(hh_out * ww_out));
+        for ((channel, dy, dx), row) in rows {
+            let plane = &mut into[channel * picture.hh * picture.ww..];
+            let across = self.inside(dx, picture.ww, ww_out);
+            for y in self.inside(dy, picture.hh, hh_out) {
+                let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
+                let line = &mut plane[start..start + picture.ww];
+                let from = &row[y * ww_out..(y + 1) * ww_out];
+                let first = (((across.start * self.stride) as isize + dx) as usize).min(line.len());
+                let (to, from) = (&mut line[first..], &from[across.clone()]);
+                if self.stride == 1 {
+                    to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
+                } else {
+                    let to = to.iter_mut().step_by(self.stride);
+                    to.zip(from).for_each(|(to, x)| *to += x);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::Noise;
+
+    #[test]
+    fn convolution_in_bands_is_candles() {
+        let mut noise = Noise::seeded(1);
+        let mut normal = |shape: &[usize]| noise.normal(shape, &Device::Cpu).unwrap();
+        // The second takes several bands.
+        for (c_in, c_out, shape, hh, ww) in [
+            (3, 5, Shape::SAME_3X3, 7, 9),
+            (128, 4, Shape::SAME_3X3, 67, 90),
+            (4, 6, Shape::HALVING, 11, 9),
+            (4, 6, Shape::HALVING, 12, 8),
+            (6, 2, Shape::POINTWISE, 5, 4),
+        ] {
+            assert!(c_in < 128 || c_in * 9 * hh * ww > BAND);
+            let (kernel, stride) = (shape.kernel, shape.stride);
+            let xs = normal(&[2, c_in, hh, ww]);
+            let (weight, bias) = (normal(&[c_out, c_in, kernel, kernel]), normal(&[c_out]));
+            let got = shape.forward(&xs, &weight, &bias).unwrap();
+            let padded = shape.padded(&xs).unwrap();
+            let expected = padded.conv2d(&weight, 0, stride, 1, 1).unwrap();
+            let bias = bias.reshape((1, c_out, 1, 1)).unwrap();
+            let expected = expected.broadcast_add(&bias).unwrap();
+            let most = |xs: &Tensor| {
+                let most = xs.abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+                most.to_scalar::<f32>().unwrap()
+            };
+            let error = most(&(got - &expected).unwrap()) / most(&expected);
+            assert!(error < 1e-5, "{c_in} to {c_out}: {error}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The matrices with a row for each token: embedding and head.
+//!
+//! Checkpoints hold them in bf16. Where an f32 model on a CPU has such rows, they stay in 16 bits and become f32 when
+//! they are used: nothing is lost, and writing a token reads half as much of the largest matrix.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Result, Tensor, bail};
+use half::bf16;
+
+use super::autograd::values;
+use super::draft::Draft;
+use super::lanes::{self, widest};
+
+/// One of the matrices (vocab, c).
+#[derive(Clone, Debug)]
+pub struct Vocabulary {
+    rows: Rows,
+    /// Tokens and width.
+    shape: (usize, usize),
+    /// By which [`Vocabulary::likeliest`] passes over most rows.
+    draft: Option<Draft>,
+}
+
+#[derive(Clone, Debug)]
+enum Rows {
+    Plain(Tensor),
+    /// Of f32 numbers whose lower halves are zero.
+    Narrow(Arc<[bf16]>),
+}
+
+impl Vocabulary {
+    /// Of `rows` (vocab, c).
+    ///
+    /// # Errors
+    /// If they are no matrix.
+    pub fn new(rows: Tensor) -> Result<Self> {
+        let shape = rows.dims2()?;
+        let is_ours = rows.device().is_cpu() && rows.dtype() == DType::F32;
+        let narrow = if is_ours && !rows.track_op() {
+            values([&rows], |[rows]| narrowed(rows))?
+        } else {
+            None
+        };
+        let rows = narrow.map_or(Rows::Plain(rows), Rows::Narrow);
+        let draft = None;
+        Ok(Self { rows, shape, draft })
+    }
+
+    /// With what [`Vocabulary::likeliest`] is faster by, if it stays in 16 bits: half as many bytes again.
+    #[must_use]
+    pub fn drafted(mut self) -> Self {
+        if let Rows::Narrow(rows) = &self.rows {
+            self.draft = Draft::new(rows, self.shape.1);
+        }
+        self
+    }
+
+    /// Bytes that [`Vocabulary::drafted`] adds to a matrix of this shape that stays in 16 bits.
+    pub fn draft_bytes(shape: &[usize]) -> u64 {
+        let c = shape.last().copied().unwrap_or_default();
+        (shape.iter().product::<usize>() as f64 * Draft::number(c)) as u64
+    }
+
+    /// Bytes that [`Vocabulary::likeliest`] reads for each number.
+    pub fn likeliest_bytes(&self) -> f64 {
+        match (&self.draft, &self.rows) {
+            (Some(_), _) => Draft::number(self.shape.1),
+            (None, Rows::Plain(rows)) => rows.dtype().size_in_bytes() as f64,
+            (None, Rows::Narrow(_)) => size_of::<bf16>() as f64,
+        }
+    }
+
+    /// The rows (n, c) of tokens.
+    ///
+    /// # Errors
+    /// If an id is outside the vocabulary.
+    pub fn embed(&self, ids: &[u32]) -> Result<Tensor> {
+        let (vocab, c) = self.shape;
+        match &self.rows {
+            Rows::Plain(rows) => rows.index_select(&Tensor::new(ids, rows.device())?, 0),
+            Rows::Narrow(rows) => {
+                let mut embeds = Vec::with_capacity(ids.len() * c);
+                for id in ids {
+                    let start = *id as usize * c;
+                    let Some(row) = rows.get(start..start + c) else {
+                        bail!("token: expected an id below {vocab}, got {id}");
+                    };
+                    embeds.extend(row.iter().map(|x| x.to_f32()));
+                }
+                Tensor::from_vec(embeds, (ids.len(), c), &candle_core::Device::Cpu)
+            }
+        }
+    }
+
+    /// Hidden states (n, c) → logits (n, vocab), f32.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        let (vocab, c) = self.shape;
+        let rows = match &self.rows {
+            Rows::Plain(rows) => return hidden.matmul(&rows.t()?)?.to_dtype(DType::F32),
+            Rows::Narrow(rows) => rows,
+        };
+        let (n, width) = hidden.dims2()?;
+        if width != c {
+            bail!("hidden states: expected {c} numbers each, got {width}");
+        }
+        let mut logits = vec![0f32; vocab * n];
+        values([hidden], |[hidden]| {
+            lanes::each_row(&mut logits, n, |token, logits| {
+                let row = &rows[token * c..(token + 1) * c];
+                widest!({
+                    for (logit, hidden) in logits.iter_mut().zip(hidden.chunks_exact(c)) {
+                        *logit = lanes::dot_of_next(row, hidden);
+                    }
+                });
+            });
+        })?;
+        let logits = Tensor::from_vec(logits, (vocab, n), hidden.device())?;
+        logits.t()?.contiguous()
+    }
+
+    /// Of the first `n` tokens the one with the largest of [`Vocabulary::logits`] for one hidden state (1, c); the first
+    /// of equal ones.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn likeliest(&self, hidden: &Tensor, n: usize) -> Result<u32> {
+        if let Some(token) = self.likeliest_of_few(hidden, n)? {
+            return Ok(token);
+        }
+        let logits = self.logits(hidden)?.squeeze(0)?;
+        logits.narrow(0, 0, n)?.argmax(0)?.to_scalar()
+    }
+
+    /// [`Vocabulary::likeliest`] by the draft, if it tells.
+    fn likeliest_of_few(&self, hidden: &Tensor, n: usize) -> Result<Option<u32>> {
+        let (vocab, c) = self.shape;
+        let (Some(draft), Rows::Narrow(rows)) = (&self.draft, &self.rows) else {
+            return Ok(None);
+        };
+        if hidden.dims() != [1, c] || n > vocab {
+            return Ok(None);
+        }
+        let few = values([hidden], |[hidden]| {
+            let shortlist = draft.shortlist(hidden, n)?;
+            let logits = shortlist.into_iter().map(|token| {
+                let row = &rows[token * c..(token + 1) * c];
+                (token, widest!(lanes::dot(row, hidden)))
+            });
+            logits.reduce(|best, other| if other.1 > best.1 { other } else { best })
+        })?;
+        Ok(few.map(|(token, _)| token as u32))
+    }
+}
+
+/// The upper halves, if the lower ones are zero.
+fn narrowed(rows: &[f32]) -> Option<Arc<[bf16]>> {
+    let is_narrow = rows.iter().all(|x| x.to_bits() & 0xffff == 0);
+    let upper = |x: &f32| bf16::from_bits((x.to_bits() >> 16) as u16);
+    is_narrow.then(|| rows.iter().map(upper).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::Noise;
+
+    #[test]
+    fn narrow_rows_give_what_plain_ones_give() {
+        let mut noise = Noise::seeded(1);
+        let mut normal = |shape: (usize, usize)| noise.normal(shape, &Device::Cpu).unwrap();
+        let (wide, hidden) = (normal((40, 100)), normal((3, 100)));
+        assert!(matches!(
+            Vocabulary::new(wide.clone()).unwrap().rows,
+            Rows::Plain(_)
+        ));
+        let stored = wide
+            .to_dtype(DType::BF16)
+            .unwrap()
+            .to_dtype(DType::F32)
+            .unwrap();
+        let narrow = Vocabulary::new(stored.clone()).unwrap();
+        assert!(matches!(narrow.rows, Rows::Narrow(_)));
+        let plain = Vocabulary {
+            rows: Rows::Plain(stored),
+            shape: (40, 100),
+            draft: None,
+        };
+        let numbers = |xs: Result<Tensor>| xs.unwrap().to_vec2::<f32>().unwrap();
+        let ids = [39, 0, 7];
+        assert_eq!(numbers(narrow.embed(&ids)), numbers(plain.embed(&ids)));
+        let (got, expected) = (
+            numbers(narrow.logits(&hidden)),
+            numbers(plain.logits(&hidden)),
+        );
+        for (got, expected) in got.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((got - expected).abs() < 1e-4, "{got} {expected}");
+        }
+        assert!(narrow.embed(&[40]).is_err() && plain.embed(&[40]).is_err());
+    }
+
+    /// Rows (n, c) as a checkpoint in bf16 has them.
+    fn stored(rows: Vec<f32>, c: usize) -> Tensor {
+        let rows = rows.into_iter().map(|x| bf16::from_f32(x).to_f32());
+        let rows: Vec<_> = rows.collect();
+        let n = rows.len() / c;
+        Tensor::from_vec(rows, (n, c), &Device::Cpu).unwrap()
+    }
+
+    /// Whether the draft told it.
+    fn finds_what_logits_say(head: &Vocabulary, hidden: &Tensor, n: usize) -> bool {
+        let logits = head.logits(hidden).unwrap().squeeze(0).unwrap();
+        let expected = logits.narrow(0, 0, n).unwrap().argmax(0).unwrap();
+        let expected = expected.to_scalar::<u32>().unwrap();
+        assert_eq!(head.likeliest(hidden, n).unwrap(), expected, "of {n}");
+        head.likeliest_of_few(hidden, n).unwrap().is_some()
+    }
+
+    #[test]
+    fn the_likeliest_token_is_that_of_the_logits() {
+        let (vocab, c) = (3001, 100);
+        let mut noise = Noise::seeded(2);
+        let mut normal = |n: usize| {
+            let normal = noise.normal((n,), &Device::Cpu).unwrap();
+            normal.to_vec1::<f32>().unwrap()
+        };
+        let row_of = |xs: Vec<f32>| Tensor::from_vec(xs, (1, c), &Device::Cpu).unwrap();
+        let random = normal(vocab * c);
+        let mut with_outliers = random.clone();
+        with_outliers
+            .iter_mut()
+            .step_by(170)
+            .for_each(|x| *x *= 40.0);
+        let twice = [&random[..], &random[..]].concat();
+        // Rows that 8 bits cannot tell apart.
+        let base = normal(c);
+        let alike = (0..vocab * c).map(|i| base[i % c] * (1.0 + (i * i % 7) as f32 / 256.0));
+        for (rows, is_telling) in [
+            (random.clone(), true),
+            (with_outliers, true),
+            (twice, true),
+            (alike.collect(), false),
+            (vec![0.0; vocab * c], false),
+        ] {
+            let head = Vocabulary::new(stored(rows, c)).unwrap().drafted();
+            let n_rows = head.shape.0;
+            for n in [n_rows, n_rows - 50, 17] {
+                for _ in 0..20 {
+                    let told = finds_what_logits_say(&head, &row_of(normal(c)), n);
+                    assert!(told == is_telling || n == 17, "{n} of {n_rows}");
+                }
+            }
+            assert!(!finds_what_logits_say(&head, &row_of(vec![0.0; c]), n_rows));
+            for extreme in [f32::NAN, f32::INFINITY, 1e38, 1e-42] {
+                let mut hidden = normal(c);
+                hidden[3] = extreme;
+                finds_what_logits_say(&head, &row_of(hidden.clone()), n_rows);
+                let hidden = hidden.iter().map(|x| x * extreme).collect();
+                finds_what_logits_say(&head, &row_of(hidden), n_rows);
+            }
+        }
+        let mut broken = random;
+        broken[5 * c] = f32::NAN;
+        let head = Vocabulary::new(stored(broken, c)).unwrap().drafted();
+        assert!(head.draft.is_none());
+        finds_what_logits_say(&head, &row_of(normal(c)), vocab);
+    }
+
+    #[test]
+    fn a_draft_takes_what_is_planned() {
+        let rows = vec![1.0; 300 * 70];
+        let head = Vocabulary::new(stored(rows, 70)).unwrap();
+        assert_eq!(head.likeliest_bytes(), 2.0);
+        let draft = head.drafted().draft.unwrap();
+        assert_eq!(draft.bytes(), Vocabulary::draft_bytes(&[300, 70]));
+    }
+}

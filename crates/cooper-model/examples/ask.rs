@@ -1,0 +1,28 @@
+//! Ask a question about an image, and say when the model looked at a map.
+//!
+//! cargo run --release -p cooper-model --example ask -- models/cooper-nano room.png "How far is the red box?"
+
+use std::path::Path;
+
+use cooper_model::{Cooper, Error, Result};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, dir, image, question] = arguments.as_slice() else {
+        return Err(Error::invalid(
+            "arguments",
+            "expected MODEL_DIR IMAGE QUESTION",
+        ));
+    };
+    let cooper = Cooper::open(Path::new(dir))?;
+    let image = cooper_model::load_rgb(Path::new(image))?;
+    let transcript = cooper.ask(&image, question)?;
+    for map in &transcript.evidence {
+        println!(
+            "turn {}: drew a {:?} map in {} steps",
+            map.turn, map.kind, map.steps
+        );
+    }
+    println!("{:?}: {}", transcript.status, transcript.answer);
+    Ok(())
+}

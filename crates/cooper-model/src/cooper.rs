@@ -1,0 +1,118 @@
+//! The model with all that a program needs to ask it: the front door of this crate.
+
+use std::path::Path;
+
+use image::RgbImage;
+
+use crate::engine::{Control, Engine, FlowParams, MapKind, ModelOptions};
+use crate::error::Result;
+use crate::perception::{DepthMap, Segmentation, estimate_depth, segment};
+use crate::reasoning::{Prompts, Question, Settings, Transcript, answer};
+
+/// A loaded model with its prompts and settings.
+///
+/// Every call is a function of the image, the words, [`Cooper::settings`] and the seed in them: the same again gives the
+/// same result on the same device. Calls block until they are done; for streamed text, stops and time budgets use
+/// [`crate::reasoning::answer`] with a [`Control`] of your own.
+#[derive(Debug)]
+pub struct Cooper {
+    /// The network, its tokenizer, and what it keeps of images that it has seen.
+    pub engine: Engine,
+    /// The texts that steer it.
+    pub prompts: Prompts,
+    /// How questions are answered and maps are drawn.
+    pub settings: Settings,
+}
+
+impl Cooper {
+    /// Load a model directory on the best device here, with the model's own settings.
+    ///
+    /// ```
+    /// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
+    /// use cooper_model::Cooper;
+    ///
+    /// let cooper = Cooper::open(dir.as_ref())?;
+    /// let image = image::RgbImage::from_fn(128, 96, |x, y| image::Rgb([x as u8, y as u8, 90]));
+    /// let depth = cooper.estimate_depth(&image)?;
+    /// assert_eq!((depth.width, depth.height), (128, 96));
+    /// assert!(depth.values.iter().all(|relative| (0.0..=1.0).contains(relative)));
+    /// # Ok::<(), cooper_model::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Weights`] that names everything that is missing or wrong in the directory.
+    pub fn open(dir: &Path) -> Result<Self> {
+        Self::load(&ModelOptions {
+            dir: dir.into(),
+            ..ModelOptions::default()
+        })
+    }
+
+    /// Load a model as `options` say: another device, number format or quantisation, weights that lie elsewhere.
+    ///
+    /// # Errors
+    /// As [`Cooper::open`]; [`crate::Error::Model`] if there is no such device.
+    pub fn load(options: &ModelOptions) -> Result<Self> {
+        Ok(Self {
+            engine: Engine::load(options)?,
+            prompts: Prompts::load(None, &options.dir)?,
+            settings: Settings {
+                flow: FlowParams::of_model(&options.dir)?,
+                ..Settings::default()
+            },
+        })
+    }
+
+    /// Answer a question about an image, in the mode of [`Cooper::settings`].
+    ///
+    /// The model not finding an answer is no error: see [`Transcript::status`].
+    ///
+    /// ```
+    /// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
+    /// # let mut cooper = cooper_model::Cooper::open(dir.as_ref())?;
+    /// # let image = image::RgbImage::from_pixel(128, 96, image::Rgb([90, 90, 90]));
+    /// use cooper_model::reasoning::Mode;
+    ///
+    /// cooper.settings.mode = Mode::Direct;
+    /// let transcript = cooper.ask(&image, "How many boxes are there?")?;
+    /// println!("{:?}: {}", transcript.status, transcript.answer);
+    /// # Ok::<(), cooper_model::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidInput`] for an empty or too long question.
+    pub fn ask(&self, image: &RgbImage, question: &str) -> Result<Transcript> {
+        let question = Question::new(question);
+        let mut control = Control::default();
+        answer(
+            &self.engine,
+            &self.prompts,
+            image,
+            &question,
+            &self.settings,
+            &mut control,
+        )
+    }
+
+    /// Draw the relative depth of an image, 0 near to 1 far, at the image's size.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn estimate_depth(&self, image: &RgbImage) -> Result<DepthMap> {
+        let instruction = self.prompts.instruction(MapKind::Depth);
+        let Settings { flow, seed, .. } = &self.settings;
+        let mut control = Control::default();
+        estimate_depth(&self.engine, instruction, image, flow, *seed, &mut control)
+    }
+
+    /// Draw the segmentation of an image and find its regions, at the image's size.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn segment(&self, image: &RgbImage) -> Result<Segmentation> {
+        let instruction = self.prompts.instruction(MapKind::Segmentation);
+        let Settings { flow, seed, .. } = &self.settings;
+        let mut control = Control::default();
+        segment(&self.engine, instruction, image, flow, *seed, &mut control)
+    }
+}

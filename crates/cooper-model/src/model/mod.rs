@@ -1,0 +1,24 @@
+//! The network: BAGEL's two-expert transformer, its two picture encoders, and what joins them.
+//!
+//! Weights and forward passes only; contexts are values that are passed in (see [`KvContext`]).
+
+pub mod config;
+pub mod drawing;
+pub mod experts;
+pub mod flux_vae;
+pub mod inventory;
+pub mod kv_context;
+pub mod memory;
+pub mod parts;
+mod pictures;
+pub mod pixels;
+pub mod qwen2_mot;
+pub mod siglip_navit;
+pub mod tokenizer;
+pub mod unified;
+
+pub use config::ModelConfig;
+pub use flux_vae::FluxVae;
+pub use kv_context::KvContext;
+pub use tokenizer::{ControlTokens, Tokenizer};
+pub use unified::{Grid, UnifiedModel};

@@ -1,0 +1,65 @@
+//! Relative depth maps. They have no metres: an unknown scale and shift lies between them and the world.
+
+use cooper_imaging::spectral;
+use image::{ImageBuffer, Luma, RgbImage, imageops};
+
+use super::map::draw_map_of;
+use crate::engine::{Control, Engine, FlowParams, MapKind, Noise};
+use crate::error::Result;
+
+/// Relative depth at the source picture's size.
+#[derive(Clone, Debug)]
+pub struct DepthMap {
+    /// Pixels of a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Row-major, 0 near to 1 far; NaN where there is none.
+    pub values: Vec<f32>,
+    /// The values in Spectral colours: near red, far violet.
+    pub color: RgbImage,
+}
+
+/// Draw the depth map of `picture`; `instruction` is the prompt that asks for it.
+///
+/// # Errors
+/// [`crate::Error::Canceled`] within one flow step of a stop.
+pub fn estimate_depth(
+    engine: &Engine,
+    instruction: &str,
+    picture: &RgbImage,
+    flow: &FlowParams,
+    seed: u64,
+    control: &mut Control,
+) -> Result<DepthMap> {
+    let mut noise = Noise::seeded(seed);
+    let map = draw_map_of(
+        engine,
+        MapKind::Depth,
+        instruction,
+        picture,
+        flow,
+        &mut noise,
+        control,
+    )?;
+    let values = map.depth.unwrap_or_default();
+    let (drawn, source) = (map.picture.dimensions(), picture.dimensions());
+    Ok(DepthMap::at_size(values, drawn, source))
+}
+
+impl DepthMap {
+    /// Values of a map of the size `drawn` (width, height), brought to the size `source`.
+    pub fn at_size(values: Vec<f32>, drawn: (u32, u32), source: (u32, u32)) -> Self {
+        let drawn: ImageBuffer<Luma<f32>, Vec<f32>> =
+            ImageBuffer::from_raw(drawn.0, drawn.1, values).unwrap_or_default();
+        let (width, height) = source;
+        let triangle = imageops::FilterType::Triangle;
+        let values = imageops::resize(&drawn, width, height, triangle).into_raw();
+        Self {
+            width,
+            height,
+            color: spectral(&values, width, height),
+            values,
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The modes and the loop, with the model's words replaced by lines of a script.
+
+use cooper_model::engine::{
+    Cancel, Control, Engine, FlowParams, KvContext, MapKind, Noise, Pictures, Progress, Speech,
+    Stage,
+};
+use cooper_model::reasoning::{
+    Mode, Prompts, Question, Settings, Speaker, Status, Studio, Transcript, answer_with,
+};
+use cooper_model::{Error, Result};
+
+use crate::common::{ENGINE, picture};
+
+const DEPTH: &str = "<think> d </think>\n<depth-estimation>go</depth-estimation>";
+const SEGMENT: &str = "<think> s </think>\n<segmentation>go</segmentation>";
+const ANSWER: &str = "<think> ok </think>\n<answer> so \\boxed{2 m} </answer>";
+
+struct Script {
+    lines: Vec<&'static str>,
+    lens: Vec<usize>,
+    greedy: bool,
+    ended: bool,
+    canceled: bool,
+}
+
+impl Script {
+    fn new(lines: &[&'static str]) -> Self {
+        Self {
+            lines: lines.to_vec(),
+            lens: Vec::new(),
+            greedy: false,
+            ended: true,
+            canceled: false,
+        }
+    }
+}
+
+impl Speaker for Script {
+    fn speak(
+        &mut self,
+        _: &Engine,
+        context: &KvContext,
+        turn: usize,
+        control: &mut Control,
+    ) -> Result<Speech> {
+        self.lens.push(context.len());
+        let text = self.lines[turn - 1].to_string();
+        control.tell(Progress::Text(text.clone()));
+        Ok(Speech {
+            text,
+            ended: self.ended,
+            canceled: self.canceled,
+            ..Speech::default()
+        })
+    }
+
+    fn repeats_itself(&self) -> bool {
+        self.greedy
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        flow: FlowParams {
+            time_points: 2,
+            ..FlowParams::default()
+        },
+        ..Settings::default()
+    }
+}
+
+fn ask(script: &mut Script, question: &Question, control: &mut Control) -> Result<Transcript> {
+    let prompts = Prompts::built_in().unwrap();
+    let settings = settings();
+    let mut studio = Studio::new(&ENGINE, &prompts, &settings.flow, Noise::seeded(1), 1);
+    answer_with(
+        script,
+        &mut studio,
+        &picture(),
+        question,
+        &settings,
+        control,
+    )
+}
+
+fn run(lines: &[&'static str]) -> (Transcript, Script) {
+    let mut script = Script::new(lines);
+    let question = Question::new("How far?");
+    let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
+    (transcript, script)
+}
+
+#[test]
+fn maps_have_the_size_of_the_last_picture_and_say_so() {
+    let narrow = image::imageops::rotate90(&picture());
+    let (prompts, settings) = (Prompts::built_in().unwrap(), settings());
+    let rule = ENGINE.vae_rule();
+    for (pictures, last) in [
+        (vec![picture(), narrow.clone()], &narrow),
+        (vec![narrow.clone(), picture()], &picture()),
+    ] {
+        let mut studio = Studio::new(&ENGINE, &prompts, &settings.flow, Noise::seeded(1), 1);
+        let transcript = answer_with(
+            &mut Script::new(&[DEPTH, ANSWER]),
+            &mut studio,
+            Pictures::new(&pictures[0], [&pictures[1]]),
+            &Question::new("How far?"),
+            &settings,
+            &mut Control::unattended(),
+        );
+        let map = &transcript.unwrap().evidence[0];
+        assert_eq!(
+            map.image.dimensions(),
+            rule.output_size(last.width(), last.height())
+        );
+        assert_eq!(map.picture, 1);
+        assert!(!map.took.is_zero());
+    }
+}
+
+#[test]
+fn the_model_draws_looks_and_answers() {
+    let (transcript, script) = run(&[DEPTH, SEGMENT, ANSWER]);
+    assert_eq!(transcript.status, Status::Answered);
+    assert_eq!(transcript.answer, "2 m");
+    assert_eq!(transcript.turns, [DEPTH, SEGMENT, ANSWER]);
+    let drawn: Vec<_> = transcript
+        .evidence
+        .iter()
+        .map(|e| (e.kind, e.turn, e.steps))
+        .collect();
+    assert_eq!(
+        drawn,
+        [(MapKind::Depth, 1, 1), (MapKind::Segmentation, 2, 1)]
+    );
+    assert!(script.lens.is_sorted_by(|a, b| a < b), "{:?}", script.lens);
+}
+
+#[test]
+fn a_call_in_the_last_turn_is_not_carried_out() {
+    let (transcript, _) = run(&[DEPTH, DEPTH, SEGMENT]);
+    assert_eq!(transcript.status, Status::NoAnswer);
+    assert_eq!((transcript.turns.len(), transcript.evidence.len()), (3, 2));
+    assert!(transcript.answer.is_empty());
+}
+
+#[test]
+fn a_turn_that_asks_for_nothing_leaves_the_context_as_it_was() {
+    let (transcript, script) = run(&["<think> hm", ANSWER]);
+    assert_eq!(transcript.status, Status::Answered);
+    assert_eq!(script.lens[0], script.lens[1]);
+}
+
+#[test]
+fn a_greedy_speaker_is_not_asked_the_same_again() {
+    let mut script = Script::new(&["<think> hm", ANSWER]);
+    script.greedy = true;
+    let question = Question::new("How far?");
+    let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
+    assert_eq!(
+        (transcript.status, transcript.turns.len()),
+        (Status::NoAnswer, 1)
+    );
+    script.ended = false;
+    let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
+    assert_eq!(transcript.status, Status::Truncated);
+}
+
+#[test]
+fn perception_draws_both_maps_first_and_opens_the_answer() {
+    let mut script = Script::new(&["3</answer> and more"]);
+    let question = Question {
+        mode: Some(Mode::Perception),
+        ..Question::new("How many?")
+    };
+    let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
+    assert_eq!(
+        (transcript.status, transcript.answer.as_str()),
+        (Status::Answered, "3")
+    );
+    let kinds: Vec<_> = transcript.evidence.iter().map(|e| e.kind).collect();
+    assert_eq!(kinds, [MapKind::Depth, MapKind::Segmentation]);
+    assert_eq!(transcript.text(), "<answer>3</answer> and more");
+}
+
+#[test]
+fn text_answers_after_its_thoughts_and_direct_at_once() {
+    for (mode, line, expected) in [
+        (
+            Mode::Text,
+            "<think> a </think> left",
+            (Status::Answered, "left"),
+        ),
+        (Mode::Text, "no tags", (Status::Answered, "no tags")),
+        (Mode::Text, "<think> a </think> ", (Status::NoAnswer, "")),
+        (Mode::Direct, "\\boxed{7}", (Status::Answered, "7")),
+    ] {
+        let mut script = Script::new(&[line]);
+        let question = Question {
+            mode: Some(mode),
+            ..Question::new("Where?")
+        };
+        let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
+        assert_eq!(
+            (transcript.status, transcript.answer.as_str()),
+            expected,
+            "{mode:?} {line}"
+        );
+        assert!(transcript.evidence.is_empty());
+    }
+}
+
+#[test]
+fn a_stop_while_drawing_returns_what_there_is() {
+    let cancel = Cancel::default();
+    let mut control = Control::new(cancel.clone(), |progress| {
+        if matches!(progress, Progress::Stage(Stage::Segmentation, _)) {
+            cancel.cancel();
+        }
+    });
+    let mut script = Script::new(&[DEPTH, SEGMENT, ANSWER]);
+    let transcript = ask(&mut script, &Question::new("How far?"), &mut control).unwrap();
+    assert_eq!(transcript.status, Status::Canceled);
+    assert_eq!((transcript.turns.len(), transcript.evidence.len()), (2, 1));
+}
+
+#[test]
+fn stages_are_told_in_order() {
+    let mut stages = Vec::new();
+    let mut control = Control::new(Cancel::default(), |progress| {
+        if let Progress::Stage(stage, turn) = progress {
+            stages.push((stage, turn));
+        }
+    });
+    ask(
+        &mut Script::new(&[DEPTH, ANSWER]),
+        &Question::new("How far?"),
+        &mut control,
+    )
+    .unwrap();
+    drop(control);
+    assert_eq!(
+        stages,
+        [
+            (Stage::Prefill, 0),
+            (Stage::Thinking, 1),
+            (Stage::Depth, 1),
+            (Stage::Thinking, 2),
+            (Stage::Answering, 2)
+        ]
+    );
+}
+
+#[test]
+fn a_stop_behind_an_answer_keeps_the_answer() {
+    let mut script = Script::new(&[ANSWER]);
+    (script.ended, script.canceled) = (false, true);
+    let transcript = ask(
+        &mut script,
+        &Question::new("How far?"),
+        &mut Control::unattended(),
+    );
+    let transcript = transcript.unwrap();
+    assert_eq!(
+        (transcript.status, transcript.answer.as_str()),
+        (Status::Answered, "2 m")
+    );
+    let mut script = Script::new(&["3</answer>"]);
+    (script.ended, script.canceled) = (false, true);
+    let question = Question {
+        mode: Some(Mode::Perception),
+        ..Question::new("How many?")
+    };
+    let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
+    assert_eq!(
+        (transcript.status, transcript.answer.as_str()),
+        (Status::Answered, "3")
+    );
+}
+
+#[test]
+fn an_empty_or_endless_question_is_refused() {
+    for text in ["", " \n", &"9 ".repeat(5000)] {
+        let error = ask(
+            &mut Script::new(&[]),
+            &Question::new(text),
+            &mut Control::unattended(),
+        );
+        assert!(matches!(error, Err(Error::InvalidInput { .. })));
+    }
+}

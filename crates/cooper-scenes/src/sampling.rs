@@ -1,0 +1,37 @@
+//! Random numbers of a scene. Nothing here panics, whatever the ranges of a configuration are.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::config::{Span, Split};
+
+/// The generator of one scene: split and index stand in different bytes of the key, so no two scenes share one.
+pub(super) fn scene_rng(split: Split, index: u64) -> StdRng {
+    let mut key = *b"cooper scenes\0\0\0________________";
+    key[16] = split as u8;
+    key[24..].copy_from_slice(&index.to_le_bytes());
+    StdRng::from_seed(key)
+}
+
+/// A number of `span`, evenly.
+pub(super) fn between(rng: &mut StdRng, [low, high]: Span) -> f64 {
+    low + (high - low) * rng.random::<f64>()
+}
+
+/// A whole number of `low..=high`, evenly.
+pub(super) fn whole(rng: &mut StdRng, low: usize, high: usize) -> usize {
+    let n_values = high.saturating_sub(low) + 1;
+    // A unit sample instead of `random_range`, which refuses empty ranges.
+    low + ((rng.random::<f64>() * n_values as f64) as usize).min(n_values - 1)
+}
+
+/// True with a probability of `share`.
+pub(super) fn chance(rng: &mut StdRng, share: f64) -> bool {
+    rng.random::<f64>() < share
+}
+
+/// One of some things, evenly.
+pub(super) fn one_of<T: Copy, const N: usize>(rng: &mut StdRng, things: [T; N]) -> T {
+    const { assert!(N > 0) };
+    things[whole(rng, 0, N - 1)]
+}

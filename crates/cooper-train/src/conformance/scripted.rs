@@ -1,0 +1,187 @@
+//! The reasoning modes, with the model's words replaced by a script.
+
+use cooper_model::engine::{Control, Engine, FlowParams, KvContext, MapKind, Noise, Speech};
+use cooper_model::reasoning::{
+    Mode, Prompts, Question, Settings, Speaker, Studio, Transcript, answer_with,
+};
+use cooper_model::{Error, Result};
+use image::RgbImage;
+
+use super::contexts::next_logits;
+use super::report::Report;
+
+/// Time points of the scripted runs; their other flow settings are the defaults.
+const TIME_POINTS: usize = 4;
+
+pub fn check(engine: &Engine, report: &mut Report) -> Result<()> {
+    for (name, mode) in [
+        ("interleaved", Mode::Interleaved),
+        ("interleaved_no_answer", Mode::Interleaved),
+        ("perception", Mode::Perception),
+        ("text_reason", Mode::Text),
+    ] {
+        if report.golden.json.get(name).is_some() {
+            run(engine, report, name, mode)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the model had read before a turn.
+struct Moment {
+    logits: candle_core::Tensor,
+    len: usize,
+    position: usize,
+}
+
+/// Says the script's lines, noting the moment before each.
+struct Script {
+    lines: Vec<String>,
+    moments: Vec<Moment>,
+}
+
+impl Speaker for Script {
+    fn speak(
+        &mut self,
+        engine: &Engine,
+        context: &KvContext,
+        turn: usize,
+        _: &mut Control,
+    ) -> Result<Speech> {
+        self.moments.push(Moment {
+            logits: next_logits(engine, context)?,
+            len: context.len(),
+            position: context.next_position() as usize,
+        });
+        Ok(Speech {
+            text: self.lines.get(turn - 1).cloned().unwrap_or_default(),
+            ended: true,
+            ..Speech::default()
+        })
+    }
+
+    fn repeats_itself(&self) -> bool {
+        false
+    }
+}
+
+fn run(engine: &Engine, report: &mut Report, name: &str, mode: Mode) -> Result<()> {
+    let golden = report.golden;
+    let prompts = prompts(report)?;
+    let settings = Settings {
+        flow: FlowParams {
+            time_points: TIME_POINTS,
+            ..FlowParams::default()
+        },
+        mode,
+        ..Settings::default()
+    };
+    let mut script = Script {
+        lines: golden.texts(&format!("/{name}/script")).unwrap_or_default(),
+        moments: Vec::new(),
+    };
+    let noise = noise(report, name)?;
+    let shown = shown(report, name)?;
+    let mut studio = Studio::new(engine, &prompts, &settings.flow, noise, 0).showing(shown);
+    let question = Question {
+        text: golden.text("/prompt")?.into(),
+        max_turns: Some(script.lines.len().max(1)),
+        ..Question::default()
+    };
+    let control = &mut Control::unattended();
+    let image = &golden.image;
+    let transcript = answer_with(
+        &mut script,
+        &mut studio,
+        image,
+        &question,
+        &settings,
+        control,
+    )?;
+    moments(report, name, &script.moments)?;
+    outputs(report, name, &transcript)
+}
+
+/// The stand-ins that the reference used for the long prompts.
+fn prompts(report: &Report) -> Result<Prompts> {
+    let golden = report.golden;
+    let test = |name: &str| {
+        golden
+            .text(&format!("/test_prompts/{name}"))
+            .map(Into::into)
+    };
+    let built_in = Prompts::built_in()?;
+    Ok(Prompts {
+        interleave_system: test("interleave_system")?,
+        perception_system: test("perception_system")?,
+        think_system: test("think_system")?,
+        reflection: test("reflection")?,
+        ..built_in
+    })
+}
+
+/// The run's noise in the order of use: the posterior's, then each drawing's start.
+fn noise(report: &mut Report, name: &str) -> Result<Noise> {
+    let posterior = format!("{name}.vae_noise");
+    let starts = (0..).map(|i| format!("{name}.init_noise{i}"));
+    let golden = report.golden;
+    let names: Vec<String> = std::iter::once(posterior)
+        .chain(starts.take_while(|start| golden.has(start)))
+        .filter(|name| golden.has(name))
+        .collect();
+    let tensors: Result<Vec<_>> = names.iter().map(|name| report.given(name)).collect();
+    Ok(Noise::given(tensors?))
+}
+
+/// The reference's own maps, on which its next steps rest.
+fn shown(report: &Report, name: &str) -> Result<Vec<RgbImage>> {
+    let golden = report.golden;
+    let names = (0..).map(|i| format!("{name}.image{i}_u8"));
+    let names = names.take_while(|image| golden.has(image));
+    names.map(|image| golden.picture(&image)).collect()
+}
+
+fn moments(report: &mut Report, name: &str, moments: &[Moment]) -> Result<()> {
+    let golden = report.golden;
+    let steps = golden.list(&format!("/{name}/steps")).map_or(1, Vec::len);
+    report.equal(&format!("{name}.n_turns"), &steps, &moments.len());
+    for (i, moment) in moments.iter().enumerate() {
+        let mut step = format!("/{name}/steps/{i}");
+        if golden.value(&step).is_err() {
+            step = format!("/{name}");
+        }
+        for (what, got) in [("kv_lens", moment.len), ("ropes", moment.position)] {
+            let expected = golden.number(&format!("{step}/{what}/0"))? as usize;
+            report.equal(&format!("{name}.{what}{i}"), &expected, &got);
+        }
+        report.tensor(&format!("{name}.logits{i}"), &moment.logits)?;
+    }
+    Ok(())
+}
+
+/// The drawn maps and the last text.
+fn outputs(report: &mut Report, name: &str, transcript: &Transcript) -> Result<()> {
+    for (i, evidence) in transcript.evidence.iter().enumerate() {
+        let name = format!("{name}.image{i}_u8");
+        match evidence.kind {
+            MapKind::Depth => report.depth_picture(&name, &evidence.image)?,
+            MapKind::Segmentation => report.picture(&name, &evidence.image)?,
+        }
+    }
+    let Ok(output) = report.golden.texts(&format!("/{name}/output")) else {
+        return Ok(());
+    };
+    let wrong = || {
+        Error::invalid(
+            format!("{name}.output"),
+            "expected at least one text, got none",
+        )
+    };
+    let last = output.last().ok_or_else(wrong)?;
+    report.equal(
+        &format!("{name}.output"),
+        last,
+        &transcript.text().to_string(),
+    );
+    Ok(())
+}

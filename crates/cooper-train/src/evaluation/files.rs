@@ -1,0 +1,93 @@
+//! Files of a data set: pictures with truth beside them, tables of JSON lines.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cooper_model::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A member of a data set that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// The picture's or the row's name.
+    pub name: String,
+    /// What was expected and what was found.
+    pub why: String,
+}
+
+impl Broken {
+    /// One that failed with `error`.
+    pub fn new(name: impl Into<String>, error: &Error) -> Self {
+        Self {
+            name: name.into(),
+            why: error.to_string(),
+        }
+    }
+}
+
+/// The rows of a table with their names, and those that are none.
+type Rows<T> = (Vec<(String, T)>, Vec<Broken>);
+
+/// Read a table of one JSON object a line: each row with its name, or what is wrong with it.
+///
+/// Empty lines are skipped. Names are `FILE:LINE`.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be read; [`Error::InvalidInput`] if it is no text.
+pub(super) fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Rows<T>> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Error::invalid(
+            path.display().to_string(),
+            "expected UTF-8 text, got other bytes",
+        )
+    })?;
+    let (mut rows, mut broken) = (Vec::new(), Vec::new());
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    for (n, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let name = format!("{file}:{}", n + 1);
+        match serde_json::from_str(line) {
+            Ok(row) => rows.push((name, row)),
+            Err(e) => broken.push(Broken {
+                name,
+                why: format!("expected a row in JSON: {e}"),
+            }),
+        }
+    }
+    Ok((rows, broken))
+}
+
+/// The folder against which a table's paths are meant.
+pub(super) fn folder_of(table: &Path) -> PathBuf {
+    table.parent().unwrap_or_else(|| Path::new("")).into()
+}
+
+/// Pictures of a folder, by their names without ending: `x.png`, `x.jpg` or `x.jpeg`, but not `x_depth.png`.
+///
+/// # Errors
+/// [`Error::Io`] if the folder cannot be read.
+pub(super) fn pictures_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
+        let path = entry.map_err(|e| Error::io(folder, e))?.path();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let ending = path.extension().unwrap_or_default().to_string_lossy();
+        let is_picture = ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
+        if is_picture && !MAP_ENDINGS.iter().any(|map| stem.ends_with(map)) {
+            found.insert(stem.into_owned(), path);
+        }
+    }
+    Ok(found)
+}
+
+/// What stands at the end of a map's name, before its format.
+const MAP_ENDINGS: [&str; 3] = ["_depth", "_ids", "_segmentation"];
+
+/// The first of some files that is there.
+pub(super) fn first_of<const N: usize>(candidates: [PathBuf; N]) -> Option<PathBuf> {
+    candidates.into_iter().find(|path| path.is_file())
+}

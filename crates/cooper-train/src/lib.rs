@@ -1,0 +1,7 @@
+//! Training, evaluation and conformance of the COOPER model.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![forbid(unsafe_code)]
+
+pub mod conformance;
+pub mod evaluation;
+pub mod training;

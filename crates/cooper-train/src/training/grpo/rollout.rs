@@ -1,0 +1,178 @@
+//! Rollouts: a question is opened once, and each answer of its group goes on from a fork.
+
+use cooper_model::Result;
+use cooper_model::engine::{Control, Engine, FlowParams, KvContext, Noise, Speech, Views};
+use cooper_model::model::Tokenizer;
+use cooper_model::reasoning::{Mode, Prompts, Speaker, Studio, Transcript, answer_opened};
+
+use super::questions::Asked;
+use crate::training::sample::Part;
+
+/// How a question is opened for its group.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// `Interleaved` or `Text`.
+    pub mode: Mode,
+    /// The texts around the question.
+    pub prompts: &'a Prompts,
+    /// How maps are drawn.
+    pub flow: &'a FlowParams,
+}
+
+impl<'a> Opening<'a> {
+    /// Read system prompt, picture and question; `seed` is of the picture's latents.
+    ///
+    /// # Errors
+    /// [`cooper_model::Error::ContextFull`] if the question is too long.
+    pub fn read(&self, engine: &'a Engine, asked: &Asked, seed: u64) -> Result<Studio<'a>> {
+        let noise = Noise::seeded(seed);
+        let mut studio = Studio::new(engine, self.prompts, self.flow, noise, seed);
+        let mut control = Control::unattended();
+        studio.open(self.mode, &*asked.picture, &asked.question, &mut control)?;
+        Ok(studio)
+    }
+
+    /// What was read, as the trunk of a training sample.
+    pub fn parts(&self, asked: &Asked) -> Vec<Part> {
+        let (system, views) = self.prompts.opening(self.mode);
+        let system = system.map(Part::prompt);
+        let rest = [
+            Part::read(&asked.picture, views),
+            Part::user(&asked.question),
+        ];
+        system.into_iter().chain(rest).collect()
+    }
+}
+
+/// One answer: what was sampled, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// The turns by their ids.
+    pub speeches: Vec<Speech>,
+    /// The turns by their words, the maps, and the answer.
+    pub transcript: Transcript,
+}
+
+/// Answer on a fork of an opened studio; `seed` is of the maps' noise.
+///
+/// # Errors
+/// If the network fails.
+pub fn roll_out(
+    studio: &Studio,
+    speaker: &mut dyn Speaker,
+    max_turns: usize,
+    seed: u64,
+) -> Result<Rollout> {
+    let mut studio = studio.fork(Noise::seeded(seed), seed);
+    let mut recorder = Recorder {
+        speaker,
+        speeches: Vec::new(),
+    };
+    let mut control = Control::unattended();
+    let transcript = answer_opened(&mut recorder, &mut studio, max_turns, &mut control)?;
+    Ok(Rollout {
+        speeches: recorder.speeches,
+        transcript,
+    })
+}
+
+/// Keeps what a speaker says.
+struct Recorder<'a> {
+    speaker: &'a mut dyn Speaker,
+    speeches: Vec<Speech>,
+}
+
+impl Speaker for Recorder<'_> {
+    fn speak(
+        &mut self,
+        engine: &Engine,
+        context: &KvContext,
+        turn: usize,
+        control: &mut Control,
+    ) -> Result<Speech> {
+        let speech = self.speaker.speak(engine, context, turn, control)?;
+        // What it heard would hold the memory of a whole context.
+        self.speeches.push(Speech {
+            heard: None,
+            ..speech.clone()
+        });
+        Ok(speech)
+    }
+
+    fn repeats_itself(&self) -> bool {
+        self.speaker.repeats_itself()
+    }
+}
+
+impl Rollout {
+    /// Tokens that were sampled: without start tokens, with the end tokens.
+    pub fn n_tokens(&self) -> usize {
+        self.speeches.iter().map(n_sampled).sum()
+    }
+
+    /// Whether a turn reached the token limit.
+    pub fn is_cut(&self) -> bool {
+        self.speeches.iter().any(|speech| !speech.ended)
+    }
+
+    /// The answer as a branch of a training sample: each sampled token carries a loss and sees what it saw when it
+    /// was sampled. A turn that a map followed was read again as text. Where that gave other ids, both are there:
+    /// the sampled ones aside, and what was read for the turns behind it.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn parts(&self, tokenizer: &Tokenizer, prompts: &Prompts) -> Result<Vec<Part>> {
+        let mut parts = Vec::new();
+        for (turn, speech) in (1..).zip(&self.speeches) {
+            let n_spoken = n_sampled(speech);
+            let written = sampled(speech, tokenizer);
+            let maps = &self.transcript.evidence;
+            let map = maps.iter().find(|map| map.turn == turn);
+            let Some(map) = map.filter(|_| turn < self.speeches.len()) else {
+                parts.push(aside(written, n_spoken));
+                continue;
+            };
+            let read = as_read(&speech.text, tokenizer)?;
+            let same = read.starts_with(&written);
+            if !same {
+                parts.push(aside(written, n_spoken));
+            }
+            parts.extend([
+                Part::Ids {
+                    ids: read,
+                    n_spoken: if same { n_spoken } else { 0 },
+                    aside: false,
+                },
+                Part::read(&map.image, Views::Vit),
+                Part::prompt(&prompts.reflection),
+            ]);
+        }
+        Ok(parts)
+    }
+}
+
+fn aside(ids: Vec<u32>, n_spoken: usize) -> Part {
+    Part::Ids {
+        ids,
+        n_spoken,
+        aside: true,
+    }
+}
+
+fn n_sampled(speech: &Speech) -> usize {
+    speech.ids.len().saturating_sub(1) + usize::from(speech.ended)
+}
+
+/// The start token and all that was sampled.
+fn sampled(speech: &Speech, tokenizer: &Tokenizer) -> Vec<u32> {
+    let end = speech.ended.then_some(tokenizer.control.im_end);
+    speech.ids.iter().copied().chain(end).collect()
+}
+
+/// The ids of a turn's text in the context of the turns behind it.
+fn as_read(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+    let mut ids = vec![tokenizer.control.im_start];
+    ids.extend(tokenizer.encode(text)?);
+    ids.push(tokenizer.control.im_end);
+    Ok(ids)
+}

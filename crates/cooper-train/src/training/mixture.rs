@@ -1,0 +1,218 @@
+//! Where supervised samples come from: sources by weight.
+
+use cooper_imaging::ResizeRule;
+use cooper_model::reasoning::Prompts;
+use cooper_model::{Error, Result};
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+
+use super::jsonl::{JsonlRows, OpenRows};
+use super::sample::Sample;
+use super::scene_source::SceneTasks;
+
+/// A source of samples and how often it is asked.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(try_from = "Keys", into = "Keys")]
+pub struct Weighted {
+    /// Its share, relative to the others'.
+    pub weight: f64,
+    /// What it is.
+    pub source: Source,
+}
+
+/// Where samples come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Generated scenes.
+    Scenes(Box<SceneTasks>),
+    /// Rows of a file.
+    Jsonl(JsonlRows),
+}
+
+/// [`Weighted`] as it is written: `{weight, scenes: …}` or `{weight, jsonl: …}`.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    #[serde(default = "one")]
+    weight: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scenes: Option<SceneTasks>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jsonl: Option<JsonlRows>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl TryFrom<Keys> for Weighted {
+    type Error = &'static str;
+
+    fn try_from(keys: Keys) -> std::result::Result<Self, &'static str> {
+        let source = match (keys.scenes, keys.jsonl) {
+            (Some(scenes), None) => Source::Scenes(Box::new(scenes)),
+            (None, Some(jsonl)) => Source::Jsonl(jsonl),
+            (Some(_), Some(_)) => return Err("expected `scenes` or `jsonl`, got both"),
+            (None, None) => return Err("expected `scenes` or `jsonl`, got neither"),
+        };
+        Ok(Self {
+            weight: keys.weight,
+            source,
+        })
+    }
+}
+
+impl From<Weighted> for Keys {
+    fn from(Weighted { weight, source }: Weighted) -> Self {
+        let (scenes, jsonl) = match source {
+            Source::Scenes(scenes) => (Some(*scenes), None),
+            Source::Jsonl(jsonl) => (None, Some(jsonl)),
+        };
+        Self {
+            weight,
+            scenes,
+            jsonl,
+        }
+    }
+}
+
+/// Sources that can be asked.
+#[derive(Debug)]
+pub struct Mixture<'c> {
+    sources: Vec<(f64, Open<'c>)>,
+    total: f64,
+    prompts: Prompts,
+}
+
+#[derive(Debug)]
+enum Open<'c> {
+    Scenes(&'c SceneTasks),
+    Jsonl(OpenRows<'c>),
+}
+
+impl<'c> Mixture<'c> {
+    /// Check and open all sources. `rule` sizes what is drawn, `seed` shuffles rows.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] with the first thing that cannot be used; [`Error::Io`] about a file of rows.
+    pub fn open(
+        data: &'c [Weighted],
+        prompts: Prompts,
+        rule: ResizeRule,
+        seed: u64,
+    ) -> Result<Self> {
+        let total: f64 = data.iter().map(|source| source.weight).sum();
+        let possible = data.iter().all(|source| source.weight >= 0.0);
+        if !(possible && total > 0.0 && total.is_finite()) {
+            let weights: Vec<f64> = data.iter().map(|source| source.weight).collect();
+            let why = format!("expected sources with weights, some above 0, got {weights:?}");
+            return Err(Error::invalid("data", why));
+        }
+        let mut sources = Vec::with_capacity(data.len());
+        for Weighted { weight, source } in data {
+            let open = match source {
+                Source::Scenes(scenes) => {
+                    check_scenes(scenes, rule)?;
+                    Open::Scenes(scenes)
+                }
+                Source::Jsonl(rows) => Open::Jsonl(OpenRows::open(rows, &prompts, rule, seed)?),
+            };
+            sources.push((*weight, open));
+        }
+        Ok(Self {
+            sources,
+            total,
+            prompts,
+        })
+    }
+
+    /// Sample number `n` of the run; `rng` decides the source, and what else the source leaves open.
+    ///
+    /// # Errors
+    /// If a row cannot be used.
+    pub fn sample(&self, n: u64, rng: &mut StdRng) -> Result<Sample> {
+        let mut left = rng.random::<f64>() * self.total;
+        let mut drawn = None;
+        for (weight, source) in self.sources.iter().filter(|(weight, _)| *weight > 0.0) {
+            drawn = Some(source);
+            left -= weight;
+            if left < 0.0 {
+                break;
+            }
+        }
+        match drawn {
+            Some(Open::Scenes(scenes)) => Ok(scenes.sample(&self.prompts, n, rng)),
+            Some(Open::Jsonl(rows)) => rows.sample(&self.prompts, n, rng),
+            None => Err(Error::invalid("data", "expected a source, got none")),
+        }
+    }
+}
+
+/// Whether samples can be made of these scenes, and their pictures keep their size.
+fn check_scenes(tasks: &SceneTasks, rule: ResizeRule) -> Result<()> {
+    let weights = tasks.weights();
+    let is_wrong = |weight: f64| weight.is_nan() || weight < 0.0;
+    if let Some((name, weight, _)) = weights.iter().find(|(_, weight, _)| is_wrong(*weight)) {
+        let why = format!("expected a weight from 0, got {weight}");
+        return Err(Error::invalid(format!("data: scenes: {name}"), why));
+    }
+    if !(tasks.weight() > 0.0 && tasks.weight().is_finite()) {
+        let names = weights.map(|(name, ..)| name).join(", ");
+        let why = format!("expected a task with a weight above 0, got none ({names})");
+        return Err(Error::invalid("data: scenes", why));
+    }
+    check_depth_range(tasks.depth_range_m)?;
+    tasks.scenes.check()?;
+    let (width, height) = (tasks.scenes.width, tasks.scenes.height);
+    let kept = rule.output_size(width, height);
+    if kept != (width, height) {
+        let (w, h) = kept;
+        let why = format!(
+            "expected a size that the model's pictures keep, got {width}x{height}, which would become {w}x{h}"
+        );
+        return Err(Error::invalid("data: scenes: width, height", why));
+    }
+    Ok(())
+}
+
+/// Whether depths can be drawn between these, in metres.
+///
+/// # Errors
+/// [`Error::InvalidInput`] if not.
+pub fn check_depth_range([near, far]: [f32; 2]) -> Result<()> {
+    if near >= 0.0 && near < far && far.is_finite() {
+        return Ok(());
+    }
+    let why = format!("expected 0 <= near < far, got [{near}, {far}]");
+    Err(Error::invalid("depth_range_m", why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_scenes_or_rows() {
+        let read = |text: &str| serde_json::from_str::<Weighted>(text);
+        let scenes = read(r#"{"weight": 2, "scenes": {"draw": 1}}"#).unwrap();
+        assert_eq!(scenes.weight, 2.0);
+        let written = serde_json::to_string(&scenes).unwrap();
+        assert_eq!(read(&written).unwrap(), scenes);
+        let rows = read(r#"{"jsonl": {"file": "a.jsonl", "rows": "interleaved"}}"#).unwrap();
+        assert!(rows.weight == 1.0 && matches!(rows.source, Source::Jsonl(_)));
+        for (wrong, part) in [
+            ("{}", "got neither"),
+            (
+                r#"{"scenes": {}, "jsonl": {"file": "a", "rows": "depth"}}"#,
+                "got both",
+            ),
+            (r#"{"scene": {}}"#, "unknown field `scene`"),
+            (r#"{"scenes": {"drew": 1}}"#, "unknown field `drew`"),
+            (r#"{"jsonl": {"rows": "depth"}}"#, "missing field `file`"),
+        ] {
+            let told = read(wrong).unwrap_err().to_string();
+            assert!(told.contains(part), "{told}");
+        }
+    }
+}

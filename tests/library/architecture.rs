@@ -1,0 +1,167 @@
+//! The layers of `docs/architecture.md`, held by looking at the source text.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What each layer may import from its own crate; between crates, cargo decides.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("flow", &[]),
+    ("model", &["error"]),
+    ("engine", &["error", "flow", "model"]),
+    ("perception", &["error", "engine", "model"]),
+    ("reasoning", &["error", "engine", "perception"]),
+    ("measure", &["error", "engine", "perception", "reasoning"]),
+    ("training", &[]),
+    ("evaluation", &[]),
+    ("conformance", &["training"]),
+    ("pipeline", &[]),
+    ("trace", &["pipeline"]),
+    ("config", &["pipeline", "trace"]),
+    ("cli", &[]),
+    ("ros", &[]),
+];
+
+/// Words that may stand in some places only.
+const PLACES: &[(&str, &[&str])] = &[
+    ("r2r::", &["src/ros/"]),
+    ("println!", &["src/cli/"]),
+    (
+        "std::env",
+        // The trace asks for the names of system and processor only.
+        &[
+            "src/cli/",
+            "src/ros/",
+            "src/trace/record.rs",
+            "crates/cooper-kernels/src/threads.rs",
+        ],
+    ),
+    (
+        "unsafe {",
+        &[
+            "crates/cooper-kernels/src/avx512/",
+            "crates/cooper-kernels/src/lanes.rs",
+            "crates/cooper-kernels/src/mapped.rs",
+            "crates/cooper-kernels/src/memory.rs",
+            "crates/cooper-kernels/src/product.rs",
+            "crates/cooper-kernels/src/threads.rs",
+        ],
+    ),
+    (
+        "serde_yaml::",
+        &[
+            "crates/cooper-model/src/reasoning/prompts.rs",
+            "src/config/",
+        ],
+    ),
+    ("todo!", &[]),
+    ("unimplemented!", &[]),
+    ("kv_cache", &[]),
+];
+
+const MAX_LINES: usize = 420;
+
+/// The source text of every crate, by path from the workspace's root.
+fn sources() -> BTreeMap<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = BTreeMap::new();
+    let crates = std::fs::read_dir(root.join("crates")).unwrap();
+    let mut folders: Vec<PathBuf> = crates.map(|c| c.unwrap().path().join("src")).collect();
+    folders.push(root.join("src"));
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.insert(path.strip_prefix(root).unwrap().to_path_buf(), text);
+            }
+        }
+    }
+    assert!(found.len() > 200, "found only {} files", found.len());
+    found
+}
+
+/// The layer of a file: the folder below its crate's `src`, or its own name.
+fn layer(path: &Path) -> String {
+    let mut parts = path.iter().skip_while(|part| *part != "src");
+    let below = parts.nth(1).unwrap().to_string_lossy();
+    below.trim_end_matches(".rs").to_string()
+}
+
+/// Imports of other layers that a layer may not have.
+fn forbidden(layer: &str, text: &str) -> Vec<String> {
+    let allowed = ALLOWED.iter().find(|(name, _)| *name == layer);
+    let Some((_, allowed)) = allowed else {
+        return Vec::new();
+    };
+    text.match_indices("crate::")
+        .map(|(at, found)| {
+            let rest = &text[at + found.len()..];
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+            rest[..end.unwrap_or(rest.len())].to_string()
+        })
+        .filter(|name| ALLOWED.iter().any(|(known, _)| known == name))
+        .filter(|name| name != layer && !allowed.contains(&name.as_str()))
+        .collect()
+}
+
+#[test]
+fn layers_import_only_what_lies_below() {
+    for (path, text) in sources() {
+        let wrong = forbidden(&layer(&path), &text);
+        assert!(wrong.is_empty(), "{} imports {wrong:?}", path.display());
+        // In crates without layers there is nothing to hide behind a brace.
+        let has_layers = ALLOWED
+            .iter()
+            .any(|(_, below)| below.contains(&layer(&path).as_str()));
+        assert!(
+            !(has_layers && text.contains("use crate::{")),
+            "{}: one layer an import",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn a_planted_import_is_found() {
+    assert_eq!(forbidden("flow", "use crate::model::KvContext;"), ["model"]);
+    assert_eq!(
+        forbidden("engine", "fn f() -> crate::measure::Kind {}"),
+        ["measure"]
+    );
+    assert!(forbidden("engine", "use crate::model::KvContext;").is_empty());
+}
+
+#[test]
+fn every_crate_and_layer_is_named_in_the_architecture() {
+    let text = include_str!("../../docs/architecture.md");
+    for (layer, _) in ALLOWED {
+        assert!(text.contains(&format!("`{layer}`")), "{layer}");
+    }
+    for path in sources().keys() {
+        let mut parts = path.iter().map(|part| part.to_string_lossy());
+        if let (Some(_), Some(name)) = (parts.next().filter(|part| part == "crates"), parts.next())
+        {
+            assert!(text.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}
+
+#[test]
+fn words_stay_in_their_places() {
+    for (path, text) in sources() {
+        let path = path.to_string_lossy();
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let code = code.collect::<Vec<_>>().join("\n");
+        for (word, places) in PLACES {
+            let fits = places.iter().any(|place| path.starts_with(place));
+            assert!(fits || !code.contains(word), "{path} has `{word}`");
+        }
+        let n_lines = text.lines().count();
+        assert!(n_lines <= MAX_LINES, "{path} has {n_lines} lines");
+    }
+}

@@ -1,0 +1,395 @@
+//! The queue before the model thread, with a stand-in for the model.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use cooper_imaging::FrameHeader;
+use cooper_model::engine::{Cancel, Control, Pictures, Speed};
+use cooper_model::perception::Segmentation;
+use cooper_model::{Error, Result};
+use cooper_perception::pipeline::{
+    Event, Frame, FrameSource, LatestFrame, ModelInfo, Outcome, Perceive, Priority, Request,
+    Settings, State, Work, Worker,
+};
+use image::RgbImage;
+
+/// Works until it is stopped or `millis` (the seed) have passed; seed 13 is a bug.
+struct StandIn {
+    /// Counts how many there are.
+    _alive: Arc<()>,
+}
+
+impl Perceive for StandIn {
+    fn perceive(
+        &mut self,
+        pictures: &Pictures,
+        work: &Work,
+        _: &Settings,
+        control: &mut Control,
+    ) -> Result<Outcome> {
+        let Work::Segment { seed: Some(millis) } = work else {
+            return Err(Error::invalid("work", "expected a segmentation"));
+        };
+        assert_ne!(*millis, 13, "thirteen");
+        let until = Instant::now() + Duration::from_millis(*millis);
+        while Instant::now() < until {
+            control.check()?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(Outcome::Segmentation(Segmentation::from_colors(
+            pictures.last().1.clone(),
+        )))
+    }
+
+    fn info(&self) -> ModelInfo {
+        ModelInfo::default()
+    }
+
+    fn speed(&self) -> Speed {
+        Speed::default()
+    }
+}
+
+fn worker(limit: usize) -> Worker {
+    loading(limit, |alive| Ok(StandIn { _alive: alive })).0
+}
+
+/// A worker whose model is what `load` makes of a count of those that are alive, and the count.
+fn loading(
+    limit: usize,
+    mut load: impl FnMut(Arc<()>) -> Result<StandIn> + Send + 'static,
+) -> (Worker, Weak<()>) {
+    let alive = Arc::new(());
+    let count = Arc::downgrade(&alive);
+    let worker = Worker::spawn(limit, move || load(alive.clone()), |_, _| Ok(())).unwrap();
+    until(|| !matches!(worker.status().state, State::Loading | State::WarmingUp));
+    (worker, count)
+}
+
+fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn of(client: &str, millis: u64) -> Request {
+    Request {
+        client: client.into(),
+        ..request(millis, Priority::Query)
+    }
+}
+
+/// The positions that were told before the work began.
+fn positions(events: &mut tokio::sync::mpsc::UnboundedReceiver<Event>) -> Vec<usize> {
+    let told = std::iter::from_fn(|| events.try_recv().ok());
+    let position = told.map_while(|event| match event {
+        Event::Position(position) => Some(position),
+        _ => None,
+    });
+    position.collect()
+}
+
+#[derive(Debug)]
+struct Camera(Mutex<Arc<Frame>>);
+
+impl LatestFrame for Camera {
+    fn name(&self) -> &str {
+        "camera"
+    }
+
+    fn latest(&self) -> Result<Arc<Frame>> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+}
+
+fn frame(width: u32) -> Frame {
+    Frame::new("camera", FrameHeader::default(), RgbImage::new(width, 1))
+}
+
+fn request(millis: u64, priority: Priority) -> Request {
+    Request {
+        client: "somebody".into(),
+        frame: FrameSource::Pinned(Arc::new(frame(1))),
+        work: Work::Segment { seed: Some(millis) },
+        settings: Settings::default(),
+        priority,
+        cancel: Cancel::default(),
+    }
+}
+
+fn end(mut events: tokio::sync::mpsc::UnboundedReceiver<Event>) -> Result<Outcome> {
+    loop {
+        if let Event::Done(result) = events.blocking_recv().unwrap() {
+            return result;
+        }
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_and_the_rest_is_served_in_order() {
+    let worker = worker(2);
+    let running = worker.submit(request(100, Priority::Query)).unwrap();
+    while !worker.status().running {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let waiting: Vec<_> = (0..2)
+        .map(|_| worker.submit(request(1, Priority::Query)).unwrap())
+        .collect();
+    let refused = worker.submit(request(1, Priority::Query));
+    assert!(matches!(refused, Err(Error::Busy { limit: 2 })));
+    assert_eq!(worker.status().queue_length, 2);
+    for events in [running].into_iter().chain(waiting) {
+        assert!(end(events).is_ok());
+    }
+    let status = worker.status();
+    assert_eq!(
+        (status.done, status.refused, status.queue_length),
+        (3, 1, 0)
+    );
+}
+
+#[test]
+fn a_query_ends_a_background_map_at_once() {
+    let worker = worker(2);
+    let background = worker
+        .submit(request(60_000, Priority::Background))
+        .unwrap();
+    while !worker.status().running {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let query = worker.submit(request(1, Priority::Query)).unwrap();
+    assert!(matches!(end(background), Err(Error::Canceled)));
+    assert!(end(query).is_ok());
+}
+
+#[test]
+fn a_panic_costs_its_request_only() {
+    let worker = worker(2);
+    let error = end(worker.submit(request(13, Priority::Query)).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("thirteen"), "{error}");
+    assert!(end(worker.submit(request(1, Priority::Query)).unwrap()).is_ok());
+    assert_eq!((worker.status().failed, worker.status().done), (1, 1));
+}
+
+#[test]
+fn the_newest_frame_is_taken_when_the_work_begins() {
+    let worker = worker(2);
+    let first = worker.submit(request(50, Priority::Query)).unwrap();
+    let camera = Arc::new(Camera(Mutex::new(Arc::new(frame(3)))));
+    let mut newest = request(1, Priority::Query);
+    newest.frame = FrameSource::Latest(camera.clone());
+    let second = worker.submit(newest).unwrap();
+    *camera.0.lock().unwrap() = Arc::new(frame(5));
+    assert!(end(first).is_ok());
+    let Ok(Outcome::Segmentation(map)) = end(second) else {
+        panic!("expected a segmentation");
+    };
+    assert_eq!(map.color.width(), 5);
+}
+
+#[test]
+fn a_waiting_request_is_canceled_without_its_turn() {
+    let worker = worker(2);
+    let running = worker.submit(request(300, Priority::Query)).unwrap();
+    let waiting = request(1, Priority::Query);
+    let cancel = waiting.cancel.clone();
+    let events = worker.submit(waiting).unwrap();
+    let asked = Instant::now();
+    cancel.cancel();
+    worker.sweep();
+    assert!(matches!(end(events), Err(Error::Canceled)));
+    assert!(asked.elapsed() < Duration::from_millis(250));
+    assert!(end(running).is_ok());
+}
+
+#[test]
+fn a_stop_ends_what_runs_and_what_waits() {
+    let worker = worker(2);
+    let running = worker.submit(request(60_000, Priority::Query)).unwrap();
+    let waiting = worker.submit(request(1, Priority::Query)).unwrap();
+    worker.stop();
+    assert!(matches!(end(running), Err(Error::Canceled)));
+    assert!(matches!(end(waiting), Err(Error::Canceled)));
+    let refused = worker.submit(request(1, Priority::Query));
+    assert!(matches!(refused, Err(Error::NotReady(_))));
+}
+
+#[test]
+fn a_model_that_fails_to_load_says_why() {
+    let load = |_| Err::<StandIn, _>(Error::invalid("model", "there is none"));
+    let (worker, _) = loading(2, load);
+    let Err(Error::NotReady(why)) = worker.submit(request(1, Priority::Query)) else {
+        panic!("expected a refusal");
+    };
+    assert!(why.contains("there is none"));
+}
+
+#[test]
+fn nothing_is_taken_before_the_warm_up_has_passed() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let worker = Worker::spawn(
+        2,
+        || {
+            let _alive = Arc::new(());
+            Ok(StandIn { _alive })
+        },
+        move |_, _| wait.recv().map_err(|e| Error::Internal(e.to_string())),
+    );
+    let worker = worker.unwrap();
+    while worker.status().state != State::WarmingUp {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let refused = worker.submit(request(1, Priority::Query));
+    assert!(matches!(refused, Err(Error::NotReady(why)) if why.contains("warming up")));
+    go.send(()).unwrap();
+    while worker.status().state != State::Ready {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(end(worker.submit(request(1, Priority::Query)).unwrap()).is_ok());
+}
+
+#[test]
+fn a_flood_of_one_client_does_not_starve_another() {
+    let worker = worker(4);
+    let running = worker.submit(of("flood", 100)).unwrap();
+    until(|| worker.status().running);
+    let mut flood: Vec<_> = (0..4)
+        .map(|_| worker.submit(of("flood", 1)).unwrap())
+        .collect();
+    assert_eq!(positions(&mut flood[0]).last(), Some(&1));
+    let refused = worker.submit(of("flood", 1));
+    assert!(matches!(refused, Err(Error::Busy { limit: 4 })));
+
+    let mut single = worker.submit(of("single", 60_000)).unwrap();
+    assert_eq!(positions(&mut single), [1], "behind the running one only");
+    assert_eq!(positions(&mut flood[0]).last(), Some(&2), "it went ahead");
+    let evicted = flood.pop().unwrap();
+    assert!(matches!(end(evicted), Err(Error::Busy { limit: 4 })));
+    assert_eq!(
+        (worker.status().queue_length, worker.status().refused),
+        (4, 2)
+    );
+
+    assert!(end(running).is_ok());
+    let begun = loop {
+        match single.blocking_recv().unwrap() {
+            Event::Position(0) => {}
+            event => break event,
+        }
+    };
+    assert!(matches!(begun, Event::Started(..)), "{begun:?}");
+    assert_eq!(worker.status().queue_length, 3);
+    worker.stop();
+}
+
+#[test]
+fn an_unloaded_model_is_gone_until_it_is_loaded() {
+    let n_loads = Arc::new(Mutex::new(0));
+    let counted = n_loads.clone();
+    let (worker, alive) = loading(4, move |alive| {
+        *counted.lock().unwrap() += 1;
+        Ok(StandIn { _alive: alive })
+    });
+    let running = worker.submit(of("a", 60_000)).unwrap();
+    until(|| worker.status().running);
+    let waiting = worker.submit(of("a", 1)).unwrap();
+    let background = request(1, Priority::Background);
+    let background = worker.submit(background).unwrap();
+    assert_eq!(alive.strong_count(), 2);
+
+    worker.unload().blocking_recv().unwrap().unwrap();
+    assert_eq!(alive.strong_count(), 1, "only the count itself is left");
+    assert_eq!(worker.status().state, State::Unloaded);
+    for ended in [running, waiting, background] {
+        let told = end(ended).unwrap_err().to_string();
+        assert_eq!(told, "the model is not ready: it was unloaded meanwhile");
+    }
+    assert_eq!(
+        (worker.status().failed, worker.status().queue_length),
+        (0, 0)
+    );
+    let refused = worker.submit(of("a", 1)).unwrap_err().to_string();
+    assert!(refused.contains("~/load_model"), "{refused}");
+    worker.unload().blocking_recv().unwrap().unwrap();
+
+    worker.load().blocking_recv().unwrap().unwrap();
+    worker.load().blocking_recv().unwrap().unwrap();
+    assert_eq!(
+        (worker.status().state, *n_loads.lock().unwrap()),
+        (State::Ready, 2)
+    );
+    assert!(end(worker.submit(of("a", 1)).unwrap()).is_ok());
+}
+
+#[test]
+fn what_is_unloaded_while_it_loads_never_gets_ready() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let alive = Arc::new(());
+    let count = Arc::downgrade(&alive);
+    let load = move || {
+        wait.recv().map_err(|e| Error::Internal(e.to_string()))?;
+        let _alive = alive.clone();
+        Ok(StandIn { _alive })
+    };
+    let worker = Worker::spawn(4, load, |_, _| panic!("it must not warm up")).unwrap();
+    until(|| worker.status().state == State::Loading);
+    let unloaded = worker.unload();
+    let refused = worker.submit(of("a", 1)).unwrap_err();
+    assert!(matches!(refused, Error::NotReady(_)));
+    go.send(()).unwrap();
+    unloaded.blocking_recv().unwrap().unwrap();
+    assert_eq!(worker.status().state, State::Unloaded);
+    assert_eq!(count.strong_count(), 1);
+}
+
+#[test]
+fn what_is_unloaded_while_it_warms_up_stops_at_once() {
+    let (go, warm) = std::sync::mpsc::channel::<()>();
+    let load = || {
+        let _alive = Arc::new(());
+        Ok(StandIn { _alive })
+    };
+    let warm_up = move |_: &mut StandIn, cancel: &Cancel| {
+        while warm.try_recv().is_err() {
+            cancel.check()?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    };
+    let worker = Worker::spawn(4, load, warm_up).unwrap();
+    until(|| worker.status().state == State::WarmingUp);
+    worker.unload().blocking_recv().unwrap().unwrap();
+    assert_eq!(worker.status().state, State::Unloaded);
+    let loaded = worker.load();
+    go.send(()).unwrap();
+    loaded.blocking_recv().unwrap().unwrap();
+    assert_eq!(worker.status().state, State::Ready);
+    worker.unload().blocking_recv().unwrap().unwrap();
+    let loaded = worker.load();
+    until(|| worker.status().state == State::WarmingUp);
+    worker.stop();
+    assert!(loaded.blocking_recv().unwrap().is_err());
+}
+
+#[test]
+fn a_model_that_fails_to_load_again_can_be_loaded_later() {
+    let mut n_loads = 0;
+    let (worker, _) = loading(4, move |alive| {
+        n_loads += 1;
+        assert_ne!(n_loads, 3, "three");
+        match n_loads {
+            2 => Err(Error::invalid("model", "it is gone")),
+            _ => Ok(StandIn { _alive: alive }),
+        }
+    });
+    worker.unload().blocking_recv().unwrap().unwrap();
+    for why in ["it is gone", "three"] {
+        let told = worker.load().blocking_recv().unwrap().unwrap_err();
+        assert!(told.to_string().contains(why), "{told}");
+        assert!(matches!(worker.status().state, State::Failed(told) if told.contains(why)));
+        let refused = worker.submit(of("a", 1)).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    worker.load().blocking_recv().unwrap().unwrap();
+    assert!(end(worker.submit(of("a", 1)).unwrap()).is_ok());
+}

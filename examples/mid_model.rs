@@ -173,7 +173,7 @@ fn mid() -> Configs {
     ]
 }
 
-/// BAGEL-7B-MoT; its picture sizes hold where a directory names none.
+/// BAGEL-7B-MoT; its image sizes hold where a directory names none.
 fn released() -> Configs {
     let llm = json!({
         "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,

@@ -1,4 +1,4 @@
-//! `cooper ask`: a question about a picture, its answer, and the trace of how the model came to it.
+//! `cooper ask`: a question about an image, its answer, and the trace of how the model came to it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use cooper_imaging::FrameHeader;
 use cooper_model::engine::Cancel;
 use cooper_model::reasoning::{Mode, Question, Status, Transcript};
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{Frame, Outcome, Perceive, Perceiver, Settings, Work};
+use cooper_perception::pipeline::{Frame, LoadedModel, ModelRunner, Settings, Task, TaskResult};
 use cooper_perception::trace;
 use cooper_perception::trace::{Ended, Query, Trace};
 
-use super::maps::perceive;
+use super::maps::run_task;
 use super::model::{ModelArgs, SamplingArgs, at_least, positive};
 use super::output;
 use super::progress::{Words, note, printable};
 
-/// Ask a question about a picture, or about several
+/// Ask a question about an image, or about several
 #[derive(Debug, Args)]
 pub(super) struct AskArgs {
-    /// The picture, PNG or JPEG
+    /// The image, PNG or JPEG
     image: PathBuf,
     /// The question
     question: String,
-    /// Another picture, read behind the first; may be given several times
+    /// Another image, read behind the first; may be given several times
     #[arg(long, value_name = "IMAGE")]
     further: Vec<PathBuf>,
     /// How it is answered
@@ -38,7 +38,7 @@ pub(super) struct AskArgs {
     /// is by then comes back
     #[arg(long, value_name = "S", value_parser = positive)]
     time_budget: Option<f64>,
-    /// Write everything that `cooper replay` needs into this folder: pictures, turns, maps, prompts, trace.json
+    /// Write everything that `cooper replay` needs into this folder: images, turns, maps, prompts, trace.json
     #[arg(long, value_name = "DIR")]
     trace: Option<PathBuf>,
     /// Print one JSON object instead of words
@@ -112,7 +112,7 @@ impl AskArgs {
     }
 
     /// What stops the answer when its time is spent. How fast the model is must be known before.
-    fn switch(&self, model: &mut Perceiver, settings: &Settings) -> Result<Cancel> {
+    fn switch(&self, model: &mut LoadedModel, settings: &Settings) -> Result<Cancel> {
         let Some(budget) = self.time_budget else {
             return Ok(Cancel::default());
         };
@@ -125,7 +125,7 @@ impl AskArgs {
         Ok(deadline.map_or_else(Cancel::default, Cancel::at))
     }
 
-    /// The pictures.
+    /// The images.
     fn frame(&self) -> Result<Frame> {
         let frame = |path: &PathBuf| -> Result<Frame> {
             let image = cooper_imaging::load_rgb(path)?;
@@ -142,8 +142,8 @@ impl AskArgs {
     fn tell(&self, query: &Query) -> Result<()> {
         let mut trace = Trace::of(query);
         let paths = std::iter::once(&self.image).chain(&self.further);
-        for (picture, path) in trace.pictures.iter_mut().zip(paths) {
-            picture.path = Some(path.display().to_string());
+        for (image, path) in trace.images.iter_mut().zip(paths) {
+            image.path = Some(path.display().to_string());
         }
         if self.json {
             output::print_json(&trace)?;
@@ -178,16 +178,16 @@ impl AskArgs {
 
 /// Put a question to the model, telling its progress.
 pub(super) fn ask(
-    model: &mut impl Perceive,
+    model: &mut impl ModelRunner,
     frame: &Frame,
     question: &Question,
     settings: &Settings,
     cancel: &Cancel,
     words: Words,
 ) -> Result<Transcript> {
-    let work = Work::Answer(question.clone());
-    match perceive(model, &frame.pictures(), &work, settings, cancel, words)? {
-        Outcome::Answer(transcript) => Ok(transcript),
+    let work = Task::Answer(question.clone());
+    match run_task(model, &frame.images(), &work, settings, cancel, words)? {
+        TaskResult::Answer(transcript) => Ok(transcript),
         _ => Err(Error::Internal("a question brought a map".into())),
     }
 }

@@ -1,4 +1,4 @@
-//! What commands that work on many pictures share: progress, and a stop that keeps what there is.
+//! What commands that work on many images share: progress, and a stop that keeps what there is.
 
 use std::time::{Duration, Instant};
 

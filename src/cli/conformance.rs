@@ -12,7 +12,7 @@ use super::{Verdict as CommandVerdict, output};
 /// Compare every tensor group of a golden directory with what this program computes
 #[derive(Debug, Args)]
 pub(super) struct ConformanceArgs {
-    /// Directory with checkpoint/, expected.json, expected.safetensors and the pictures
+    /// Directory with checkpoint/, expected.json, expected.safetensors and the images
     golden_dir: PathBuf,
     /// f32, or bf16 (compared more loosely)
     #[arg(long, default_value = "f32")]

@@ -1,22 +1,22 @@
-//! `cooper depth` and `cooper segment`: one map of one picture.
+//! `cooper depth` and `cooper segment`: one map of one image.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use cooper_model::engine::{Cancel, Control, Pictures};
+use cooper_model::engine::{Cancel, Control, Images};
 use cooper_model::perception::DepthMap;
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{Outcome, Perceive, Settings, Work};
+use cooper_perception::pipeline::{ModelRunner, Settings, Task, TaskResult};
 
 use super::model::ModelArgs;
 use super::output;
 use super::progress::{Reporter, Words, note};
 
-/// Draw the relative depth of a picture, 0 near to 1 far
+/// Draw the relative depth of an image, 0 near to 1 far
 #[derive(Debug, Args)]
 pub(super) struct DepthArgs {
-    /// The picture, PNG or JPEG
+    /// The image, PNG or JPEG
     image: PathBuf,
     /// What to write: .png (16 bit, 0 near to 65535 far), .npy or .exr (32-bit floats, 0 near to 1 far)
     #[arg(short, long, value_name = "OUT")]
@@ -28,10 +28,10 @@ pub(super) struct DepthArgs {
     model: ModelArgs,
 }
 
-/// Draw the objects of a picture in different colours
+/// Draw the objects of an image in different colours
 #[derive(Debug, Args)]
 pub(super) struct SegmentArgs {
-    /// The picture, PNG or JPEG
+    /// The image, PNG or JPEG
     image: PathBuf,
     /// The .png to write
     #[arg(short, long, value_name = "OUT", value_parser = png)]
@@ -105,8 +105,8 @@ impl DepthArgs {
             let why = format!("expected a .png for colours, got {}", path.display());
             return Err(Error::invalid("--format color", why));
         }
-        let work = Work::Depth { seed: None };
-        let Outcome::Depth(map) = draw(&self.image, path, &self.model, &work)? else {
+        let work = Task::Depth { seed: None };
+        let TaskResult::Depth(map) = draw(&self.image, path, &self.model, &work)? else {
             return Err(Error::Internal("no depth map came of it".into()));
         };
         match self.format {
@@ -139,8 +139,8 @@ fn write_depth(path: &Path, encoding: DepthEncoding, map: &DepthMap) -> Result<(
 impl SegmentArgs {
     /// Draw the map and write it.
     pub(super) fn run(self) -> Result<()> {
-        let work = Work::Segment { seed: None };
-        let Outcome::Segmentation(map) = draw(&self.image, &self.output, &self.model, &work)?
+        let work = Task::Segment { seed: None };
+        let TaskResult::Segmentation(map) = draw(&self.image, &self.output, &self.model, &work)?
         else {
             return Err(Error::Internal("no segmentation came of it".into()));
         };
@@ -160,10 +160,10 @@ impl SegmentArgs {
 }
 
 /// Everything that can be wrong without a model is found before it is loaded.
-fn draw(image: &Path, output: &Path, model: &ModelArgs, work: &Work) -> Result<Outcome> {
+fn draw(image: &Path, output: &Path, model: &ModelArgs, work: &Task) -> Result<TaskResult> {
     let image = cooper_imaging::load_rgb(image)?;
     output::check_writable(output)?;
-    perceive(
+    run_task(
         &mut model.load()?,
         &(&image).into(),
         work,
@@ -174,14 +174,14 @@ fn draw(image: &Path, output: &Path, model: &ModelArgs, work: &Work) -> Result<O
 }
 
 /// Carry out `work`, telling its progress.
-pub(super) fn perceive(
-    model: &mut impl Perceive,
-    pictures: &Pictures,
-    work: &Work,
+pub(super) fn run_task(
+    model: &mut impl ModelRunner,
+    images: &Images,
+    work: &Task,
     settings: &Settings,
     cancel: &Cancel,
     words: Words,
-) -> Result<Outcome> {
+) -> Result<TaskResult> {
     let mut reporter = Reporter::new(words);
     let outcome = {
         let mut control = Control::new(cancel.clone(), |progress| {
@@ -189,7 +189,7 @@ pub(super) fn perceive(
                 cancel.cancel();
             }
         });
-        model.perceive(pictures, work, settings, &mut control)
+        model.run_task(images, work, settings, &mut control)
     };
     reporter.finish()?;
     outcome

@@ -9,7 +9,7 @@ use cooper_model::engine::{
 use cooper_model::flow::Renorm;
 use cooper_model::reasoning::Mode;
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{Perceiver, Settings};
+use cooper_perception::pipeline::{LoadedModel, Settings};
 use serde_json::{Value, json};
 
 use super::progress::note;
@@ -41,7 +41,7 @@ pub(super) struct ModelArgs {
     /// Prompts, instead of the model directory's or the built-in ones
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
-    /// Of all randomness: the same seed and picture give the same result on the same device
+    /// Of all randomness: the same seed and image give the same result on the same device
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -61,10 +61,10 @@ struct FlowArgs {
     /// Strength of the guidance by the text; 1 is none [default: the model's, else 4]
     #[arg(long, value_name = "SCALE", value_parser = finite)]
     guidance_text: Option<f64>,
-    /// Strength of the guidance by the picture; 1 is none [default: the model's, else 2]
+    /// Strength of the guidance by the image; 1 is none [default: the model's, else 2]
     #[arg(long, value_name = "SCALE", value_parser = finite)]
     guidance_image: Option<f64>,
-    /// Times (1 noise, 0 picture) between which guidance is on [default: the model's]
+    /// Times (1 noise, 0 image) between which guidance is on [default: the model's]
     #[arg(long, value_name = "LO,HI", value_parser = interval)]
     guidance_interval: Option<Interval>,
     /// How a guided velocity is brought back to size: global, channel or text_channel [default: the model's]
@@ -86,10 +86,10 @@ pub(super) struct SamplingArgs {
     /// Tokens that a turn may have
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = SamplingParams::default().max_new_tokens)]
     max_new_tokens: usize,
-    /// 0 takes the likeliest token each time
+    /// 0 takes the argmax token each time
     #[arg(long, value_parser = not_negative, default_value_t = SamplingParams::default().temperature)]
     temperature: f64,
-    /// Sample from the likeliest tokens that together have this probability
+    /// Sample from the argmax tokens that together have this probability
     #[arg(long, value_parser = share, default_value_t = SamplingParams::default().top_p)]
     top_p: f64,
 }
@@ -111,11 +111,11 @@ impl ModelArgs {
     }
 
     /// Load the model, saying so and how long it took.
-    pub(super) fn load(&self) -> Result<Perceiver> {
+    pub(super) fn load(&self) -> Result<LoadedModel> {
         let options = self.options()?;
         note(&format!("loading {}", options.dir.display()));
         let started = std::time::Instant::now();
-        let model = Perceiver::load(&options, self.prompts.as_deref())?;
+        let model = LoadedModel::load(&options, self.prompts.as_deref())?;
         note(&format!(
             "loaded in {:.1} s",
             started.elapsed().as_secs_f64()
@@ -261,8 +261,8 @@ fn interval(text: &str) -> std::result::Result<Interval, String> {
     }
 }
 
-/// The size of a picture, such as `640x480`.
-pub(super) fn picture_size(text: &str) -> std::result::Result<(u32, u32), String> {
+/// The size of an image, such as `640x480`.
+pub(super) fn image_size(text: &str) -> std::result::Result<(u32, u32), String> {
     let side = |text: &str| text.parse().ok().filter(|side| (1..=8192).contains(side));
     text.split_once('x')
         .and_then(|(width, height)| Some((side(width)?, side(height)?)))
@@ -297,9 +297,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_others_refused() {
-        assert_eq!(picture_size("640x480"), Ok((640, 480)));
+        assert_eq!(image_size("640x480"), Ok((640, 480)));
         for wrong in ["", "640", "640x", "0x480", "640x480x3", "8193x1", "-1x1"] {
-            let told = picture_size(wrong).unwrap_err();
+            let told = image_size(wrong).unwrap_err();
             assert!(
                 told.contains("such as 640x480, got") && told.contains(wrong),
                 "{told}"

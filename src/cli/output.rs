@@ -73,21 +73,21 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// Write an 8-bit colour PNG.
-pub(super) fn write_rgb_png(path: &Path, picture: &RgbImage) -> Result<()> {
-    write_picture(path, &DynamicImage::from(picture.clone()), ImageFormat::Png)
+pub(super) fn write_rgb_png(path: &Path, image: &RgbImage) -> Result<()> {
+    write_image(path, &DynamicImage::from(image.clone()), ImageFormat::Png)
 }
 
 /// Write a 16-bit grey PNG.
 pub(super) fn write_u16_png(path: &Path, size: [u32; 2], values: Vec<u16>) -> Result<()> {
-    let picture: ImageBuffer<Luma<u16>, _> = buffer(size, values)?;
-    write_picture(path, &DynamicImage::from(picture), ImageFormat::Png)
+    let image: ImageBuffer<Luma<u16>, _> = buffer(size, values)?;
+    write_image(path, &DynamicImage::from(image), ImageFormat::Png)
 }
 
 /// Write a 32-bit floating point EXR: the values in all three channels.
 pub(super) fn write_exr(path: &Path, size: [u32; 2], values: &[f32]) -> Result<()> {
     let channels = values.iter().flat_map(|&v| [v, v, v]).collect();
-    let picture: ImageBuffer<Rgb<f32>, _> = buffer(size, channels)?;
-    write_picture(path, &DynamicImage::from(picture), ImageFormat::OpenExr)
+    let image: ImageBuffer<Rgb<f32>, _> = buffer(size, channels)?;
+    write_image(path, &DynamicImage::from(image), ImageFormat::OpenExr)
 }
 
 /// Write numpy's array file: little-endian f32, rows first.
@@ -115,14 +115,10 @@ where
         .ok_or_else(|| Error::Internal(format!("a map of size {size:?} has {got} values")))
 }
 
-/// Write a picture in its own pixel format.
-pub(super) fn write_picture(
-    path: &Path,
-    picture: &DynamicImage,
-    format: ImageFormat,
-) -> Result<()> {
+/// Write an image in its own pixel format.
+pub(super) fn write_image(path: &Path, image: &DynamicImage, format: ImageFormat) -> Result<()> {
     let mut bytes = Cursor::new(Vec::new());
-    picture
+    image
         .write_to(&mut bytes, format)
         .map_err(|e| Error::Internal(format!("encoding {}: {e}", path.display())))?;
     write(path, bytes.get_ref())

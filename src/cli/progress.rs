@@ -151,7 +151,7 @@ pub(super) fn printable(text: &str) -> String {
 
 fn describe(stage: Stage, turn: usize) -> String {
     let what = match stage {
-        Stage::Prefill => "reading the picture and the question",
+        Stage::Prefill => "reading the image and the question",
         Stage::Thinking => "thinking",
         Stage::Depth => "drawing depth",
         Stage::Segmentation => "drawing segmentation",

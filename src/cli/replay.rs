@@ -8,7 +8,7 @@ use clap::Args;
 use cooper_imaging::FrameHeader;
 use cooper_model::engine::{Cancel, DeviceChoice, DtypeChoice, ModelOptions};
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{Frame, Perceive, Perceiver};
+use cooper_perception::pipeline::{Frame, LoadedModel, ModelRunner};
 use cooper_perception::trace;
 use cooper_perception::trace::{ModelRecord, Recorded};
 use serde_json::json;
@@ -45,7 +45,7 @@ impl ReplayArgs {
         let recorded = trace::read(&self.trace)?;
         let options = self.options(&recorded.trace.model)?;
         note(&format!("loading {}", options.dir.display()));
-        let mut model = Perceiver::load(&options, Some(&recorded.prompts))?;
+        let mut model = LoadedModel::load(&options, Some(&recorded.prompts))?;
         let others = other_model(&recorded.trace.model, &ModelRecord::of(&model.info()));
         for other in &others {
             note(&format!("not as recorded: {other}"));
@@ -167,6 +167,6 @@ fn other_model(was: &ModelRecord, is: &ModelRecord) -> Vec<String> {
 
 fn frame_of(recorded: &Recorded) -> Result<Frame> {
     let frame = |image: &image::RgbImage| Frame::new("", FrameHeader::default(), image.clone());
-    let frame = Frame::of_all(recorded.pictures.iter().map(frame));
-    frame.ok_or_else(|| Error::Internal("a trace without a picture".into()))
+    let frame = Frame::of_all(recorded.images.iter().map(frame));
+    frame.ok_or_else(|| Error::Internal("a trace without an image".into()))
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::output;
 use super::progress::note;
 
-/// Depth pictures count in thousandths of a metre.
+/// Depth images count in thousandths of a metre.
 const DEPTH_SCALE: f32 = 1000.0;
 /// Progress is told this many times.
 const LINES: u64 = 10;
@@ -58,7 +58,7 @@ impl From<SplitName> for Split {
     }
 }
 
-/// The tables beside the pictures.
+/// The tables beside the images.
 #[derive(Default)]
 struct Tables {
     depth: Lines,
@@ -78,7 +78,7 @@ impl Lines {
 }
 
 impl ScenesArgs {
-    /// Write the pictures, then the tables that name them.
+    /// Write the images, then the tables that name them.
     pub(super) fn run(self) -> Result<()> {
         let config = SceneConfig {
             width: self.width,
@@ -117,8 +117,8 @@ fn write_scene(folder: &Path, scene: &Scene) -> Result<()> {
     let to_u16 = |metres: &f32| (metres * DEPTH_SCALE).round() as u16;
     let depth = scene.depth.iter().map(to_u16).collect();
     output::write_u16_png(&path("_depth"), size, depth)?;
-    output::write_rgb_png(&path("_segmentation"), &scene.segmentation_picture())?;
-    output::write_picture(&path("_ids"), &labels(scene)?, ImageFormat::Png)
+    output::write_rgb_png(&path("_segmentation"), &scene.segmentation_image())?;
+    output::write_image(&path("_ids"), &labels(scene)?, ImageFormat::Png)
 }
 
 fn labels(scene: &Scene) -> Result<DynamicImage> {

@@ -60,16 +60,16 @@ attempts            arrangements that are tried for the wanted number of objects
 
 const VAE: Keys = "\
 loss.kl          weight of the latents' divergence from a normal distribution
-samples          scenes of a micro-batch: a picture, a depth map, a segmentation each
+samples          scenes of a micro-batch: an image, a depth map, a segmentation each
 crop             rows and columns of the crops, multiples of a latent cell's side
 depth_range_m    the depths that are drawn as 0 and 1, metres
 normalize_first  begin by scaling each latent channel to mean 0 and deviation 1
 ";
 
 const VIT: Keys = "\
-samples        pictures of a micro-batch
+samples        images of a micro-batch
 depth_range_m  the depths that are drawn as 0 and 1, metres
-map_share      the share of depth maps, and of segmentations, among the pictures
+map_share      the share of depth maps, and of segmentations, among the images
 ";
 
 const SUPERVISED: Keys = "\
@@ -78,8 +78,8 @@ ce_weight       of the text loss, the mean over tokens
 mse_weight      of the flow loss, the mean over latent numbers
 timestep_shift  above 1, more flow times lie near the noise
 dropout.text    the chance that a text without loss is left out, for guidance
-dropout.vit     the same of a picture's ViT tokens
-dropout.vae     the same of a picture's latent tokens
+dropout.vit     the same of an image's ViT tokens
+dropout.vae     the same of an image's latent tokens
 data            sources of samples: a list of {weight, scenes} and {weight, jsonl}; needed
 ";
 
@@ -104,8 +104,8 @@ root             the folder of the rows' paths; by default the file's own
 dataset          how 16-bit depth is stored: vkitti, kitti, hypersim or nyu
 depth_scale      the same in numbers: {scale: units of a metre, lo: metres drawn as 0, hi: metres drawn as 1}
 kitti_crop       keep the lowest 352 rows and the middle 1216 columns; by default for vkitti and kitti
-flip             the chance that a picture and its map are mirrored
-generated_views  how pictures behind the model's first words are read: vae_and_vit or vit
+flip             the chance that an image and its map are mirrored
+generated_views  how images behind the model's first words are read: vae_and_vit or vit
 ";
 
 const GRPO: Keys = "\
@@ -128,9 +128,9 @@ data                 questions: a list of {weight, scenes} and {weight, jsonl: {
 ";
 
 const FLOW: Keys = "\
-time_points        points of time from noise to picture
+time_points        points of time from noise to image
 guidance_text      scale of guidance by the text; 1 is none
-guidance_image     scale of guidance by the picture; 1 is none
+guidance_image     scale of guidance by the image; 1 is none
 guidance_interval  guide for shifted times in (low, high]
 renorm             how guided velocities are shortened: global, channel or text_channel
 renorm_min         the least factor of it; 1 turns it off

@@ -102,11 +102,11 @@ const fn service(
     }
 }
 
-/// A camera's picture.
+/// A camera's image.
 pub const IMAGE: Interface = subscribed(
     "N/image_raw",
     "sensor_msgs/msg/Image",
-    "The camera's pictures: rgb8, bgr8, rgba8, bgra8, mono8, mono16, yuv422, yuv422_yuy2, nv12 or bayer_*.",
+    "The camera's images: rgb8, bgr8, rgba8, bgra8, mono8, mono16, yuv422, yuv422_yuy2, nv12 or bayer_*.",
 );
 /// The same, compressed.
 pub const COMPRESSED: Interface = subscribed(
@@ -189,12 +189,12 @@ pub const LABEL_INFO: Interface = published(
     Quality::Latched(1),
     "Region ids with their names where known (see segmentation.names); only in a build that found vision_msgs.",
 );
-/// The picture with its regions.
+/// The image with its regions.
 pub const OVERLAY: Interface = published(
     "~/N/overlay",
     "sensor_msgs/msg/Image",
     Quality::Reliable(1),
-    "The picture with its regions laid over it, rgb8.",
+    "The image with its regions laid over it, rgb8.",
 );
 /// Regions in 3D, and answers.
 pub const MARKERS: Interface = published(
@@ -228,7 +228,7 @@ pub const ROSOUT: Interface = published(
 pub const ASK: Interface = service(
     "~/ask",
     "cooper_perception/srv/Ask",
-    "Ask a question about a picture and wait for the answer.",
+    "Ask a question about an image and wait for the answer.",
 );
 /// A typed question.
 pub const MEASURE: Interface = service(
@@ -240,13 +240,13 @@ pub const MEASURE: Interface = service(
 pub const ESTIMATE_DEPTH: Interface = service(
     "~/estimate_depth",
     "cooper_perception/srv/EstimateDepth",
-    "Estimate the depth of a picture.",
+    "Estimate the depth of an image.",
 );
 /// A segmentation.
 pub const SEGMENT: Interface = service(
     "~/segment",
     "cooper_perception/srv/Segment",
-    "Segment a picture into regions.",
+    "Segment an image into regions.",
 );
 /// The state of everything.
 pub const GET_STATUS: Interface = service(

@@ -34,13 +34,13 @@ pub struct CameraConfig {
     pub transport: Transport,
     /// Whether lost frames are to be sent again: then publishers that don't offer it are not heard.
     pub reliable: bool,
-    /// Whether its pictures are rectified.
+    /// Whether its images are rectified.
     pub is_rectified: bool,
     /// Where its metres come from.
     pub scale_source: ScaleSource,
 }
 
-/// How a camera's pictures travel.
+/// How a camera's images travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// Plain pixels.

@@ -86,7 +86,7 @@ pub fn parameters() -> Vec<Parameter> {
         text("flow.profile", "paper", Accepts::Choice(FlowProfile::NAMES), NextLoad, "What flow.* say that nobody sets. paper: as the model, or the paper's numbers; realtime: at most 10 time points and a cache_threshold of 0.2, with the same guidance."),
         integer("flow.time_points", flow.time_points, 2..=1000, Running, "Points in time of a map; one less is the number of steps."),
         float("flow.guidance_text", flow.guidance_text, 1.0..=100.0, Running, "How strongly a map follows the text; 1: no guidance."),
-        float("flow.guidance_image", flow.guidance_image, 1.0..=100.0, Running, "How strongly a map follows the picture; 1: no guidance."),
+        float("flow.guidance_image", flow.guidance_image, 1.0..=100.0, Running, "How strongly a map follows the image; 1: no guidance."),
         Parameter {
             name: "flow.guidance_interval".into(),
             default: Value::Floats(flow.guidance_interval.to_vec()),
@@ -150,7 +150,7 @@ pub fn camera_parameters(name: &str) -> Vec<Parameter> {
     vec![
         text(of("transport"), "raw", Accepts::Choice(&["raw", "compressed"]), AtStart, "Which image topic is read."),
         text(of("reliability"), "best_effort", Accepts::Choice(&["best_effort", "reliable"]), AtStart, "Which quality of service is asked for; best_effort hears every publisher."),
-        flag("rectified", AtStart, "Whether the pictures are rectified: then p of the CameraInfo is their camera matrix where it is set, else k."),
+        flag("rectified", AtStart, "Whether the images are rectified: then p of the CameraInfo is their camera matrix where it is set, else k."),
         text(of("scale.source"), "none", Accepts::Choice(&["none", "depth", "height"]), AtStart, "Where metres come from: a depth image on N/depth_reference, the camera's height over the floor, or nowhere."),
         float(of("scale.tolerance"), 0.05, 0.0..=10.0, Running, "depth: the most seconds between the stamps of a frame and its reference."),
         integer(of("scale.min_points"), fit.min_points, 2..=1_000_000, Running, "depth: the fewest points with a relative and a reference depth."),

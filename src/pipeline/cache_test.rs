@@ -20,19 +20,19 @@ pub struct CacheTest {
 }
 
 impl CacheTest {
-    /// Draw the depth of `picture` with the step cache and without, and compare.
+    /// Draw the depth of `image` with the step cache and without, and compare.
     ///
     /// # Errors
     /// [`cooper_model::Error::Canceled`] within one flow step of a stop.
     pub fn run(
         engine: &Engine,
         instruction: &str,
-        picture: &RgbImage,
+        image: &RgbImage,
         settings: &Settings,
         cancel: &Cancel,
     ) -> Result<Self> {
         let Settings { flow, seed, .. } = settings;
-        let error = cache_error_of(engine, instruction, picture, flow, *seed, cancel)?;
+        let error = cache_error_of(engine, instruction, image, flow, *seed, cancel)?;
         let test = Self {
             flow: flow.clone(),
             error,
@@ -68,7 +68,7 @@ impl fmt::Display for CacheTest {
         };
         write!(
             f,
-            "the step cache (flow.cache_threshold {threshold}) {used}: with it, the test picture's latents are off by \
+            "the step cache (flow.cache_threshold {threshold}) {used}: with it, the test image's latents are off by \
              {error:.1} %, expected at most {tolerance} %"
         )
     }

@@ -1,28 +1,28 @@
-//! A camera picture with what its results must carry, and the source of the newest one.
+//! A camera image with what its results must carry, and the source of the newest one.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use cooper_imaging::FrameHeader;
 use cooper_model::Result;
-use cooper_model::engine::Pictures;
+use cooper_model::engine::Images;
 use image::RgbImage;
 
-/// One picture of one camera, and what else a question is about.
+/// One image of one camera, and what else a question is about.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The camera's name; empty for a picture that came inside a request.
+    /// The camera's name; empty for an image that came inside a request.
     pub camera: String,
     /// The source message's header.
     pub header: FrameHeader,
     /// The pixels at the source's size.
     pub image: RgbImage,
-    /// More pictures of the same question, in order; they have none themselves.
+    /// More images of the same question, in order; they have none themselves.
     pub further: Vec<Arc<Frame>>,
 }
 
 impl Frame {
-    /// A picture of its own.
+    /// An image of its own.
     pub fn new(camera: impl Into<String>, header: FrameHeader, image: RgbImage) -> Self {
         Self {
             camera: camera.into(),
@@ -32,7 +32,7 @@ impl Frame {
         }
     }
 
-    /// Several pictures of one question, in order; none of none.
+    /// Several images of one question, in order; none of none.
     pub fn of_all(frames: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut frames = frames.into_iter();
         let first = frames.next()?;
@@ -51,19 +51,19 @@ impl Frame {
     }
 
     /// The pixels of all.
-    pub fn pictures(&self) -> Pictures<'_> {
+    pub fn images(&self) -> Images<'_> {
         let further = self.further.iter().map(|frame| &frame.image);
-        Pictures::new(&self.image, further)
+        Images::new(&self.image, further)
     }
 }
 
-/// A camera that can be asked for its newest picture: asked when the work begins, so that the newest one is used
+/// A camera that can be asked for its newest image: asked when the work begins, so that the newest one is used
 /// and older ones cost nothing.
 pub trait LatestFrame: Debug + Send + Sync {
     /// The camera's name.
     fn name(&self) -> &str;
 
-    /// The newest picture.
+    /// The newest image.
     ///
     /// # Errors
     /// [`cooper_model::Error::NoImage`] that says why there is none that can be used.

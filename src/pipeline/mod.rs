@@ -3,16 +3,16 @@
 mod cache_test;
 mod frame;
 mod model_thread;
-mod perceiver;
 mod queue;
 mod request;
+mod runner;
 mod stamps;
 mod worker;
 
 pub use cache_test::{CACHE_TOLERANCE, CacheTest};
 pub use cooper_model::reasoning::Settings;
 pub use frame::{Frame, LatestFrame};
-pub use perceiver::{ModelInfo, Outcome, Perceive, Perceiver, Work};
 pub use request::{Event, FrameSource, Priority, Request};
+pub use runner::{LoadedModel, ModelInfo, ModelRunner, Task, TaskResult};
 pub use stamps::StampBuffer;
 pub use worker::{State, Worker, WorkerStatus};

@@ -9,8 +9,8 @@ use std::time::Instant;
 use cooper_model::engine::{Cancel, Control, Stop, give_back_memory};
 use cooper_model::{Error, Result};
 
-use super::perceiver::Perceive;
 use super::request::{Event, Priority};
+use super::runner::ModelRunner;
 use super::worker::{Command, Commanded, Inner, State, Waiting};
 
 /// What is to be done next.
@@ -19,8 +19,8 @@ enum Next {
     Request(Box<Waiting>),
 }
 
-/// Work until the worker is stopped.
-pub(super) fn run<P: Perceive>(
+/// Task until the worker is stopped.
+pub(super) fn run<P: ModelRunner>(
     inner: &Inner,
     mut load: impl FnMut() -> Result<P>,
     mut warm_up: impl FnMut(&mut P, &Cancel) -> Result<()>,
@@ -58,7 +58,7 @@ pub(super) fn run<P: Perceive>(
 }
 
 /// Load and warm up; the state tells how far it is and what came of it.
-fn bring_up<P: Perceive>(
+fn bring_up<P: ModelRunner>(
     inner: &Inner,
     load: &mut impl FnMut() -> Result<P>,
     warm_up: &mut impl FnMut(&mut P, &Cancel) -> Result<()>,
@@ -131,7 +131,7 @@ fn next(inner: &Inner) -> Option<Next> {
     }
 }
 
-fn serve(inner: &Inner, model: &mut impl Perceive, waiting: Waiting) {
+fn serve(inner: &Inner, model: &mut impl ModelRunner, waiting: Waiting) {
     let Waiting {
         request,
         events,
@@ -149,8 +149,8 @@ fn serve(inner: &Inner, model: &mut impl Perceive, waiting: Waiting) {
                 let _ = news.send(Event::Progress(progress));
             });
             catch_unwind(AssertUnwindSafe(|| {
-                let pictures = frame.pictures();
-                model.perceive(&pictures, &request.work, &request.settings, &mut control)
+                let images = frame.images();
+                model.run_task(&images, &request.work, &request.settings, &mut control)
             }))
             .unwrap_or_else(|panic| Err(told(&*panic)))
         }

@@ -8,7 +8,7 @@ use cooper_model::engine::{Cancel, Progress};
 use cooper_model::reasoning::Settings;
 
 use super::frame::{Frame, LatestFrame};
-use super::perceiver::{Outcome, Work};
+use super::runner::{Task, TaskResult};
 
 /// Who waits for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum FrameSource {
 }
 
 impl FrameSource {
-    /// Where the picture comes from: a camera's name; for a picture without a camera, the frame of its header.
+    /// Where the image comes from: a camera's name; for an image without a camera, the frame of its header.
     pub fn origin(&self) -> &str {
         match self {
             Self::Pinned(frame) if frame.camera.is_empty() => &frame.header.frame_id,
@@ -66,7 +66,7 @@ pub struct Request {
     /// The frame to work on.
     pub frame: FrameSource,
     /// What to do.
-    pub work: Work,
+    pub work: Task,
     /// How to do it.
     pub settings: Settings,
     /// Query or background.
@@ -85,5 +85,5 @@ pub enum Event {
     /// See [`Progress`].
     Progress(Progress),
     /// The end; nothing follows.
-    Done(Result<Outcome>),
+    Done(Result<TaskResult>),
 }

@@ -14,9 +14,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::model_thread;
-use super::perceiver::{ModelInfo, Perceive};
 use super::queue::{Put, Queue};
 use super::request::{Event, Priority, Request};
+use super::runner::{ModelInfo, ModelRunner};
 
 /// What the model thread is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -192,7 +192,7 @@ impl Worker {
     ///
     /// # Errors
     /// [`Error::Internal`] if the operating system gives no thread.
-    pub fn spawn<P: Perceive + 'static>(
+    pub fn spawn<P: ModelRunner + 'static>(
         queue_limit: usize,
         load: impl FnMut() -> Result<P> + Send + 'static,
         warm_up: impl FnMut(&mut P, &Cancel) -> Result<()> + Send + 'static,

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use cooper_model::engine::Cancel;
 use cooper_model::{Error, Result};
 use cooper_perception::config::interfaces;
-use cooper_perception::pipeline::{Event, Work};
+use cooper_perception::pipeline::{Event, Task};
 use futures::{FutureExt, Stream, StreamExt};
 use r2r::cooper_perception::action::Reason;
 use r2r::{ActionServerCancelRequest, ActionServerGoal, ActionServerGoalRequest, Node};
 
 use super::conclusion::{Asked, Ending};
 use super::feedback::Feedback;
-use super::requests::{self, Accepted, Caller, Core, Finished, Inquiry};
+use super::requests::{self, Accepted, Caller, ClientRequest, Core, Finished};
 use super::tasks::Tasks;
 use super::{codes, convert, feedback, results, topics};
 
@@ -55,7 +55,7 @@ fn begin(core: &Arc<Core>, request: ActionServerGoalRequest<Reason::Action>) -> 
         let cancel = deadline.map_or_else(Cancel::default, Cancel::at);
         let caller = Caller::of(&interfaces::REASON);
         let inquiry = inquiry(&request.goal);
-        let accepted = core.ask(caller, inquiry, Work::Answer, cancel.clone())?;
+        let accepted = core.ask(caller, inquiry, Task::Answer, cancel.clone())?;
         Ok((cancel, accepted))
     });
     match submitted {
@@ -82,8 +82,8 @@ fn begin(core: &Arc<Core>, request: ActionServerGoalRequest<Reason::Action>) -> 
     }
 }
 
-fn inquiry(goal: &Reason::Goal) -> Inquiry {
-    Inquiry {
+fn inquiry(goal: &Reason::Goal) -> ClientRequest {
+    ClientRequest {
         question: goal.question.clone(),
         camera: goal.camera.clone(),
         image: goal.image.clone(),

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::clock::Clock;
 use super::convert;
-use super::scaling::Scaling;
+use super::metric_scale::MetricScale;
 use super::silence::{self, Offer};
 
 /// Over how long the frame rate is measured.
@@ -27,7 +27,7 @@ const TRUST: Duration = Duration::from_secs(5);
 /// Arrivals that are remembered for the rate.
 const MAX_ARRIVALS: usize = 512;
 
-/// A picture as it came.
+/// An image as it came.
 #[derive(Clone, Debug)]
 pub enum Message {
     /// Plain pixels.
@@ -37,7 +37,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// When the picture was taken, as its camera says.
+    /// When the image was taken, as its camera says.
     fn stamp(&self) -> &Time {
         match self {
             Self::Raw(image) => &image.header.stamp,
@@ -53,7 +53,7 @@ pub struct Snapshot {
     pub rate_hz: f64,
     /// Time since the newest frame came.
     pub age: Option<Duration>,
-    /// Encoding, or for compressed pictures their format.
+    /// Encoding, or for compressed images their format.
     pub encoding: String,
     /// Width and height of the newest frame, as far as they are known.
     pub size: (u32, u32),
@@ -77,7 +77,7 @@ pub struct Camera {
     /// The image topic, fully resolved.
     pub topic: String,
     /// Its way to metres.
-    pub scaling: Scaling,
+    pub scaling: MetricScale,
     regions: Mutex<RegionTracker>,
     heard: Mutex<Heard>,
     arrived: Notify,
@@ -100,7 +100,7 @@ struct Heard {
 
 impl Camera {
     /// A camera that has heard nothing yet.
-    pub fn new(config: CameraConfig, topic: String, scaling: Scaling) -> Self {
+    pub fn new(config: CameraConfig, topic: String, scaling: MetricScale) -> Self {
         Self {
             scaling,
             regions: Mutex::default(),
@@ -210,7 +210,7 @@ impl Camera {
     /// All that is known, for status and diagnostics.
     pub async fn snapshot(self: &Arc<Self>, clock: &Clock) -> Snapshot {
         if self.is_unproved() {
-            // A compressed picture shows only when it is decoded that it is corrupt; the tasks go on meanwhile.
+            // A compressed image shows only when it is decoded that it is corrupt; the tasks go on meanwhile.
             let camera = self.clone();
             let _ = tokio::task::spawn_blocking(move || camera.newest()).await;
         }

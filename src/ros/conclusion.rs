@@ -58,7 +58,7 @@ impl Core {
         answer.status = status;
         answer.timings = results::timings(transcript, ending.waited, asked.since.elapsed());
         if let Some(frame) = &ending.frame {
-            answer.pictures = frame.all().map(results::picture).collect();
+            answer.pictures = frame.all().map(results::source_image).collect();
             answer.evidence = results::evidence(transcript, frame, false);
         }
         if let Some(transcript) = transcript {

@@ -7,7 +7,7 @@ use cooper_model::perception::{DepthMap, Segmentation};
 use cooper_model::{Error, Result};
 use cooper_perception::config::interfaces::Interface;
 use cooper_perception::config::{DepthConfig, interfaces};
-use cooper_perception::pipeline::{Frame, FrameSource, Outcome, Work};
+use cooper_perception::pipeline::{Frame, FrameSource, Task, TaskResult};
 use r2r::sensor_msgs::msg::Image;
 use r2r::{Node, Publisher};
 use tokio::time::Instant;
@@ -17,8 +17,8 @@ use super::convert;
 use super::drawing::{self, Samples};
 use super::label_info::LabelInfos;
 use super::metric_maps::{self, MetricMaps};
+use super::metric_scale::Metres;
 use super::requests::{self, Caller, Core};
-use super::scaling::Metres;
 use super::topics::{self, is_wanted, publish};
 
 /// The longest time without a look at frames, subscribers and the rate.
@@ -142,8 +142,8 @@ impl Maps {
         source: FrameSource,
         metres: Option<Arc<Metres>>,
     ) -> Result<()> {
-        let (frame, outcome) = self.draw(source, Work::Segment { seed: None }).await?;
-        let Outcome::Segmentation(segmentation) = outcome else {
+        let (frame, outcome) = self.draw(source, Task::Segment { seed: None }).await?;
+        let TaskResult::Segmentation(segmentation) = outcome else {
             return Err(requests::wrong_outcome());
         };
         let mut segmentation = self.camera.track(segmentation);
@@ -247,7 +247,7 @@ impl Maps {
         Some(metres)
     }
 
-    async fn draw(&mut self, source: FrameSource, work: Work) -> Result<(Arc<Frame>, Outcome)> {
+    async fn draw(&mut self, source: FrameSource, work: Task) -> Result<(Arc<Frame>, TaskResult)> {
         drawing::drawn(&self.core, Caller::MAPS, source, work).await
     }
 

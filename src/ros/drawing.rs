@@ -8,7 +8,7 @@ use cooper_model::measure::MAX_NAMED_REGIONS;
 use cooper_model::perception::{DepthMap, Segmentation};
 use cooper_model::{Error, Result};
 use cooper_perception::config::DepthConfig;
-use cooper_perception::pipeline::{Frame, FrameSource, Outcome, Work};
+use cooper_perception::pipeline::{Frame, FrameSource, Task, TaskResult};
 
 use super::requests::{self, Caller, Core};
 
@@ -20,8 +20,8 @@ pub async fn drawn(
     core: &Core,
     caller: Caller,
     source: FrameSource,
-    work: Work,
-) -> Result<(Arc<Frame>, Outcome)> {
+    work: Task,
+) -> Result<(Arc<Frame>, TaskResult)> {
     let events = core.submit(caller, source, work, Cancel::default())?;
     let finished = requests::finished(events).await;
     let outcome = finished.result?;
@@ -38,8 +38,8 @@ pub async fn draw_depth(
     source: FrameSource,
     seed: Option<u64>,
 ) -> Result<(Arc<Frame>, Arc<DepthMap>)> {
-    match drawn(core, caller, source, Work::Depth { seed }).await? {
-        (frame, Outcome::Depth(depth)) => Ok((frame, Arc::new(depth))),
+    match drawn(core, caller, source, Task::Depth { seed }).await? {
+        (frame, TaskResult::Depth(depth)) => Ok((frame, Arc::new(depth))),
         _ => Err(requests::wrong_outcome()),
     }
 }
@@ -64,8 +64,8 @@ pub async fn name_regions(
     }
     let places = unnamed.iter().map(|region| inner[&region.id]).collect();
     let source = FrameSource::Pinned(frame.clone());
-    match drawn(core, caller, source, Work::Name(places)).await? {
-        (_, Outcome::Names(names)) => {
+    match drawn(core, caller, source, Task::Name(places)).await? {
+        (_, TaskResult::Names(names)) => {
             for (region, name) in unnamed.into_iter().zip(names) {
                 region.name = Some(name);
             }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use cooper_model::Result;
 use cooper_perception::config;
 use cooper_perception::config::NodeConfig;
-use cooper_perception::pipeline::{Perceiver, State, Worker, WorkerStatus};
+use cooper_perception::pipeline::{LoadedModel, State, Worker, WorkerStatus};
 use r2r::std_srvs::srv::Trigger;
 use tokio::sync::oneshot;
 
@@ -24,7 +24,7 @@ pub fn start_model(queue_limit: usize, parameters: &Parameters) -> Result<Worker
     Worker::spawn(
         queue_limit,
         move || load(&at_load),
-        move |perceiver: &mut Perceiver, cancel: &_| {
+        move |perceiver: &mut LoadedModel, cancel: &_| {
             tracing::info!("loaded, warming up");
             perceiver.warm_up(&at_warm_up.settings()?, cancel)
         },
@@ -41,11 +41,11 @@ pub fn read_config(parameters: &Parameters) -> Result<NodeConfig> {
     NodeConfig::read(&parameters.now(), shipped.as_deref())
 }
 
-fn load(parameters: &Parameters) -> Result<Perceiver> {
+fn load(parameters: &Parameters) -> Result<LoadedModel> {
     parameters.follow_model()?;
     let config = read_config(parameters)?;
     tracing::info!(model = %config.model.dir.display(), "loading");
-    Perceiver::load(&config.model, config.prompts_file.as_deref())
+    LoadedModel::load(&config.model, config.prompts_file.as_deref())
 }
 
 /// Tell the log that requests are taken from now on.
@@ -78,7 +78,7 @@ pub async fn unload_model(core: Arc<Core>, _: Trigger::Request) -> Trigger::Resp
         0 => "no model was loaded".into(),
         _ => {
             tracing::info!("unloaded");
-            format!("unloaded {n_bytes} bytes of weights and what was kept of pictures")
+            format!("unloaded {n_bytes} bytes of weights and what was kept of images")
         }
     })
     .await

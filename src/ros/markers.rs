@@ -20,14 +20,14 @@ use r2r::{Node, Publisher};
 
 use super::{convert, topics};
 
-/// How solid the box of a small region is; the more of the picture a region covers, the fainter it is, so that walls
+/// How solid the box of a small region is; the more of the image a region covers, the fainter it is, so that walls
 /// and floors do not hide what stands before them.
 const SOLID: f64 = 0.5;
 /// The least side of a box, in metres: rviz refuses 0.
 const THIN_M: f64 = 0.005;
 /// How high letters are, as a share of their distance, so that all look alike.
 const LETTER_SHARE: f64 = 0.03;
-/// Where answers stand in the optical frame, in metres: above the picture.
+/// Where answers stand in the optical frame, in metres: above the image.
 const ANSWER_AT: Point3<f64> = Point3::new(0.0, -0.6, 1.0);
 /// Characters of an answer that are shown, and of a line.
 const MAX_CHARS: usize = 240;
@@ -104,7 +104,7 @@ impl Markers {
         gone
     }
 
-    /// Show a finished question in its picture's frame, in place of the camera's one before.
+    /// Show a finished question in its image's frame, in place of the camera's one before.
     pub fn show_answer(&self, answer: &Answer) {
         let words = match answer.answer.is_empty() {
             true => "(no answer)",

@@ -6,14 +6,14 @@ use cooper_model::engine::Cancel;
 use cooper_model::measure::{Agreement, Axis, Kind, Measurement, Metric, Observation, conclude};
 use cooper_model::{Error, Result};
 use cooper_perception::config::interfaces;
-use cooper_perception::pipeline::{Frame, Outcome, Work};
+use cooper_perception::pipeline::{Frame, Task, TaskResult};
 use nalgebra::Point2;
 use r2r::cooper_perception::msg::Answer;
 use r2r::cooper_perception::srv::Measure;
 use r2r::geometry_msgs::msg::Point;
 
 use super::metric_maps::{NO_CAMERA, metres};
-use super::requests::{self, Accepted, Caller, Core, Finished, Inquiry};
+use super::requests::{self, Accepted, Caller, ClientRequest, Core, Finished};
 use super::{codes, convert};
 
 /// Answer a request.
@@ -24,7 +24,7 @@ pub async fn measure(core: Arc<Core>, request: Measure::Request) -> Measure::Res
     };
     let header = convert::std_header(&finished.header());
     let response = match finished.result {
-        Ok(Outcome::Measured(seen)) => {
+        Ok(TaskResult::Measured(seen)) => {
             let frame = finished.ending.frame.as_deref();
             reply(&core, &measurement, *seen, frame).await
         }
@@ -44,7 +44,7 @@ pub async fn measure(core: Arc<Core>, request: Measure::Request) -> Measure::Res
 async fn begin(core: &Core, request: Measure::Request) -> Result<(Finished, Measurement, Answer)> {
     let kind = kind_of(request.kind)?;
     let measurement = Measurement::new(kind, axis_of(request.axis)?, &request.objects)?;
-    let inquiry = Inquiry {
+    let inquiry = ClientRequest {
         question: measurement.question(),
         camera: request.camera,
         image: request.image,
@@ -54,13 +54,13 @@ async fn begin(core: &Core, request: Measure::Request) -> Result<(Finished, Meas
         further_cameras: Vec::new(),
         further_images: Vec::new(),
     };
-    let work = |question| Work::Measure(measurement.clone(), question);
+    let work = |question| Task::Measure(measurement.clone(), question);
     let (caller, cancel) = (Caller::of(&interfaces::MEASURE), Cancel::default());
     let Accepted { events, mut asked } = core.ask(caller, inquiry, work, cancel.clone())?;
     let mut finished = requests::finished(events).await;
     let wrong = requests::wrong_outcome();
     let (status, outcome) = match &finished.result {
-        Ok(Outcome::Measured(seen)) => {
+        Ok(TaskResult::Measured(seen)) => {
             let transcript = &seen.transcript;
             // As it was put to the model, for the trace.
             asked.question = seen.question.clone();

@@ -13,13 +13,13 @@ use r2r::{Node, Publisher};
 
 use super::cameras::Camera;
 use super::convert;
+use super::metric_scale::{Metres, OrWhy};
 use super::requests::Core;
-use super::scaling::{Metres, OrWhy};
 use super::topics::{self, is_wanted, publish};
 
-/// Why the picture of a request has no metres.
+/// Why the image of a request has no metres.
 pub const NO_CAMERA: &str =
-    "a picture that comes inside a request has no camera to take a scale from";
+    "an image that comes inside a request has no camera to take a scale from";
 
 /// The metric topics of one camera.
 pub struct MetricMaps {

@@ -21,11 +21,11 @@ use super::clock::Clock;
 use super::continuous::Maps;
 use super::loading::{log_ready, read_config, start_model};
 use super::markers::Markers;
+use super::metric_scale::MetricScale;
 use super::params::{self, Parameters};
 use super::remap::Names;
 use super::requests::Core;
 use super::rosout::RosoutEvents;
-use super::scaling::Scaling;
 use super::spin::Spin;
 use super::tasks::Tasks;
 use super::{actions, diagnostics, services, subscriptions, topics};
@@ -102,7 +102,7 @@ fn open(
             of(&interfaces::CAMERA_INFO),
             of(&interfaces::DEPTH_REFERENCE),
         );
-        let scaling = Scaling::new(config.clone(), info, reference);
+        let scaling = MetricScale::new(config.clone(), info, reference);
         Arc::new(Camera::new(config.clone(), topic, scaling))
     };
     let core = Arc::new(Core {

@@ -10,7 +10,7 @@ use cooper_model::{Error, Result};
 use cooper_perception::config::MAX_TURNS;
 use cooper_perception::config::interfaces::Interface;
 use cooper_perception::pipeline::{
-    Event, Frame, FrameSource, Outcome, Priority, Request, Settings, Work, Worker,
+    Event, Frame, FrameSource, Priority, Request, Settings, Task, TaskResult, Worker,
 };
 use cooper_perception::trace::Recorder;
 use r2r::Publisher;
@@ -25,8 +25,8 @@ use super::markers::Markers;
 use super::params::Parameters;
 use super::{codes, convert};
 
-/// The most pictures of one question.
-const MAX_PICTURES: usize = 8;
+/// The most images of one question.
+const MAX_IMAGES: usize = 8;
 
 /// What all tasks of the node share.
 pub struct Core {
@@ -46,8 +46,8 @@ pub struct Core {
     pub recorder: Recorder,
 }
 
-/// Who asks, as far as ROS tells: a call carries no name of its caller, so those that use one interface for pictures of
-/// one camera (or, with a picture of their own, of one frame) are one client.
+/// Who asks, as far as ROS tells: a call carries no name of its caller, so those that use one interface for images of
+/// one camera (or, with an image of their own, of one frame) are one client.
 #[derive(Clone, Copy)]
 pub struct Caller {
     interface: &'static str,
@@ -73,7 +73,7 @@ impl Caller {
 
 /// A question as a request's fields say it.
 #[derive(Clone, Debug)]
-pub struct Inquiry {
+pub struct ClientRequest {
     /// Plain words.
     pub question: String,
     /// A camera's name; empty: the first one.
@@ -86,9 +86,9 @@ pub struct Inquiry {
     pub seed: i64,
     /// 0: as configured.
     pub max_turns: u16,
-    /// Cameras whose pictures are read behind the first one.
+    /// Cameras whose images are read behind the first one.
     pub further_cameras: Vec<String>,
-    /// Pictures that are read behind those.
+    /// Images that are read behind those.
     pub further_images: Vec<Image>,
 }
 
@@ -105,7 +105,7 @@ pub struct Finished {
     /// What was worked on, and when.
     pub ending: Ending,
     /// What came of it.
-    pub result: Result<Outcome>,
+    pub result: Result<TaskResult>,
 }
 
 impl Finished {
@@ -143,7 +143,7 @@ impl Core {
         })
     }
 
-    /// Where a request's picture comes from: its own image, else the newest frame of a camera when the work begins.
+    /// Where a request's image comes from: its own image, else the newest frame of a camera when the work begins.
     ///
     /// # Errors
     /// [`Error::InvalidInput`], [`Error::UnknownCamera`] or [`Error::NoImage`].
@@ -158,17 +158,17 @@ impl Core {
         Ok(FrameSource::Latest(camera.clone()))
     }
 
-    /// Where all pictures of a question come from.
+    /// Where all images of a question come from.
     ///
     /// # Errors
     /// As [`Core::frame_source`]; [`Error::InvalidInput`] for too many.
-    fn frame_sources(&self, inquiry: &Inquiry) -> Result<FrameSource> {
+    fn frame_sources(&self, inquiry: &ClientRequest) -> Result<FrameSource> {
         let first = self.frame_source(&inquiry.camera, &inquiry.image)?;
         let (cameras, images) = (&inquiry.further_cameras, &inquiry.further_images);
-        let n_pictures = 1 + cameras.len() + images.len();
-        if n_pictures > MAX_PICTURES {
-            let why = format!("expected at most {MAX_PICTURES} in all, got {n_pictures}");
-            return Err(Error::invalid("pictures", why));
+        let n_images = 1 + cameras.len() + images.len();
+        if n_images > MAX_IMAGES {
+            let why = format!("expected at most {MAX_IMAGES} in all, got {n_images}");
+            return Err(Error::invalid("images", why));
         }
         let mut further = Vec::new();
         for camera in cameras {
@@ -176,7 +176,7 @@ impl Core {
         }
         for (n, image) in images.iter().enumerate() {
             if image.width == 0 {
-                let why = "expected a picture, got one of width 0";
+                let why = "expected an image, got one of width 0";
                 return Err(Error::invalid(format!("further_images[{n}]"), why));
             }
             further.push(self.frame_source("", image)?);
@@ -195,7 +195,7 @@ impl Core {
         &self,
         caller: Caller,
         frame: FrameSource,
-        work: Work,
+        work: Task,
         cancel: Cancel,
     ) -> Result<UnboundedReceiver<Event>> {
         let settings = self.parameters.settings()?;
@@ -216,8 +216,8 @@ impl Core {
     pub fn ask(
         &self,
         caller: Caller,
-        inquiry: Inquiry,
-        work: impl FnOnce(Question) -> Work,
+        inquiry: ClientRequest,
+        work: impl FnOnce(Question) -> Task,
         cancel: Cancel,
     ) -> Result<Accepted> {
         let settings = self.parameters.settings()?;
@@ -238,7 +238,7 @@ impl Core {
     }
 }
 
-fn question_of(inquiry: &Inquiry) -> Result<Question> {
+fn question_of(inquiry: &ClientRequest) -> Result<Question> {
     let text = inquiry.question.trim();
     if text.is_empty() {
         return Err(Error::invalid(
@@ -278,7 +278,7 @@ fn max_turns_of(max_turns: u16) -> Result<Option<usize>> {
     Ok((max_turns > 0).then_some(usize::from(max_turns)))
 }
 
-fn announced(inquiry: &Inquiry, question: &Question, settings: &Settings) -> Answer {
+fn announced(inquiry: &ClientRequest, question: &Question, settings: &Settings) -> Answer {
     Answer {
         question: inquiry.question.clone(),
         mode: codes::mode_number(question.mode.unwrap_or(settings.mode)),
@@ -313,9 +313,9 @@ pub fn lost() -> Error {
 ///
 /// # Errors
 /// The question's own error, or [`Error::Internal`] for an outcome of another kind.
-pub fn transcript_of(result: Result<Outcome>) -> Result<Transcript> {
+pub fn transcript_of(result: Result<TaskResult>) -> Result<Transcript> {
     match result? {
-        Outcome::Answer(transcript) => Ok(transcript),
+        TaskResult::Answer(transcript) => Ok(transcript),
         _ => Err(wrong_outcome()),
     }
 }
@@ -329,8 +329,8 @@ pub fn wrong_outcome() -> Error {
 mod tests {
     use super::*;
 
-    fn inquiry(question: &str, mode: u8, seed: i64) -> Inquiry {
-        Inquiry {
+    fn inquiry(question: &str, mode: u8, seed: i64) -> ClientRequest {
+        ClientRequest {
             question: question.into(),
             camera: String::new(),
             image: Image::default(),
@@ -349,7 +349,7 @@ mod tests {
             (inquiry("a", 9, -1), "mode"),
             (inquiry("a", 0, -2), "seed"),
             (
-                Inquiry {
+                ClientRequest {
                     max_turns: 101,
                     ..inquiry("a", 0, -1)
                 },

@@ -113,8 +113,8 @@ pub fn timings(transcript: Option<&Transcript>, waited: Duration, total: Duratio
     }
 }
 
-/// A picture that a question was about.
-pub fn picture(frame: &Frame) -> Picture {
+/// An image that a question was about.
+pub fn source_image(frame: &Frame) -> Picture {
     Picture {
         header: convert::std_header(&frame.header),
         camera: frame.camera.clone(),
@@ -124,7 +124,7 @@ pub fn picture(frame: &Frame) -> Picture {
     }
 }
 
-/// The maps of a question about `frame`, with their pictures or without.
+/// The maps of a question about `frame`, with their images or without.
 pub fn evidence(
     transcript: Option<&Transcript>,
     frame: &Frame,
@@ -144,7 +144,7 @@ pub fn evidence(
         },
         seed: i64::try_from(map.seed).unwrap_or(i64::MAX),
         steps: u32::try_from(map.steps).unwrap_or(u32::MAX),
-        picture: u16::try_from(map.picture).unwrap_or(u16::MAX),
+        picture: u16::try_from(map.image_idx).unwrap_or(u16::MAX),
         duration_s: map.took.as_secs_f64(),
     };
     maps.iter().map(message).collect()

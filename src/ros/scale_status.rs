@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cooper_metric::{Affine, ScaleFit};
 use cooper_perception::config::ScaleSource;
 
-use super::scaling::{Metres, OrWhy};
+use super::metric_scale::{Metres, OrWhy};
 
 /// How often metres that come and go are logged.
 const LOG_AGAIN: Duration = Duration::from_secs(10);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use cooper_model::Result;
 use cooper_model::engine::Cancel;
 use cooper_perception::config::interfaces;
-use cooper_perception::pipeline::{FrameSource, Outcome, Work};
+use cooper_perception::pipeline::{FrameSource, Task, TaskResult};
 use r2r::cooper_perception::srv::Segment;
 
 use super::metric_maps::{self, NO_CAMERA};
+use super::metric_scale::{Metres, OrWhy};
 use super::requests::{self, Caller, Core, Finished};
-use super::scaling::{Metres, OrWhy};
 use super::{codes, convert, drawing, services};
 
 /// Answer a request.
@@ -34,7 +34,7 @@ pub async fn segment(core: Arc<Core>, request: Segment::Request) -> Segment::Res
         })
 }
 
-/// Draw the picture's segmentation, and find its metres where boxes are asked for.
+/// Draw the image's segmentation, and find its metres where boxes are asked for.
 async fn seen(
     core: &Arc<Core>,
     request: &Segment::Request,
@@ -49,12 +49,12 @@ async fn seen(
         (source, None)
     };
     let caller = Caller::of(&interfaces::SEGMENT);
-    let work = Work::Segment { seed };
+    let work = Task::Segment { seed };
     let events = core.submit(caller, source, work, Cancel::default())?;
     Ok((requests::finished(events).await, metres))
 }
 
-/// The metres of a picture, or why it has none; and the frame that they are of.
+/// The metres of an image, or why it has none; and the frame that they are of.
 async fn metres(
     core: &Arc<Core>,
     request: &Segment::Request,
@@ -81,11 +81,11 @@ async fn reply(
     metres: Option<OrWhy<Arc<Metres>>>,
 ) -> Result<Segment::Response> {
     let header = finished.header();
-    let Outcome::Segmentation(segmentation) = finished.result? else {
+    let TaskResult::Segmentation(segmentation) = finished.result? else {
         return Err(requests::wrong_outcome());
     };
     let frame = finished.ending.frame.ok_or_else(requests::lost)?;
-    // A picture of the request's own has no past.
+    // An image of the request's own has no past.
     let camera = match frame.camera.as_str() {
         "" => None,
         name => Some(core.camera(name)?),

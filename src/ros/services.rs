@@ -8,7 +8,7 @@ use cooper_model::reasoning::Transcript;
 use cooper_model::{Error, Result};
 use cooper_perception::config::interfaces::Interface;
 use cooper_perception::config::{DepthEncoding, MAX_SAMPLES, interfaces};
-use cooper_perception::pipeline::{Outcome, Work};
+use cooper_perception::pipeline::{Task, TaskResult};
 use r2r::cooper_perception::srv::{Ask, EstimateDepth, GetStatus, Measure, Segment};
 use r2r::sensor_msgs::msg::Image;
 use r2r::std_msgs::msg::Header;
@@ -19,7 +19,7 @@ use super::drawing::{Samples, samples_of};
 use super::loading::{load_model, unload_model};
 use super::measure::measure;
 use super::metric_maps::{NO_CAMERA, metres};
-use super::requests::{self, Accepted, Caller, Core, Finished, Inquiry};
+use super::requests::{self, Accepted, Caller, ClientRequest, Core, Finished};
 use super::segment::segment;
 use super::tasks::Tasks;
 use super::{codes, convert, status, topics};
@@ -76,7 +76,7 @@ where
 }
 
 async fn ask(core: Arc<Core>, request: Ask::Request) -> Ask::Response {
-    let inquiry = Inquiry {
+    let inquiry = ClientRequest {
         question: request.question,
         camera: request.camera,
         image: request.image,
@@ -87,7 +87,7 @@ async fn ask(core: Arc<Core>, request: Ask::Request) -> Ask::Response {
         further_images: request.further_images,
     };
     let (caller, cancel) = (Caller::of(&interfaces::ASK), Cancel::default());
-    let Accepted { events, asked } = match core.ask(caller, inquiry, Work::Answer, cancel.clone()) {
+    let Accepted { events, asked } = match core.ask(caller, inquiry, Task::Answer, cancel.clone()) {
         Ok(accepted) => accepted,
         Err(error) => return ask_failed(&error, Header::default()),
     };
@@ -167,7 +167,7 @@ async fn estimate_depth(
         Ok(_) => {
             let caller = Caller::of(&interfaces::ESTIMATE_DEPTH);
             let of = (request.camera.as_str(), &request.image, request.seed);
-            map(&core, caller, of, |seed| Work::Depth { seed }).await
+            map(&core, caller, of, |seed| Task::Depth { seed }).await
         }
     };
     let header = convert::std_header(&finished.header());
@@ -204,7 +204,7 @@ async fn estimated(
 ) -> Result<EstimateDepth::Response> {
     let header = finished.header();
     let depth = match finished.result? {
-        Outcome::Depth(depth) => Arc::new(depth),
+        TaskResult::Depth(depth) => Arc::new(depth),
         _ => return Err(requests::wrong_outcome()),
     };
     let frame = finished.ending.frame.ok_or_else(requests::lost)?;
@@ -254,12 +254,12 @@ async fn estimated(
     })
 }
 
-/// Draw a map of a request's picture.
+/// Draw a map of a request's image.
 async fn map(
     core: &Core,
     caller: Caller,
     (camera, image, seed): (&str, &Image, i64),
-    work: fn(Option<u64>) -> Work,
+    work: fn(Option<u64>) -> Task,
 ) -> Finished {
     let submitted = requests::seed_of(seed).and_then(|seed| {
         let frame = core.frame_source(camera, image)?;

@@ -13,7 +13,7 @@ use r2r::sensor_msgs::msg::CameraInfo;
 use tokio::sync::oneshot;
 
 use super::cameras::Camera;
-use super::inbox::Inboxes;
+use super::incoming::Inboxes;
 use super::silence::Offer;
 use super::subscriptions;
 
@@ -25,7 +25,7 @@ const SHORTEST_TURN: Duration = Duration::from_millis(4);
 /// The shortest turn in the second after a goal or a call: the middleware keeps ten goals, and they come in bursts.
 const BUSY_TURN: Duration = Duration::from_millis(1);
 const BUSY: Duration = Duration::from_secs(1);
-/// How often the graph is asked who publishes pictures.
+/// How often the graph is asked who publishes images.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
 
 /// The spinning thread.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cooper_model::Error;
 use tokio::task::{Id, JoinSet};
 
-use super::inbox::Inboxes;
+use super::incoming::Inboxes;
 
 /// The tasks that run as long as the node does.
 #[derive(Default)]

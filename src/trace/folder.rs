@@ -1,4 +1,4 @@
-//! A trace as a folder: `trace.json`, pictures and maps as PNG, turns as text, and the prompts.
+//! A trace as a folder: `trace.json`, images and maps as PNG, turns as text, and the prompts.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ const PROMPTS: &str = "prompts.yaml";
 /// A trace that was read.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Everything but the pictures.
+    /// Everything but the images.
     pub trace: Trace,
     /// What the question was about.
-    pub pictures: Vec<RgbImage>,
+    pub images: Vec<RgbImage>,
     /// What was drawn.
     pub maps: Vec<RgbImage>,
     /// The file of the prompts.
@@ -40,7 +40,7 @@ pub fn write(folder: &Path, query: &Query, trace: &Trace) -> Result<u64> {
     // That of an earlier question would name the files of this one.
     remove(&folder.join(TRACE))?;
     file(PROMPTS, query.model.prompts.as_bytes())?;
-    for (record, frame) in trace.pictures.iter().zip(query.frame.all()) {
+    for (record, frame) in trace.images.iter().zip(query.frame.all()) {
         file(&record.file, &cooper_imaging::encode_png(&frame.image)?)?;
     }
     if let Some(transcript) = &query.transcript {
@@ -77,15 +77,15 @@ pub fn read(folder: &Path) -> Result<Recorded> {
         let why = format!("expected pixels with the SHA-256 {sha256}, got {got}");
         Err(Error::invalid(path.display().to_string(), why))
     };
-    let pictures = trace.pictures.iter().map(|p| load(&p.file, &p.sha256));
-    let pictures = pictures.collect::<Result<Vec<_>>>()?;
-    if pictures.is_empty() {
-        let why = "expected at least one picture, got none";
+    let images = trace.images.iter().map(|p| load(&p.file, &p.sha256));
+    let images = images.collect::<Result<Vec<_>>>()?;
+    if images.is_empty() {
+        let why = "expected at least one image, got none";
         return Err(Error::invalid(path.display().to_string(), why));
     }
     let maps = trace.evidence.iter().map(|m| load(&m.file, &m.sha256));
     Ok(Recorded {
-        pictures,
+        images,
         maps: maps.collect::<Result<_>>()?,
         prompts: folder.join(PROMPTS),
         trace,

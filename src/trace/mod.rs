@@ -8,6 +8,6 @@ mod replay;
 
 pub use folder::{Recorded, read, write};
 pub use query::{Ended, Query};
-pub use record::{MapRecord, ModelRecord, PictureRecord, Seconds, Trace};
+pub use record::{ImageRecord, MapRecord, ModelRecord, Seconds, Trace};
 pub use recorder::{Limits, Recorder, RecorderStatus};
 pub use replay::differences;

@@ -11,7 +11,7 @@ use crate::pipeline::{Frame, ModelInfo, Settings};
 /// A question that has ended.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// The pictures.
+    /// The images.
     pub frame: Arc<Frame>,
     /// As asked.
     pub question: Question,

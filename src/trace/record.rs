@@ -1,4 +1,4 @@
-//! `trace.json`: everything of a question but its pictures, maps and prompts, which are files beside it.
+//! `trace.json`: everything of a question but its images, maps and prompts, which are files beside it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -41,7 +41,8 @@ pub struct Trace {
     /// Every turn's tokens as the model wrote them, the start token first.
     pub tokens: Vec<Vec<u32>>,
     /// What it was about, in the order in which the model read them.
-    pub pictures: Vec<PictureRecord>,
+    #[serde(rename = "pictures")]
+    pub images: Vec<ImageRecord>,
     /// Every map that was drawn, in order.
     pub evidence: Vec<MapRecord>,
     /// How it was reasoned.
@@ -62,12 +63,12 @@ pub struct Trace {
     pub seconds: Seconds,
 }
 
-/// A picture that the model read.
+/// An image that the model read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct PictureRecord {
+pub struct ImageRecord {
     /// In the trace's folder.
     pub file: String,
-    /// The camera's name; empty if the picture came with the question.
+    /// The camera's name; empty if the image came with the question.
     pub camera: String,
     /// Seconds, in the clock of the source.
     pub stamp: String,
@@ -91,8 +92,9 @@ pub struct MapRecord {
     pub kind: MapKind,
     /// The turn that asked for it, from 1; 0 before the first.
     pub turn: usize,
-    /// Which picture it has the size of, from 0.
-    pub picture: usize,
+    /// Which image it has the size of, from 0.
+    #[serde(rename = "picture")]
+    pub image_idx: usize,
     /// Of its noise.
     pub seed: u64,
     /// Flow steps.
@@ -154,7 +156,7 @@ impl Trace {
         let maps = maps.iter().enumerate().map(|(n, map)| MapRecord {
             kind: map.kind,
             turn: map.turn,
-            picture: map.picture,
+            image_idx: map.image_idx,
             seed: map.seed,
             steps: map.steps,
             steps_computed: Some(map.steps_computed),
@@ -177,7 +179,7 @@ impl Trace {
             text: transcript.map_or(String::new(), |t| t.text().to_owned()),
             turns: transcript.map_or(Vec::new(), |t| t.turns.clone()),
             tokens: transcript.map_or(Vec::new(), |t| t.ids.clone()),
-            pictures: query.frame.all().enumerate().map(picture).collect(),
+            images: query.frame.all().enumerate().map(image).collect(),
             evidence: maps.collect(),
             mode: query.mode(),
             max_turns: query.max_turns(),
@@ -248,9 +250,9 @@ fn absolute(path: &str) -> String {
     absolute.map_or_else(|_| path.into(), |path| path.display().to_string())
 }
 
-fn picture((n, frame): (usize, &Frame)) -> PictureRecord {
+fn image((n, frame): (usize, &Frame)) -> ImageRecord {
     let header = &frame.header;
-    PictureRecord {
+    ImageRecord {
         file: format!("picture_{}.png", n + 1),
         camera: frame.camera.clone(),
         stamp: format!("{}.{:09}", header.stamp_secs, header.stamp_nanos),

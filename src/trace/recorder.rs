@@ -13,7 +13,7 @@ use super::folder::write;
 use super::query::Query;
 use super::record::Trace;
 
-/// Questions that may wait for the disk; each holds its pictures and maps in memory.
+/// Questions that may wait for the disk; each holds its images and maps in memory.
 const MOST_WAITING: usize = 8;
 /// Begins a trace's folder; the nanoseconds since 1970 follow, in 20 digits.
 const PREFIX: &str = "query_";
@@ -135,21 +135,21 @@ fn lose(status: &Mutex<RecorderStatus>, why: &str) {
 }
 
 fn run(status: &Mutex<RecorderStatus>, queries: &Receiver<Box<Query>>) {
-    let mut shelf = Shelf::default();
+    let mut store = TraceStore::default();
     for query in queries {
         let limits = lock(status).limits.clone();
         let Some(dir) = &limits.dir else {
             continue;
         };
-        let put = shelf.open(dir).and_then(|()| shelf.put(&query, &limits));
+        let put = store.open(dir).and_then(|()| store.put(&query, &limits));
         match put {
             Err(error) => lose(status, &error.to_string()),
             Ok(()) => {
                 let mut status = lock(status);
                 status.written += 1;
                 status.why_lost = None;
-                status.kept = shelf.traces.len();
-                status.kept_bytes = shelf.n_bytes();
+                status.kept = store.traces.len();
+                status.kept_bytes = store.n_bytes();
             }
         }
     }
@@ -157,12 +157,12 @@ fn run(status: &Mutex<RecorderStatus>, queries: &Receiver<Box<Query>>) {
 
 /// The traces in a folder, the oldest first, and the bytes of each.
 #[derive(Default)]
-struct Shelf {
+struct TraceStore {
     dir: PathBuf,
     traces: VecDeque<(PathBuf, u64)>,
 }
 
-impl Shelf {
+impl TraceStore {
     fn n_bytes(&self) -> u64 {
         self.traces.iter().map(|(_, n_bytes)| n_bytes).sum()
     }

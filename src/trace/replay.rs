@@ -139,12 +139,12 @@ mod tests {
 
     #[test]
     fn maps_stand_behind_their_turns() {
-        let picture = RgbImage::new(1, 1);
+        let image = RgbImage::new(1, 1);
         let turns = ["a".to_owned(), "b".to_owned()];
         let maps = [
-            (0, "depth", &picture),
-            (1, "depth", &picture),
-            (1, "segmentation", &picture),
+            (0, "depth", &image),
+            (1, "depth", &image),
+            (1, "segmentation", &image),
         ];
         let names: Vec<String> = steps(&turns, &[], maps.into_iter())
             .iter()

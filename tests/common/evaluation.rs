@@ -1,4 +1,4 @@
-//! What the tests of evaluation share: folders, pictures, and a judge's endpoint.
+//! What the tests of evaluation share: folders, images, and a judge's endpoint.
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,16 +10,14 @@ pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-pub fn png(picture: &RgbImage) -> Vec<u8> {
+pub fn png(image: &RgbImage) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    picture
-        .write_to(&mut bytes, image::ImageFormat::Png)
-        .unwrap();
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
-/// A picture whose bytes differ with `n`, too large for an index of VLMEvalKit.
-pub fn picture(n: u8) -> RgbImage {
+/// An image whose bytes differ with `n`, too large for an index of VLMEvalKit.
+pub fn image(n: u8) -> RgbImage {
     RgbImage::from_fn(24, 16, |x, y| Rgb([x as u8 * 9, y as u8 * 11, n]))
 }
 

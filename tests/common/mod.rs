@@ -33,6 +33,6 @@ pub fn model_options() -> ModelOptions {
 
 pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::load(&model_options()).unwrap());
 
-pub fn picture() -> RgbImage {
+pub fn image() -> RgbImage {
     cooper_imaging::load_rgb(&fixture("image.png")).unwrap()
 }

@@ -32,8 +32,8 @@ pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// A picture of two colours that depend on `i`.
-pub fn picture(i: u32) -> RgbImage {
+/// An image of two colours that depend on `i`.
+pub fn image(i: u32) -> RgbImage {
     RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
         let inside = x > 10 + 3 * i && y > 30 - 2 * i;
         let (near, far) = ((60 * i % 256) as u8, (255 - 40 * i % 256) as u8);
@@ -52,9 +52,9 @@ pub fn depth(i: u32) -> ImageBuffer<Luma<u16>, Vec<u16>> {
     })
 }
 
-fn in_base64(picture: &RgbImage) -> String {
+fn in_base64(image: &RgbImage) -> String {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    image.write_to(&mut bytes, ImageFormat::Png).unwrap();
     STANDARD.encode(bytes.into_inner())
 }
 
@@ -63,29 +63,26 @@ pub fn write_lines(path: &Path, rows: &[Value]) {
     std::fs::write(path, lines.join("\n")).unwrap();
 }
 
-/// A conversation with the question's picture, a thought, a map, and an answer.
+/// A conversation with the question's image, a thought, a map, and an answer.
 pub fn conversation(i: u32) -> Value {
     let text = |value: &str, loss: &str| json!({"type": "text", "value": value, "need_loss": loss});
-    let picture =
-        |i| json!({"type": "image", "value": in_base64(&picture(i)), "need_loss": "false"});
+    let image = |i| json!({"type": "image", "value": in_base64(&image(i)), "need_loss": "false"});
     json!({"id": i, "interleaved_reason": [
-        picture(i),
+        image(i),
         text(&format!("Which is nearer, {i} or {}?", i + 1), "false"),
         text("<think>near the ball</think>", "true"),
-        picture(i + 1),
+        image(i + 1),
         text("\nThe map is above.\n", "false"),
         text(&format!("<answer>{}</answer>", i % 2), "true"),
     ]})
 }
 
-/// `n` rows each in depth.jsonl, segmentation.jsonl and reason.jsonl, with their pictures.
+/// `n` rows each in depth.jsonl, segmentation.jsonl and reason.jsonl, with their images.
 pub fn write_rows(dir: &Path, n: u32) {
     let (mut depths, mut segmentations, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
     for i in 0..n {
-        picture(i).save(dir.join(format!("rgb{i}.png"))).unwrap();
-        picture(i + 1)
-            .save(dir.join(format!("seg{i}.png")))
-            .unwrap();
+        image(i).save(dir.join(format!("rgb{i}.png"))).unwrap();
+        image(i + 1).save(dir.join(format!("seg{i}.png"))).unwrap();
         depth(i).save(dir.join(format!("depth{i}.png"))).unwrap();
         let rgb = format!("rgb{i}.png");
         depths.push(json!({"id": i, "rgb_image": rgb, "depth_image": format!("depth{i}.png")}));

@@ -79,7 +79,7 @@ pub const ENCODINGS: [&str; 24] = [
     "",
 ];
 
-/// A bag: all messages, those that are pictures as pixels.
+/// A bag: all messages, those that are images as pixels.
 pub fn bag(bytes: &[u8]) {
     let opened = McapFile::new(
         Path::new("fuzz.mcap"),
@@ -103,7 +103,7 @@ fn of_channel(found: &BagMessage) {
     }
 }
 
-/// A message in CDR: read as a picture, and written again as it was read.
+/// A message in CDR: read as an image, and written again as it was read.
 pub fn message(bytes: &[u8]) {
     if let Ok(mut cdr) = CdrReader::new(bytes) {
         // Some values in an order that no message has.
@@ -134,7 +134,7 @@ fn compressed(bytes: &[u8]) {
     }
 }
 
-/// A picture's fields: sizes and encoding from the first bytes, the rest is its data.
+/// An image's fields: sizes and encoding from the first bytes, the rest is its data.
 pub fn image(bytes: &[u8]) {
     let Some(([encoding, endian, width, height, step_low, step_high], data)) =
         bytes.split_first_chunk()
@@ -163,7 +163,7 @@ pub fn image(bytes: &[u8]) {
 /// What passes the check has pixels, and the other way round.
 fn pixels(raw: &RawImage<'_>) {
     match (raw.check(), raw.to_rgb()) {
-        (Ok(_), Ok(picture)) => assert_eq!(picture.dimensions(), (raw.width, raw.height)),
+        (Ok(_), Ok(image)) => assert_eq!(image.dimensions(), (raw.width, raw.height)),
         (Err(checked), Err(read)) => assert_eq!(checked.to_string(), read.to_string()),
         (checked, read) => panic!(
             "check {checked:?}, pixels {:?}",

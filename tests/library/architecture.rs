@@ -40,10 +40,10 @@ const PLACES: &[(&str, &[&str])] = &[
         "unsafe {",
         &[
             "crates/cooper-kernels/src/avx512/",
-            "crates/cooper-kernels/src/lanes.rs",
+            "crates/cooper-kernels/src/simd.rs",
             "crates/cooper-kernels/src/mapped.rs",
             "crates/cooper-kernels/src/memory.rs",
-            "crates/cooper-kernels/src/product.rs",
+            "crates/cooper-kernels/src/matmul.rs",
             "crates/cooper-kernels/src/threads.rs",
         ],
     ),

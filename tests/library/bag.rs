@@ -49,7 +49,7 @@ fn read(bytes: &[u8]) -> (Vec<BagMessage>, Vec<String>) {
     (messages, file.damage().lines())
 }
 
-/// The pictures of each camera of an input, in order.
+/// The images of each camera of an input, in order.
 fn frames(input: &Input, survey: &Survey) -> BTreeMap<String, Vec<Frame>> {
     let (cameras, _) = choose(&survey.topics, &[], &[]).unwrap();
     let mut frames: BTreeMap<String, Vec<Frame>> = BTreeMap::new();
@@ -65,9 +65,9 @@ fn frames(input: &Input, survey: &Survey) -> BTreeMap<String, Vec<Frame>> {
     frames
 }
 
-/// Picture n of the script.
+/// Image n of the script.
 #[track_caller]
-fn check_picture(frame: &Frame, n: i32, frame_id: &str) {
+fn check_image(frame: &Frame, n: i32, frame_id: &str) {
     let header = FrameHeader {
         stamp_secs: START + n,
         stamp_nanos: 250_000_000,
@@ -180,15 +180,15 @@ fn a_bag_of_mcap_ros2_support_is_read() {
         .collect();
     let [
         ("/camera/depth/image_raw", Look::Unusable(why)),
-        ("/camera/image_raw", Look::Picture(Transport::Raw)),
-        ("/front/image_raw/compressed", Look::Picture(Transport::Compressed)),
+        ("/camera/image_raw", Look::Image(Transport::Raw)),
+        ("/front/image_raw/compressed", Look::Image(Transport::Compressed)),
         ("/notes", Look::Other),
     ] = looks.as_slice()
     else {
         panic!("{looks:?}");
     };
     assert!(
-        why.contains("unsupported encoding `16UC1`: it is depth, not a picture"),
+        why.contains("unsupported encoding `16UC1`: it is depth, not an image"),
         "{why}"
     );
     let times = &survey.topics["/notes"].log_times;
@@ -201,7 +201,7 @@ fn a_bag_of_mcap_ros2_support_is_read() {
     for (camera, frame_id) in [("camera", "camera_optical_frame"), ("front", "front")] {
         assert_eq!(frames[camera].len(), 3);
         for (n, frame) in (0..).zip(&frames[camera]) {
-            check_picture(frame, n, frame_id);
+            check_image(frame, n, frame_id);
         }
     }
 }
@@ -213,7 +213,7 @@ fn a_split_bag_of_rosbags_in_big_endian_is_read_in_order() {
     let frames = frames(&input, &survey);
     assert_eq!(frames["left"].len(), 4);
     for (n, frame) in (0..).zip(&frames["left"]) {
-        check_picture(frame, n, "left");
+        check_image(frame, n, "left");
     }
 }
 
@@ -353,7 +353,7 @@ fn messages_of_other_kinds_of_bags_are_told() {
     let told = bag("nav_msgs/msg/Path", "cdr", b"");
     assert!(
         told.ends_with(
-            "expected a topic of type sensor_msgs/msg/Image or sensor_msgs/msg/CompressedImage with pictures, \
+            "expected a topic of type sensor_msgs/msg/Image or sensor_msgs/msg/CompressedImage with images, \
              got /image (nav_msgs/msg/Path)"
         ),
         "{told}"
@@ -368,5 +368,5 @@ fn messages_of_other_kinds_of_bags_are_told() {
     let message = cdr.finish();
     assert_eq!(CompressedImage::read(&message).unwrap().data, b"\x89PNG");
     let told = bag("sensor_msgs/msg/CompressedImage", "cdr", &message);
-    assert!(told.contains("expected a picture, got depth"), "{told}");
+    assert!(told.contains("expected an image, got depth"), "{told}");
 }

@@ -75,7 +75,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
         "bag" => bags(),
         "message" => messages(),
-        "image" => (0..21).map(picture).collect(),
+        "image" => (0..21).map(image_seed).collect(),
         "turn" => [
             "<think> far? </think><depth-estimation>draw it</depth-estimation>",
             "<think>x</think><answer> It is \\boxed{2.5} m </answer>",
@@ -100,7 +100,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     }
 }
 
-/// A small picture in CDR.
+/// A small image in CDR.
 fn message_of(n: usize) -> Vec<u8> {
     let mut cdr = CdrWriter::default();
     cdr.i32(1);
@@ -117,10 +117,10 @@ fn message_of(n: usize) -> Vec<u8> {
 
 fn messages() -> Vec<Vec<u8>> {
     let mut found: Vec<Vec<u8>> = (0..21).map(message_of).collect();
-    let picture = image::RgbImage::from_fn(5, 3, |x, y| image::Rgb([x as u8, y as u8, 7]));
+    let image = image::RgbImage::from_fn(5, 3, |x, y| image::Rgb([x as u8, y as u8, 7]));
     for format in [image::ImageFormat::Png, image::ImageFormat::Jpeg] {
         let mut bytes = Cursor::new(Vec::new());
-        picture.write_to(&mut bytes, format).unwrap();
+        image.write_to(&mut bytes, format).unwrap();
         let mut cdr = CdrWriter::default();
         cdr.i32(1);
         cdr.u32(2);
@@ -132,7 +132,7 @@ fn messages() -> Vec<Vec<u8>> {
     found
 }
 
-fn picture(encoding: u8) -> Vec<u8> {
+fn image_seed(encoding: u8) -> Vec<u8> {
     [&[encoding, 0, 4, 4, 16, 0][..], &[77; 6 * 16]].concat()
 }
 

@@ -1,4 +1,4 @@
-//! What holds for every input: messages, pictures, bags, turns, parameters, weights headers.
+//! What holds for every input: messages, images, bags, turns, parameters, weights headers.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -236,11 +236,11 @@ proptest! {
             let raw = RawImage { width, height, step: row + padding, encoding, is_bigendian: false, data: &data };
             raw.to_rgb().map_err(|error| error.to_string())
         };
-        let picture = padded(0);
-        if let Ok(picture) = &picture {
-            prop_assert_eq!(picture.dimensions(), (width, height));
+        let image = padded(0);
+        if let Ok(image) = &image {
+            prop_assert_eq!(image.dimensions(), (width, height));
         }
-        prop_assert_eq!(padded(padding), picture);
+        prop_assert_eq!(padded(padding), image);
     }
 
     #[test]

@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use cooper_model::Error;
 use cooper_model::engine::{
-    Cancel, Control, DrawnLatent, Engine, FlowParams, GuidanceContexts, KvContext, Noise, Progress,
-    Views,
+    Cancel, Control, Engine, FlowParams, GuidanceContexts, KvContext, Noise, Progress,
+    SampledLatent, Views,
 };
 use cooper_model::flow::relative_error;
-use cooper_perception::pipeline::{CACHE_TOLERANCE, Outcome, Perceive, Perceiver, Settings, Work};
+use cooper_perception::pipeline::{
+    CACHE_TOLERANCE, LoadedModel, ModelRunner, Settings, Task, TaskResult,
+};
 
-use crate::common::{ENGINE, difference, model_options, picture};
+use crate::common::{ENGINE, difference, image, model_options};
 
 const SIZE: (u32, u32) = (64, 48);
 
@@ -25,11 +27,11 @@ fn contexts(engine: &Engine) -> GuidanceContexts {
     let (mut without_text, mut noise) = (KvContext::default(), Noise::seeded(7));
     let views = Views::VaeAndVit;
     engine
-        .add_picture(&mut without_text, &picture(), views, &mut noise)
+        .prefill_image(&mut without_text, &image(), views, &mut noise)
         .unwrap();
     let (mut full, mut without_image) = (without_text.clone(), KvContext::default());
     for context in [&mut full, &mut without_image] {
-        engine.add_text(context, "Draw the depth.").unwrap();
+        engine.prefill_text(context, "Draw the depth.").unwrap();
     }
     GuidanceContexts {
         full,
@@ -38,13 +40,13 @@ fn contexts(engine: &Engine) -> GuidanceContexts {
     }
 }
 
-fn draw(engine: &Engine, flow: &FlowParams) -> DrawnLatent {
+fn draw(engine: &Engine, flow: &FlowParams) -> SampledLatent {
     let (noise, control) = (&mut Noise::seeded(3), &mut Control::unattended());
-    let drawn = engine.draw_latent(&contexts(engine), SIZE, flow, noise, control);
+    let drawn = engine.sample_latent(&contexts(engine), SIZE, flow, noise, control);
     drawn.unwrap()
 }
 
-fn error(got: &DrawnLatent, expected: &DrawnLatent) -> f64 {
+fn error(got: &SampledLatent, expected: &SampledLatent) -> f64 {
     relative_error(&got.tokens, &expected.tokens).unwrap()
 }
 
@@ -103,7 +105,7 @@ fn what_is_forecast_is_counted_and_told_as_progress() {
         }
     });
     let noise = &mut Noise::seeded(3);
-    let drawn = engine.draw_latent(&contexts, SIZE, &flow(0.1), noise, &mut control);
+    let drawn = engine.sample_latent(&contexts, SIZE, &flow(0.1), noise, &mut control);
     let n_computed = drawn.unwrap().n_computed as u64;
     drop(control);
     let work = engine.work_done();
@@ -123,7 +125,7 @@ fn a_stop_acts_at_a_forecast_step_too() {
         }
     });
     let (contexts, noise) = (contexts(&ENGINE), &mut Noise::seeded(3));
-    let drawn = ENGINE.draw_latent(&contexts, SIZE, &flow(0.3), noise, &mut control);
+    let drawn = ENGINE.sample_latent(&contexts, SIZE, &flow(0.3), noise, &mut control);
     assert!(matches!(drawn, Err(Error::Canceled)));
     drop(control);
     assert_eq!(n_steps, 40);
@@ -138,17 +140,17 @@ fn settings(cache_threshold: f64) -> Settings {
     }
 }
 
-fn perceiver() -> Perceiver {
-    Perceiver::load(&model_options(), None).unwrap()
+fn perceiver() -> LoadedModel {
+    LoadedModel::load(&model_options(), None).unwrap()
 }
 
 /// A depth map, and how many of its steps were forecast.
-fn depth(model: &mut Perceiver, settings: &Settings, cancel: Cancel) -> (Vec<f32>, u64) {
+fn depth(model: &mut LoadedModel, settings: &Settings, cancel: Cancel) -> (Vec<f32>, u64) {
     let before = model.engine.work_done().flow_forecasts;
     let mut control = Control::new(cancel, |_| {});
-    let (frame, work) = (picture(), Work::Depth { seed: Some(3) });
-    let outcome = model.perceive(&(&frame).into(), &work, settings, &mut control);
-    let Ok(Outcome::Depth(map)) = outcome else {
+    let (frame, work) = (image(), Task::Depth { seed: Some(3) });
+    let outcome = model.run_task(&(&frame).into(), &work, settings, &mut control);
+    let Ok(TaskResult::Depth(map)) = outcome else {
         panic!("no map: {outcome:?}");
     };
     (map.values, model.engine.work_done().flow_forecasts - before)
@@ -198,7 +200,7 @@ fn other_settings_are_tested_by_the_next_request_without_a_deadline() {
     let mut model = perceiver();
     model.warm_up(&settings(0.0), &Cancel::default()).unwrap();
     let hour = Duration::from_secs(3600);
-    let waits = |model: &mut Perceiver, threshold| {
+    let waits = |model: &mut LoadedModel, threshold| {
         depth(
             model,
             &settings(threshold),

@@ -12,7 +12,7 @@ use cooper_perception::trace::{Ended, Limits, Query, Recorder, RecorderStatus, r
 use image::{Rgb, RgbImage};
 
 /// What cannot be compressed much.
-fn picture(seed: u32) -> RgbImage {
+fn image(seed: u32) -> RgbImage {
     RgbImage::from_fn(40, 30, |x, y| {
         let n = (x * 31 + y * 1_009 + seed).wrapping_mul(2_654_435_761);
         Rgb([(n >> 8) as u8, (n >> 16) as u8, (n >> 24) as u8])
@@ -23,12 +23,12 @@ fn query(n: u32) -> Query {
     let map = Evidence {
         kind: MapKind::Depth,
         turn: 1,
-        image: Arc::new(picture(n + 1)),
+        image: Arc::new(image(n + 1)),
         depth: None,
         seed: 0,
         steps: 3,
         steps_computed: 3,
-        picture: 0,
+        image_idx: 0,
         took: Duration::from_millis(5),
     };
     let transcript = Transcript {
@@ -45,7 +45,7 @@ fn query(n: u32) -> Query {
         frame_id: "optical".into(),
     };
     Query {
-        frame: Arc::new(Frame::new("front", header, picture(n))),
+        frame: Arc::new(Frame::new("front", header, image(n))),
         question: Question::new(format!("question {n}")),
         settings: Settings::default(),
         model: ModelInfo::default(),
@@ -157,11 +157,11 @@ fn what_was_recorded_is_read_again() {
     let [folder] = folders(dir.path()).try_into().unwrap();
     let recorded = read(&folder).unwrap();
     assert_eq!(
-        (recorded.pictures, recorded.maps),
-        (vec![picture(4)], vec![picture(5)])
+        (recorded.images, recorded.maps),
+        (vec![image(4)], vec![image(5)])
     );
     let trace = recorded.trace;
-    let taken = &trace.pictures[0];
+    let taken = &trace.images[0];
     assert_eq!(
         (taken.camera.as_str(), taken.stamp.as_str()),
         ("front", "7.000000008")

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use cooper_imaging::FrameHeader;
-use cooper_model::engine::{Cancel, Control, Pictures, Speed};
+use cooper_model::engine::{Cancel, Control, Images, Speed};
 use cooper_model::perception::Segmentation;
 use cooper_model::{Error, Result};
 use cooper_perception::pipeline::{
-    Event, Frame, FrameSource, LatestFrame, ModelInfo, Outcome, Perceive, Priority, Request,
-    Settings, State, Work, Worker,
+    Event, Frame, FrameSource, LatestFrame, ModelInfo, ModelRunner, Priority, Request, Settings,
+    State, Task, TaskResult, Worker,
 };
 use image::RgbImage;
 
@@ -19,15 +19,15 @@ struct StandIn {
     _alive: Arc<()>,
 }
 
-impl Perceive for StandIn {
-    fn perceive(
+impl ModelRunner for StandIn {
+    fn run_task(
         &mut self,
-        pictures: &Pictures,
-        work: &Work,
+        images: &Images,
+        work: &Task,
         _: &Settings,
         control: &mut Control,
-    ) -> Result<Outcome> {
-        let Work::Segment { seed: Some(millis) } = work else {
+    ) -> Result<TaskResult> {
+        let Task::Segment { seed: Some(millis) } = work else {
             return Err(Error::invalid("work", "expected a segmentation"));
         };
         assert_ne!(*millis, 13, "thirteen");
@@ -36,8 +36,8 @@ impl Perceive for StandIn {
             control.check()?;
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(Outcome::Segmentation(Segmentation::from_colors(
-            pictures.last().1.clone(),
+        Ok(TaskResult::Segmentation(Segmentation::from_colors(
+            images.last().1.clone(),
         )))
     }
 
@@ -110,14 +110,14 @@ fn request(millis: u64, priority: Priority) -> Request {
     Request {
         client: "somebody".into(),
         frame: FrameSource::Pinned(Arc::new(frame(1))),
-        work: Work::Segment { seed: Some(millis) },
+        work: Task::Segment { seed: Some(millis) },
         settings: Settings::default(),
         priority,
         cancel: Cancel::default(),
     }
 }
 
-fn end(mut events: tokio::sync::mpsc::UnboundedReceiver<Event>) -> Result<Outcome> {
+fn end(mut events: tokio::sync::mpsc::UnboundedReceiver<Event>) -> Result<TaskResult> {
     loop {
         if let Event::Done(result) = events.blocking_recv().unwrap() {
             return result;
@@ -181,7 +181,7 @@ fn the_newest_frame_is_taken_when_the_work_begins() {
     let second = worker.submit(newest).unwrap();
     *camera.0.lock().unwrap() = Arc::new(frame(5));
     assert!(end(first).is_ok());
-    let Ok(Outcome::Segmentation(map)) = end(second) else {
+    let Ok(TaskResult::Segmentation(map)) = end(second) else {
         panic!("expected a segmentation");
     };
     assert_eq!(map.color.width(), 5);

@@ -7,7 +7,7 @@ use cooper_model::engine::{
 };
 use cooper_model::reasoning::{Mode, Prompts, Question, Settings, Status, Transcript, answer};
 
-use crate::common::{model_options, picture};
+use crate::common::{image, model_options};
 
 /// An engine of its own: its speed is measured.
 fn engine() -> Engine {
@@ -30,17 +30,10 @@ fn ask(engine: &Engine, time_points: usize, budget: Option<Duration>) -> (Transc
     };
     let begun = Instant::now();
     let cancel = budget.map_or_else(Cancel::default, |budget| Cancel::at(begun + budget));
-    let (prompts, picture) = (Prompts::built_in().unwrap(), picture());
+    let (prompts, image) = (Prompts::built_in().unwrap(), image());
     let mut control = Control::new(cancel, |_| {});
     let question = Question::new("What is near?");
-    let told = answer(
-        engine,
-        &prompts,
-        &picture,
-        &question,
-        &settings,
-        &mut control,
-    );
+    let told = answer(engine, &prompts, &image, &question, &settings, &mut control);
     (told.unwrap(), begun.elapsed().as_secs_f64())
 }
 

@@ -11,7 +11,7 @@ use cooper_kernels::checkpoint::SafetensorsHeader;
 use cooper_kernels::keep_one_heap;
 use cooper_model::engine::{
     Control, DeviceChoice, DtypeChoice, Engine, FlowParams, Format, MapKind, MemoryPlan,
-    ModelOptions, Noise, Quantization, Work, quantize,
+    ModelOptions, Noise, Quantization, Workload, quantize,
 };
 use cooper_model::model::ModelConfig;
 use cooper_model::model::inventory::{PositionSides, Shapes, expected_vae_tensors, tensors};
@@ -22,7 +22,7 @@ use serde_json::json;
 
 /// Which task a process of its own is given.
 const CHILD: &str = "COOPER_MEMORY_CHILD";
-const PICTURE: (u32, u32) = (256, 192);
+const IMAGE: (u32, u32) = (256, 192);
 
 /// A model with the full-size autoencoder and these sizes of the language model.
 fn write_configs(dir: &Path, hidden: usize, inner: usize, layers: usize, vocabulary: usize) {
@@ -98,7 +98,7 @@ fn planned(plain: &Path, quantization: Quantization, is_in_file: bool) -> Memory
     };
     let config = ModelConfig::load(plain).unwrap();
     let (transformer, vae) = (header("ema.safetensors"), header("ae.safetensors"));
-    MemoryPlan::new(&config, &transformer, &vae, format, Work::map(PICTURE))
+    MemoryPlan::new(&config, &transformer, &vae, format, Workload::map(IMAGE))
 }
 
 /// In a process of its own: load the model, draw a map, and tell the peak of the resident memory.
@@ -111,9 +111,7 @@ fn child() {
     keep_one_heap();
     let (quantization, dir) = task.split_once(' ').unwrap();
     let engine = Engine::load(&options(Path::new(dir), quantization.parse().unwrap())).unwrap();
-    let picture = RgbImage::from_fn(PICTURE.0, PICTURE.1, |x, y| {
-        image::Rgb([x as u8, y as u8, 7])
-    });
+    let image = RgbImage::from_fn(IMAGE.0, IMAGE.1, |x, y| image::Rgb([x as u8, y as u8, 7]));
     let flow = FlowParams {
         time_points: 3,
         ..FlowParams::default()
@@ -122,7 +120,7 @@ fn child() {
         &engine,
         MapKind::Depth,
         "Draw the depth.",
-        &picture,
+        &image,
         &flow,
         &mut Noise::seeded(1),
         &mut Control::unattended(),
@@ -219,7 +217,7 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
     let refusal = load(false);
     println!("{refusal}");
     for part in [
-        "of free memory for questions about pictures of 640x480, got ",
+        "of free memory for questions about images of 640x480, got ",
         "its other weights 1266",
         "autoencoder 0.34 GB",
         "no number format of it fits here",

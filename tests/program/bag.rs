@@ -11,7 +11,7 @@ use serde_json::Value;
 const MODEL: &str = "tests/fixtures/random-a/checkpoint";
 const RECORDER: &str = "tests/fixtures/bags/recorder.mcap";
 const SPLIT: &str = "tests/fixtures/bags/split";
-const PICTURE: &str = "tests/fixtures/random-a/image.png";
+const IMAGE: &str = "tests/fixtures/random-a/image.png";
 const START: u64 = 1_700_000_000;
 
 fn cooper(args: &[&str]) -> Output {
@@ -159,10 +159,10 @@ fn every_camera_gets_the_nodes_topics() {
         "{told}"
     );
     assert!(
-        told.contains("/front/image_raw/compressed as camera front: 3 pictures"),
+        told.contains("/front/image_raw/compressed as camera front: 3 images"),
         "{told}"
     );
-    assert!(told.contains("done: 6 of 6 pictures: "), "{told}");
+    assert!(told.contains("done: 6 of 6 images: "), "{told}");
 }
 
 #[test]
@@ -186,18 +186,18 @@ fn the_same_again_gives_the_same_bytes() {
 #[test]
 fn a_map_is_that_of_cooper_depth() {
     let dir = folder();
-    let pictures = dir.path().join("pictures");
-    std::fs::create_dir(&pictures).unwrap();
+    let images = dir.path().join("pictures");
+    std::fs::create_dir(&images).unwrap();
     for name in ["10.png", "9.png"] {
-        std::fs::copy(PICTURE, pictures.join(name)).unwrap();
+        std::fs::copy(IMAGE, images.join(name)).unwrap();
     }
-    std::fs::write(pictures.join("95.jpg"), "no picture").unwrap();
-    std::fs::write(pictures.join("notes.txt"), "not looked at").unwrap();
+    std::fs::write(images.join("95.jpg"), "no image").unwrap();
+    std::fs::write(images.join("notes.txt"), "not looked at").unwrap();
     let path = dir.path().join("out.mcap");
     let rest = [
         "--maps", "depth", "--camera", "kitchen", "--rate", "4", "--copy",
     ];
-    let ran = bag(pictures.to_str().unwrap(), &path, &rest);
+    let ran = bag(images.to_str().unwrap(), &path, &rest);
     assert!(
         text(&ran.stderr).contains("95.jpg: expected a PNG or JPEG"),
         "{}",
@@ -208,7 +208,7 @@ fn a_map_is_that_of_cooper_depth() {
     let original = Image::read(&found["/kitchen/image_raw"][0].data).unwrap();
     assert_eq!(
         original.raw().to_rgb().unwrap(),
-        image::open(PICTURE).unwrap().into_rgb8()
+        image::open(IMAGE).unwrap().into_rgb8()
     );
     assert_eq!(original.header.frame_id, "kitchen_optical_frame");
     let times: Vec<u64> = depth.iter().map(|message| message.log_time).collect();
@@ -216,7 +216,7 @@ fn a_map_is_that_of_cooper_depth() {
     let npy = dir.path().join("depth.npy");
     let args = [
         "depth",
-        PICTURE,
+        IMAGE,
         "-o",
         npy.to_str().unwrap(),
         "--model",
@@ -231,7 +231,7 @@ fn a_map_is_that_of_cooper_depth() {
 }
 
 #[test]
-fn pictures_topics_and_maps_can_be_chosen() {
+fn images_topics_and_maps_can_be_chosen() {
     let dir = folder();
     let path = dir.path().join("out.mcap");
     let of = |rest: &[&str]| {
@@ -379,13 +379,10 @@ fn ctrl_c_leaves_a_file_that_can_be_read() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
     let mut told = String::new();
     std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut told).unwrap();
-    assert!(
-        told.contains("interrupted after 0 of 6 pictures: "),
-        "{told}"
-    );
+    assert!(told.contains("interrupted after 0 of 6 images: "), "{told}");
     assert!(
         counts(&path).len() <= 1,
-        "more than the picture that was worked on"
+        "more than the image that was worked on"
     );
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
 }
@@ -471,17 +468,17 @@ fn what_cannot_be_done_is_said() {
 }
 
 #[test]
-fn a_broken_picture_does_not_stop_the_others() {
+fn a_broken_image_does_not_stop_the_others() {
     let dir = folder();
     let path = dir.path().join("broken.mcap");
-    let pictures: PathBuf = SPLIT.into();
-    // The second picture loses its last rows.
+    let images: PathBuf = SPLIT.into();
+    // The second image loses its last rows.
     let mut bytes = Vec::new();
     let mut writer = mcap::WriteOptions::new()
         .create(std::io::Cursor::new(&mut bytes))
         .unwrap();
     for name in ["split_2.mcap", "split_10.mcap"] {
-        let mut file = McapFile::open(&pictures.join(name)).unwrap();
+        let mut file = McapFile::open(&images.join(name)).unwrap();
         while let Some(mut message) = file.next_message().unwrap() {
             if message.log_time / 1_000_000_000 == START + 1 {
                 let mut image = Image::read(&message.data).unwrap();
@@ -503,6 +500,6 @@ fn a_broken_picture_does_not_stop_the_others() {
         ),
         "{told}"
     );
-    assert!(told.contains("done: 3 of 4 pictures"), "{told}");
+    assert!(told.contains("done: 3 of 4 images"), "{told}");
     assert_eq!(counts(&out)["/cooper/left/depth/color"], 3);
 }

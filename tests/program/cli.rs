@@ -7,7 +7,7 @@ use image::{DynamicImage, GenericImageView};
 use serde_json::Value;
 
 const MODEL: &str = "tests/fixtures/random-a/checkpoint";
-const PICTURE: &str = "tests/fixtures/random-a/image.png";
+const IMAGE: &str = "tests/fixtures/random-a/image.png";
 
 fn cooper(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cooper"))
@@ -49,7 +49,7 @@ fn folder() -> tempfile::TempDir {
 
 fn ask<'a>(rest: &[&'a str]) -> Vec<&'a str> {
     [
-        &["ask", PICTURE, "Which is nearer?", "--max-new-tokens", "6"],
+        &["ask", IMAGE, "Which is nearer?", "--max-new-tokens", "6"],
         rest,
     ]
     .concat()
@@ -58,19 +58,16 @@ fn ask<'a>(rest: &[&'a str]) -> Vec<&'a str> {
 fn depth_file(name: &str, rest: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let dir = folder();
     let path = dir.path().join(name);
-    run(&[&["depth", PICTURE, "-o", path.to_str().unwrap()], rest].concat());
+    run(&[&["depth", IMAGE, "-o", path.to_str().unwrap()], rest].concat());
     // Nothing temporary stays.
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
     (dir, path)
 }
 
-fn picture_of(path: &Path) -> DynamicImage {
-    let picture = image::open(path).unwrap();
-    assert_eq!(
-        picture.dimensions(),
-        image::image_dimensions(PICTURE).unwrap()
-    );
-    picture
+fn image_of(path: &Path) -> DynamicImage {
+    let image = image::open(path).unwrap();
+    assert_eq!(image.dimensions(), image::image_dimensions(IMAGE).unwrap());
+    image
 }
 
 #[test]
@@ -166,23 +163,23 @@ fn ask_writes_a_trace() {
             (&map["kind"], &map["steps"]),
             (&Value::from(kind), &Value::from(2))
         );
-        let picture = image::open(trace.join(map["file"].as_str().unwrap())).unwrap();
-        assert_eq!(map["width"], picture.width());
+        let image = image::open(trace.join(map["file"].as_str().unwrap())).unwrap();
+        assert_eq!(map["width"], image.width());
         assert!(map["seconds"].as_f64().unwrap() > 0.0);
     }
-    let picture = &json["pictures"][0];
-    assert_eq!(picture["path"], PICTURE);
-    let kept = image::open(trace.join(picture["file"].as_str().unwrap())).unwrap();
-    let asked = image::open(PICTURE).unwrap().into_rgb8();
+    let image = &json["pictures"][0];
+    assert_eq!(image["path"], IMAGE);
+    let kept = image::open(trace.join(image["file"].as_str().unwrap())).unwrap();
+    let asked = image::open(IMAGE).unwrap().into_rgb8();
     assert_eq!(kept.into_rgb8(), asked);
-    assert_eq!(picture["sha256"], cooper_imaging::sha256(&asked));
+    assert_eq!(image["sha256"], cooper_imaging::sha256(&asked));
     let weights = std::fs::metadata(Path::new(MODEL).join("ema.safetensors")).unwrap();
     assert_eq!(json["model"]["weights_bytes"], weights.len());
     assert!(json["model"]["dir"].as_str().unwrap().starts_with('/'));
     assert_eq!(json["model"]["configs_sha256"].as_str().unwrap().len(), 64);
     let prompts = std::fs::read_to_string(trace.join("prompts.yaml")).unwrap();
     assert!(prompts.contains("depth_instruction"));
-    let n_files = turns.len() + 2 + "picture prompts trace".split(' ').count();
+    let n_files = turns.len() + 2 + "image prompts trace".split(' ').count();
     assert_eq!(std::fs::read_dir(&trace).unwrap().count(), n_files);
 }
 
@@ -362,11 +359,11 @@ fn another_model_is_told() {
 }
 
 #[test]
-fn several_pictures_are_asked_about() {
+fn several_images_are_asked_about() {
     let rgba = "tests/fixtures/random-a/image_rgba.png";
     let few = ["--max-new-tokens", "4", "--json"];
     let further = ["--further", rgba, "--mode", "text"];
-    let output = run(&[&["ask", PICTURE], &further[..], &["Which is nearer?"], &few].concat());
+    let output = run(&[&["ask", IMAGE], &further[..], &["Which is nearer?"], &few].concat());
     let both: Value = serde_json::from_slice(&output.stdout).unwrap();
     let paths: Vec<&Value> = both["pictures"]
         .as_array()
@@ -374,7 +371,7 @@ fn several_pictures_are_asked_about() {
         .iter()
         .map(|p| &p["path"])
         .collect();
-    assert_eq!(paths, [PICTURE, rgba]);
+    assert_eq!(paths, [IMAGE, rgba]);
     assert_eq!(both["question"], "Which is nearer?");
     assert_ne!(both["pictures"][0]["sha256"], both["pictures"][1]["sha256"]);
     let (_dir, trace) = {
@@ -382,7 +379,7 @@ fn several_pictures_are_asked_about() {
         let trace = dir.path().join("two");
         let to = ["--trace", trace.to_str().unwrap(), "--mode", "perception"];
         run(&[
-            &["ask", rgba, "Which is nearer?", "--further", PICTURE],
+            &["ask", rgba, "Which is nearer?", "--further", IMAGE],
             &few[..2],
             &to,
         ]
@@ -392,7 +389,7 @@ fn several_pictures_are_asked_about() {
     let json = json_of(&trace);
     assert_eq!(
         json["evidence"][0]["picture"], 1,
-        "maps are of the last picture's size"
+        "maps are of the last image's size"
     );
     let output = cooper(&["replay", trace.to_str().unwrap()]);
     assert_eq!(
@@ -401,22 +398,14 @@ fn several_pictures_are_asked_about() {
         "{}",
         stderr(&output)
     );
-    let none = [
-        "ask",
-        PICTURE,
-        "q",
-        "--further",
-        "none.png",
-        "--model",
-        MODEL,
-    ];
+    let none = ["ask", IMAGE, "q", "--further", "none.png", "--model", MODEL];
     check_refused(&none, 1, &["none.png"]);
 }
 
 #[test]
 fn depth_formats_agree() {
     let (_dir, png) = depth_file("depth.png", &[]);
-    let DynamicImage::ImageLuma16(png) = picture_of(&png) else {
+    let DynamicImage::ImageLuma16(png) = image_of(&png) else {
         panic!("expected 16-bit grey");
     };
     let (_dir, npy) = depth_file("depth.npy", &[]);
@@ -428,7 +417,7 @@ fn depth_formats_agree() {
         .map(|b| f32::from_le_bytes(b.try_into().unwrap()));
     let floats: Vec<f32> = floats.collect();
     let (_dir, exr) = depth_file("depth.exr", &[]);
-    let exr = picture_of(&exr).into_rgb32f();
+    let exr = image_of(&exr).into_rgb32f();
     for ((&grey, &float), rgb) in png.iter().zip(&floats).zip(exr.pixels()) {
         assert!((0.0..=1.0).contains(&float), "{float}");
         assert!((f32::from(grey) / 65535.0 - float).abs() < 1e-5);
@@ -440,9 +429,9 @@ fn depth_formats_agree() {
 #[test]
 fn depth_in_colours() {
     let (_dir, path) = depth_file("DEPTH.PNG", &["--format", "color"]);
-    assert!(matches!(picture_of(&path), DynamicImage::ImageRgb8(_)));
+    assert!(matches!(image_of(&path), DynamicImage::ImageRgb8(_)));
     let args = [
-        "depth", PICTURE, "-o", "map.npy", "--format", "color", "--model", MODEL,
+        "depth", IMAGE, "-o", "map.npy", "--format", "color", "--model", MODEL,
     ];
     check_refused(
         &args,
@@ -456,10 +445,10 @@ fn segmentation_in_colours_and_labels() {
     let dir = folder();
     let path = dir.path().join("map.png");
     let out = path.to_str().unwrap();
-    run(&["segment", PICTURE, "-o", out]);
-    assert!(matches!(picture_of(&path), DynamicImage::ImageRgb8(_)));
-    run(&["segment", PICTURE, "-o", out, "--format", "labels"]);
-    assert!(matches!(picture_of(&path), DynamicImage::ImageLuma16(_)));
+    run(&["segment", IMAGE, "-o", out]);
+    assert!(matches!(image_of(&path), DynamicImage::ImageRgb8(_)));
+    run(&["segment", IMAGE, "-o", out, "--format", "labels"]);
+    assert!(matches!(image_of(&path), DynamicImage::ImageLuma16(_)));
 }
 
 #[test]
@@ -515,21 +504,17 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn wrong_usage_is_2() {
-    let depth = ["depth", PICTURE, "-o"];
-    let with = |rest: &[&'static str]| [&["ask", PICTURE, "q"], rest].concat();
+    let depth = ["depth", IMAGE, "-o"];
+    let with = |rest: &[&'static str]| [&["ask", IMAGE, "q"], rest].concat();
     check_refused(&[], 2, &["Usage: cooper"]);
     check_refused(&["paint"], 2, &["unrecognized subcommand 'paint'"]);
-    check_refused(&["ask", PICTURE], 2, &["QUESTION"]);
+    check_refused(&["ask", IMAGE], 2, &["QUESTION"]);
     check_refused(
         &[&depth[..], &["map.tiff"]].concat(),
         2,
         &["map.tiff", ".png, .npy or .exr"],
     );
-    check_refused(
-        &["segment", PICTURE, "-o", "map.npy"],
-        2,
-        &["ending in .png"],
-    );
+    check_refused(&["segment", IMAGE, "-o", "map.npy"], 2, &["ending in .png"]);
     check_refused(
         &with(&["--time-points", "1"]),
         2,
@@ -579,26 +564,26 @@ fn what_cannot_be_done_is_1_and_says_why() {
         &["Cargo.toml", "expected a PNG or JPEG"],
     );
     check_refused(
-        &of(&["ask", PICTURE, "  "]),
+        &of(&["ask", IMAGE, "  "]),
         1,
         &["question", "expected some text, got none"],
     );
-    let out = ["depth", PICTURE, "-o", "none/map.png"];
+    let out = ["depth", IMAGE, "-o", "none/map.png"];
     check_refused(
         &of(&out),
         1,
         &["none/map.png", "a folder that exists, got no such folder"],
     );
-    let none = ["ask", PICTURE, "q", "--model", "models/none"];
+    let none = ["ask", IMAGE, "q", "--model", "models/none"];
     check_refused(&none, 1, &["models/none", "expected a model directory"]);
-    let weights = ["ask", PICTURE, "q", "--weights", PICTURE];
+    let weights = ["ask", IMAGE, "q", "--weights", IMAGE];
     check_refused(
         &of(&weights),
         1,
-        &[PICTURE, "not a safetensors file: expected"],
+        &[IMAGE, "not a safetensors file: expected"],
     );
     let vae = "tests/fixtures/random-a/checkpoint/ae.safetensors";
-    let weights = ["ask", PICTURE, "q", "--weights", vae];
+    let weights = ["ask", IMAGE, "q", "--weights", vae];
     check_refused(
         &of(&weights),
         1,
@@ -613,10 +598,10 @@ fn without_a_model_it_says_how_to_name_one() {
     let alone = tempfile::tempdir().unwrap();
     let program = alone.path().join("cooper");
     std::fs::copy(env!("CARGO_BIN_EXE_cooper"), &program).unwrap();
-    let picture = std::fs::canonicalize(PICTURE).unwrap();
+    let image = std::fs::canonicalize(IMAGE).unwrap();
     let output = Command::new(&program)
         .current_dir(alone.path())
-        .args(["depth", picture.to_str().unwrap(), "-o"])
+        .args(["depth", image.to_str().unwrap(), "-o"])
         .arg(dir.path().join("map.png"))
         .output()
         .unwrap();

@@ -159,7 +159,7 @@ fn memory_is_told_for_each_number_format() {
         let dtype = need["dtype"].as_str().unwrap();
         let number = if dtype.starts_with("f32") { 4 } else { 2 };
         // Embedding and head stay in the 16 bits that they are stored in; beside the head are its rows in 8 bits, each
-        // with two numbers, for the token that is likeliest.
+        // with two numbers, for the token that is argmax.
         let vocabulary = 2 * 152_064 * 3584;
         let draft = if number == 4 { 152_064 * (3584 + 8) } else { 0 };
         let expected = (others - vocabulary) * number + vocabulary * 2 + draft;
@@ -195,7 +195,7 @@ fn memory_is_told_for_each_number_format() {
         let stored = in_matrices / 16 * sixteenths;
         assert!(stored <= matrices && matrices <= 2 * in_matrices, "{need}");
     }
-    // Larger pictures take more.
+    // Larger images take more.
     let output = doctor(&released.dir, &["--json", "--picture", "1024x1024"]);
     let larger: Value = serde_json::from_slice(&output.stdout).unwrap();
     let total = |report: &Value| report["memory"][0]["total_bytes"].as_u64().unwrap();

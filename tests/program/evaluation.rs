@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use cooper_train::evaluation::read_npy;
 use serde_json::Value;
 
-use crate::evaluation_support::{endpoint, folder, picture, png, reply};
+use crate::evaluation_support::{endpoint, folder, image, png, reply};
 
 const MODEL: &str = "tests/fixtures/random-a/checkpoint";
 
@@ -236,7 +236,7 @@ fn eval_qa_asks_every_mode_the_same_list() {
 #[test]
 fn eval_qa_reads_tables_leaves_out_broken_rows_and_asks_the_judge() {
     let dir = folder();
-    std::fs::write(dir.path().join("a.png"), png(&picture(1))).unwrap();
+    std::fs::write(dir.path().join("a.png"), png(&image(1))).unwrap();
     let file = dir.path().join("qa.jsonl");
     let rows = "{\"image\": \"a.png\", \"question\": \"Which?\", \"answer\": \"A\", \"choices\": [\"x\", \"y\"]}\n\
                 broken\n{\"image\": \"none.png\", \"question\": \"Q?\", \"answer\": \"3\"}\n";
@@ -292,7 +292,7 @@ fn an_interrupt_keeps_what_there_is() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(running.stderr.take().unwrap()).lines();
-    // The first news is of the hundredth picture.
+    // The first news is of the hundredth image.
     let has_begun = |line: &std::io::Result<String>| line.as_ref().unwrap().contains(" of 2000, ");
     lines.find(has_begun).unwrap().unwrap();
     let pid = running.id().to_string();
@@ -320,23 +320,15 @@ fn an_interrupt_keeps_what_there_is() {
 fn a_map_that_cooper_wrote_is_read_back() {
     let dir = folder();
     let path = dir.path().join("map.npy");
-    let picture = "tests/fixtures/random-a/image.png";
-    let args = [
-        "depth",
-        picture,
-        "--model",
-        MODEL,
-        "--time-points",
-        "2",
-        "-o",
-    ];
+    let image = "tests/fixtures/random-a/image.png";
+    let args = ["depth", image, "--model", MODEL, "--time-points", "2", "-o"];
     assert!(
         cooper(&[&args[..], &[path.to_str().unwrap()]].concat())
             .status
             .success()
     );
     let array = read_npy(&path).unwrap();
-    let size = image::image_dimensions(picture).unwrap();
+    let size = image::image_dimensions(image).unwrap();
     assert_eq!((array.width, array.height), size);
     assert!(array.values.iter().all(|v| (0.0..=1.0).contains(v)) && !array.is_integer);
 }
@@ -382,10 +374,10 @@ fn what_cannot_be_measured_is_refused_with_a_reason() {
     check_refused(&["depth", "--data", "none.jsonl"], 1, &["none.jsonl"]);
     let range = ["depth", "--scenes", "1", "--range", "5", "1"];
     check_refused(&range, 1, &["--range", "0 <= LO < HI"]);
-    std::fs::write(dir.path().join("a.png"), png(&picture(1))).unwrap();
+    std::fs::write(dir.path().join("a.png"), png(&image(1))).unwrap();
     check_refused(
         &["segmentation", "--data", empty],
         1,
-        &["1 broken, first a: expected a picture of ids"],
+        &["1 broken, first a: expected an image of ids"],
     );
 }

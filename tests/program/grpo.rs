@@ -7,11 +7,11 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 use cooper_model::Result;
 use cooper_model::engine::{
-    Cancel, Control, Engine, FlowParams, KvContext, ModelOptions, SamplingParams, Speech,
+    Cancel, Control, Engine, FlowParams, Generation, KvContext, ModelOptions, SamplingParams,
 };
 use cooper_model::model::ModelConfig;
 use cooper_model::model::inventory::PositionSides;
-use cooper_model::reasoning::{Mode, Sampler, Speaker};
+use cooper_model::reasoning::{Mode, Sampler, TextGenerator};
 use cooper_perception::config::read_yaml;
 use cooper_train::training::grpo::{
     Asked, Flag, Group, GrpoStage, GrpoTraining, Judge, LAYOUT, QuestionRows, QuestionSource,
@@ -22,7 +22,7 @@ use cooper_train::training::{AdamW, Ended, LogLine, Parameters, RunConfig, Sched
 use serde_json::json;
 
 use crate::common;
-use crate::common::{fixture, picture};
+use crate::common::{fixture, image};
 
 const DEPTH: &str = "<think> a map\nhelps </think>\n<depth-estimation>go</depth-estimation>";
 const SEGMENT: &str = "<think> another </think><segmentation>go</segmentation>";
@@ -81,7 +81,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// A file with one question about the fixture's picture.
+/// A file with one question about the fixture's image.
 fn rows(folder: &Path) -> QuestionRows {
     let row = json!({"image": fixture("image.png"), "question": "How many?", "answer": 2, "kind": "count"});
     let file = folder.join("rows.jsonl");
@@ -91,7 +91,7 @@ fn rows(folder: &Path) -> QuestionRows {
 
 fn asked() -> Asked {
     Asked {
-        picture: Arc::new(picture()),
+        image: Arc::new(image()),
         question: "How many?".into(),
         kind: "count".into(),
         truth: Truth::Text("2".into()),
@@ -134,7 +134,7 @@ fn config(init: &Path, folder: &Path, mode: Mode) -> GrpoTraining {
 }
 
 /// A turn of a script, as if it had been sampled.
-fn said(engine: &Engine, text: &str, ended: bool, token_by_token: bool) -> Speech {
+fn said(engine: &Engine, text: &str, ended: bool, token_by_token: bool) -> Generation {
     let tokenizer = engine.tokenizer();
     let mut ids = vec![tokenizer.control.im_start];
     if token_by_token {
@@ -143,35 +143,37 @@ fn said(engine: &Engine, text: &str, ended: bool, token_by_token: bool) -> Speec
     } else {
         ids.extend(tokenizer.encode(text).unwrap());
     }
-    Speech {
+    Generation {
         ids,
         text: text.into(),
         ended,
-        ..Speech::default()
+        ..Generation::default()
     }
 }
 
 /// Says what was said before, and scores it token by token in the contexts that it is said in.
 struct Replay<'a> {
-    speeches: &'a [Speech],
+    speeches: &'a [Generation],
     temperature: f64,
     log_probs: Vec<f32>,
 }
 
-impl Speaker for Replay<'_> {
-    fn speak(
+impl TextGenerator for Replay<'_> {
+    fn generate(
         &mut self,
         engine: &Engine,
         context: &KvContext,
         turn: usize,
         _: &mut Control,
-    ) -> Result<Speech> {
-        let speech = &self.speeches[turn - 1];
+    ) -> Result<Generation> {
+        let generation = &self.speeches[turn - 1];
         let mut context = context.clone();
-        let end = speech.ended.then_some(engine.tokenizer().control.im_end);
-        let ids: Vec<u32> = speech.ids.iter().copied().chain(end).collect();
+        let end = generation
+            .ended
+            .then_some(engine.tokenizer().control.im_end);
+        let ids: Vec<u32> = generation.ids.iter().copied().chain(end).collect();
         for pair in ids.windows(2) {
-            let hidden = engine.model().read_ids(&mut context, &pair[..1])?;
+            let hidden = engine.model().prefill_tokens(&mut context, &pair[..1])?;
             let logits = engine.model().next_logits(&hidden)?;
             let logits = logits
                 .narrow(0, 0, engine.tokenizer().len())?
@@ -180,7 +182,7 @@ impl Speaker for Replay<'_> {
             self.log_probs
                 .push(all.to_vec2::<f32>()?[0][pair[1] as usize]);
         }
-        Ok(speech.clone())
+        Ok(generation.clone())
     }
 
     fn repeats_itself(&self) -> bool {
@@ -191,7 +193,7 @@ impl Speaker for Replay<'_> {
 const SEED: u64 = 7;
 
 /// Scripted answers of every kind: maps, broken turns, other ids than the text's, turns that were cut off.
-fn scripts(engine: &Engine) -> Vec<Vec<Speech>> {
+fn scripts(engine: &Engine) -> Vec<Vec<Generation>> {
     let plain = |text| said(engine, text, true, false);
     let odd = |text| said(engine, text, true, true);
     let cut = |text| said(engine, text, false, false);
@@ -212,14 +214,14 @@ fn scripts(engine: &Engine) -> Vec<Vec<Speech>> {
 
 fn scripted(stage: &GrpoStage, seed: u64) -> Group {
     let asked = asked();
-    let studio = stage.opening().read(stage.engine(), &asked, seed).unwrap();
+    let contexts = stage.opening().read(stage.engine(), &asked, seed).unwrap();
     let rollouts = (0..).zip(scripts(stage.engine())).map(|(i, speeches)| {
-        let mut speaker = Replay {
+        let mut generator = Replay {
             speeches: &speeches,
             temperature: 1.0,
             log_probs: Vec::new(),
         };
-        roll_out(&studio, &mut speaker, 4, i).unwrap()
+        roll_out(&contexts, &mut generator, 4, i).unwrap()
     });
     let rollouts = rollouts.collect();
     stage.group(asked, seed, rollouts).unwrap()
@@ -229,16 +231,16 @@ fn scripted(stage: &GrpoStage, seed: u64) -> Group {
 fn replayed(stage: &GrpoStage, group: &Group, temperature: f64, seeds: &[u64]) -> Vec<f32> {
     let mut all = Vec::new();
     for (rollout, seed) in group.rollouts.iter().zip(seeds) {
-        let studio = stage
+        let contexts = stage
             .opening()
             .read(stage.engine(), &group.asked, group.seed)
             .unwrap();
-        let mut speaker = Replay {
+        let mut generator = Replay {
             speeches: &rollout.speeches,
             temperature,
             log_probs: Vec::new(),
         };
-        let again = roll_out(&studio, &mut speaker, rollout.speeches.len(), *seed).unwrap();
+        let again = roll_out(&contexts, &mut generator, rollout.speeches.len(), *seed).unwrap();
         assert_eq!(again.transcript.turns, rollout.transcript.turns);
         let maps = |rollout: &Rollout| -> Vec<_> {
             rollout
@@ -249,7 +251,7 @@ fn replayed(stage: &GrpoStage, group: &Group, temperature: f64, seeds: &[u64]) -
                 .collect()
         };
         assert_eq!(maps(&again), maps(rollout));
-        all.extend(speaker.log_probs);
+        all.extend(generator.log_probs);
     }
     all
 }
@@ -287,7 +289,7 @@ fn packed_answers_are_as_likely_as_they_were_when_they_were_said() {
     );
     let tracked = stage.scores(&group, true).unwrap().log_probs;
     near(&tracked, &scores.log_probs.to_vec1().unwrap(), 1e-4);
-    // Other latents of the picture would be noticed.
+    // Other latents of the image would be noticed.
     let other = stage.group(asked(), SEED + 1, group.rollouts).unwrap();
     let other = stage.scores(&other, false).unwrap().log_probs;
     assert!(common::difference(&other, &scores.log_probs) > 1e-2);
@@ -340,12 +342,12 @@ fn a_shared_prefill_is_worth_separate_ones() {
     let open = || stage.opening().read(stage.engine(), &asked, SEED).unwrap();
     let shared = open();
     for seed in 0..4 {
-        let sample = |studio| {
+        let sample = |contexts| {
             let mut sampler = Sampler {
                 params: &params,
                 seed,
             };
-            roll_out(studio, &mut sampler, 2, seed).unwrap().speeches
+            roll_out(contexts, &mut sampler, 2, seed).unwrap().speeches
         };
         assert_eq!(sample(&shared), sample(&open()));
     }
@@ -585,7 +587,7 @@ fn scene_questions_are_answered_and_scored() {
     let (stage, _) = GrpoStage::new(&config).unwrap();
     let groups = stage.batch(3, 0).unwrap();
     assert_eq!(groups.len(), 2);
-    assert!(groups[0].asked.picture != groups[1].asked.picture);
+    assert!(groups[0].asked.image != groups[1].asked.image);
     let again = stage.batch(3, 0).unwrap();
     for (group, again) in groups.iter().zip(&again) {
         assert_eq!(group.asked.question, again.asked.question);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
-use cooper_kernels::{GgufFile, Linear, Matrices, Products, swiglu};
+use cooper_kernels::{ConvPrecision, GgufFile, Linear, Matrices, swiglu};
 use cooper_model::engine::{
     Control, Engine, FlowParams, GuidanceContexts, ModelOptions, Noise, Quantization, Views,
     quantize,
@@ -100,10 +100,10 @@ fn rows_that_are_no_whole_blocks_stay_as_they_are() {
 fn depth_latent(engine: &Engine) -> Vec<f32> {
     let mut contexts = GuidanceContexts::default();
     let mut noise = Noise::seeded(1);
-    let picture = common::picture();
+    let image = common::image();
     let views = Views::VaeAndVit;
     engine
-        .add_picture(&mut contexts.full, &picture, views, &mut noise)
+        .prefill_image(&mut contexts.full, &image, views, &mut noise)
         .unwrap();
     let params = FlowParams {
         time_points: 3,
@@ -112,9 +112,9 @@ fn depth_latent(engine: &Engine) -> Vec<f32> {
         ..FlowParams::default()
     };
     let control = &mut Control::unattended();
-    let size = (picture.width(), picture.height());
-    let size = engine.vae_rule().apply(&picture).dimensions().min(size);
-    let latent = engine.draw_latent(&contexts, size, &params, &mut noise, control);
+    let size = (image.width(), image.height());
+    let size = engine.vae_rule().apply(&image).dimensions().min(size);
+    let latent = engine.sample_latent(&contexts, size, &params, &mut noise, control);
     let latent = latent.unwrap().tokens;
     latent.flatten_all().unwrap().to_vec1().unwrap()
 }
@@ -230,15 +230,15 @@ fn the_autoencoder_in_16_bits_is_near_the_exact_one() {
             let vb = VarBuilder::from_tensors(weights.clone(), DType::F32, &Device::Cpu);
             FluxVae::new(&config, products, vb).unwrap()
         };
-        let (exact, rounded) = (build(Products::F32), build(Products::I16));
+        let (exact, rounded) = (build(ConvPrecision::F32), build(ConvPrecision::I16));
         let noise = Noise::seeded(5).normal((1, 3, height, width), &Device::Cpu);
         let pixels = noise.unwrap().clamp(-1f32, 1f32).unwrap();
         let moments = exact.moments(&pixels).unwrap();
         let off = relative_error(&moments, &rounded.moments(&pixels).unwrap());
         assert!(off < 5e-3, "encoded: {off}");
         let latent = exact.latent(&moments, None).unwrap();
-        let picture = exact.decode(&latent).unwrap();
-        let drawn = relative_error(&picture, &rounded.decode(&latent).unwrap());
+        let image = exact.decode(&latent).unwrap();
+        let drawn = relative_error(&image, &rounded.decode(&latent).unwrap());
         println!("encoded: off by {off}, drawn: {drawn}");
         assert!(drawn < 5e-3, "drawn: {drawn}");
     }

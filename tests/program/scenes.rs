@@ -24,20 +24,19 @@ fn the_command_writes_what_a_scene_holds() {
     assert!(done.status.success(), "{done:?}");
     assert_eq!(rows(&out, "depth.jsonl").len(), 3);
     let scene = Scene::generate(&SceneConfig::default(), Split::Validation, 8);
-    let picture =
-        |row: &Value, key: &str| image::open(out.join(row[key].as_str().unwrap())).unwrap();
+    let image = |row: &Value, key: &str| image::open(out.join(row[key].as_str().unwrap())).unwrap();
     let row = &rows(&out, "depth.jsonl")[1];
-    assert_eq!(picture(row, "rgb_image").into_rgb8(), scene.image);
-    let millimetres = picture(row, "depth_image").into_luma16().into_raw();
+    assert_eq!(image(row, "rgb_image").into_rgb8(), scene.image);
+    let millimetres = image(row, "depth_image").into_luma16().into_raw();
     for (&millimetres, &metres) in millimetres.iter().zip(&scene.depth) {
         assert!((f32::from(millimetres) / 1000.0 - metres).abs() <= 0.000_51);
     }
     let row = &rows(&out, "segmentation.jsonl")[1];
     assert_eq!(
-        picture(row, "seg_image").into_rgb8(),
-        scene.segmentation_picture()
+        image(row, "seg_image").into_rgb8(),
+        scene.segmentation_image()
     );
-    assert_eq!(picture(row, "ids_image").into_luma8().into_raw(), scene.ids);
+    assert_eq!(image(row, "ids_image").into_luma8().into_raw(), scene.ids);
     let qa = rows(&out, "qa.jsonl");
     assert!(qa.iter().any(|row| row["image"] == "000009.png"));
     let text = std::fs::read_to_string(out.join("scenes.json")).unwrap();

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::common::{difference, fixture};
 use crate::training_support::{
-    HEIGHT, WIDTH, command, depth, files, folder, log, picture, short_run, train,
+    HEIGHT, WIDTH, command, depth, files, folder, image, log, short_run, train,
 };
 use crate::{common, training_support as training};
 
@@ -216,25 +216,25 @@ fn check_thought(engine: &Engine, prompts: &Prompts, i: u32) {
     let mut context = KvContext::default();
     let mut noise = Noise::seeded(i.into());
     engine
-        .add_text(&mut context, &prompts.interleave_system)
+        .prefill_text(&mut context, &prompts.interleave_system)
         .unwrap();
     engine
-        .add_picture(&mut context, &picture(i), Views::VaeAndVit, &mut noise)
+        .prefill_image(&mut context, &image(i), Views::VaeAndVit, &mut noise)
         .unwrap();
     let question = format!("Which is nearer, {i} or {}?", i + 1);
-    engine.add_text(&mut context, &question).unwrap();
+    engine.prefill_text(&mut context, &question).unwrap();
     let greedy = SamplingParams {
         max_new_tokens: 60,
         temperature: 0.0,
         ..SamplingParams::default()
     };
-    let speech = engine
-        .write_text(&context, &greedy, 0, &mut Control::unattended())
+    let generation = engine
+        .generate_text(&context, &greedy, 0, &mut Control::unattended())
         .unwrap();
-    assert_eq!(speech.text, "<think>near the ball</think>");
+    assert_eq!(generation.text, "<think>near the ball</think>");
 }
 
-/// The depth of picture `i` at the model's size of drawings, as latent tokens.
+/// The depth of image `i` at the model's size of drawings, as latent tokens.
 fn true_latent(engine: &Engine, i: u32) -> Tensor {
     let (width, height) = engine.vae_rule().output_size(WIDTH, HEIGHT);
     let map = image::imageops::thumbnail(&depth(i), width, height);
@@ -257,15 +257,15 @@ fn true_latent(engine: &Engine, i: u32) -> Tensor {
         .unwrap()
 }
 
-/// What is drawn for picture `i` is nearest to its own map.
+/// What is drawn for image `i` is nearest to its own map.
 fn check_drawing(engine: &Engine, prompts: &Prompts, i: u32) {
     let mut full = KvContext::default();
     let mut noise = Noise::seeded(i.into());
     engine
-        .add_picture(&mut full, &picture(i), Views::VaeAndVit, &mut noise)
+        .prefill_image(&mut full, &image(i), Views::VaeAndVit, &mut noise)
         .unwrap();
     engine
-        .add_text(&mut full, &prompts.depth_instruction)
+        .prefill_text(&mut full, &prompts.depth_instruction)
         .unwrap();
     let contexts = GuidanceContexts {
         full,
@@ -279,7 +279,7 @@ fn check_drawing(engine: &Engine, prompts: &Prompts, i: u32) {
         ..FlowParams::default()
     };
     let size = engine.vae_rule().output_size(WIDTH, HEIGHT);
-    let drawn = engine.draw_latent(
+    let drawn = engine.sample_latent(
         &contexts,
         size,
         &flow,
@@ -308,13 +308,13 @@ type Run = (usize, u32, bool);
 fn check_positions(dropout: Dropout, expected: &[Run]) {
     let directory = ModelDirectory::read(&fixture("checkpoint")).unwrap();
     let collator = Collator::new(directory, dropout, 1.0).unwrap();
-    let seen = Arc::new(common::picture());
+    let seen = Arc::new(common::image());
     let sample = Sample {
         trunk: vec![
             Part::prompt("abc"),
             Part::read(&seen, Views::VaeAndVit),
             Part::user("ab"),
-            Part::Draw(Target::Picture(seen.clone())),
+            Part::Draw(Target::Image(seen.clone())),
             Part::model("a"),
         ],
         branches: Vec::new(),
@@ -328,12 +328,12 @@ fn check_positions(dropout: Dropout, expected: &[Run]) {
 }
 
 #[test]
-fn what_guidance_leaves_out_keeps_a_pictures_position_and_no_texts() {
+fn what_guidance_leaves_out_keeps_a_images_position_and_no_texts() {
     let config = ModelDirectory::read(&fixture("checkpoint")).unwrap();
     let tokens = |text: &str| config.tokenizer.encode(text).unwrap().len() + 2;
     let (abc, ab, a) = (tokens("abc"), tokens("ab"), tokens("a"));
     let preprocessor = &config.config.preprocessor;
-    let (width, height) = common::picture().dimensions();
+    let (width, height) = common::image().dimensions();
     let (width, height) = preprocessor
         .rule(&preprocessor.vae)
         .output_size(width, height);

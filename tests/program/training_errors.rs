@@ -525,7 +525,7 @@ fn a_row_that_cannot_be_is_told_with_its_line_and_key() {
             json!(value),
         )
     };
-    let picture = with(
+    let image = with(
         &conversation(0),
         "/interleaved_reason/0/value",
         json!("not base64!"),
@@ -543,8 +543,8 @@ fn a_row_that_cannot_be_is_told_with_its_line_and_key() {
             &["interleaved_reason[2].type: expected text or image, got `video`"],
         ),
         (
-            picture,
-            &["interleaved_reason[0].value: expected a picture in base64"],
+            image,
+            &["interleaved_reason[0].value: expected an image in base64"],
         ),
         (
             silent,

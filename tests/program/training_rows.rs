@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::training_support as training;
 use crate::training_support::{
-    HEIGHT, WIDTH, all_rows, depth, folder, picture, write_lines, write_rows,
+    HEIGHT, WIDTH, all_rows, depth, folder, image, write_lines, write_rows,
 };
 
 /// Keeps 64 x 48, and shrinks what is larger.
@@ -43,11 +43,11 @@ fn key(source: &Value, key: &str, value: Value) -> Value {
     source
 }
 
-/// The picture and the target of a row of stage 1, which has nothing else but the instruction.
+/// The image and the target of a row of stage 1, which has nothing else but the instruction.
 #[track_caller]
 fn seen_and_drawn(sample: &Sample, instruction: &str) -> (Arc<RgbImage>, Target) {
     let [
-        Part::Read { picture, views },
+        Part::Read { image, views },
         Part::Text { text, by },
         Part::Draw(target),
     ] = &sample.trunk[..]
@@ -59,11 +59,11 @@ fn seen_and_drawn(sample: &Sample, instruction: &str) -> (Arc<RgbImage>, Target)
         (*views, *by, text.as_str()),
         (Views::VaeAndVit, Author::Prompt, instruction)
     );
-    (picture.clone(), target.clone())
+    (image.clone(), target.clone())
 }
 
 #[test]
-fn depth_is_drawn_between_the_ends_of_its_range_and_mirrored_with_its_picture() {
+fn depth_is_drawn_between_the_ends_of_its_range_and_mirrored_with_its_image() {
     let dir = folder();
     write_rows(dir.path(), 1);
     let [source, ..] = all_rows(dir.path());
@@ -71,7 +71,7 @@ fn depth_is_drawn_between_the_ends_of_its_range_and_mirrored_with_its_picture() 
     for (flip, name) in [(0, "as it is"), (1, "mirrored")] {
         let sample = first(&key(&source, "flip", json!(flip)));
         let (seen, target) = seen_and_drawn(&sample, &prompts.depth_instruction);
-        let (mut expected, mut map) = (picture(0), depth(0));
+        let (mut expected, mut map) = (image(0), depth(0));
         if flip == 1 {
             (expected, map) = (
                 imageops::flip_horizontal(&expected),
@@ -95,23 +95,23 @@ fn depth_is_drawn_between_the_ends_of_its_range_and_mirrored_with_its_picture() 
     }
     let flips = samples(&source, 0..64).into_iter();
     let n_mirrored = flips
-        .filter(|sample| *seen_and_drawn(sample, &prompts.depth_instruction).0 != picture(0))
+        .filter(|sample| *seen_and_drawn(sample, &prompts.depth_instruction).0 != image(0))
         .count();
     assert!((20..44).contains(&n_mirrored), "{n_mirrored} of 64");
 }
 
 #[test]
-fn segmentations_are_drawn_as_pictures() {
+fn segmentations_are_drawn_as_images() {
     let dir = folder();
     write_rows(dir.path(), 1);
     let source = key(&all_rows(dir.path())[1], "flip", json!(0));
     let prompts = Prompts::built_in().unwrap();
     let (seen, target) = seen_and_drawn(&first(&source), &prompts.segmentation_instruction);
-    assert!(*seen == picture(0));
-    assert!(matches!(target, Target::Picture(drawn) if *drawn == picture(1)));
+    assert!(*seen == image(0));
+    assert!(matches!(target, Target::Image(drawn) if *drawn == image(1)));
 }
 
-/// A row of pictures as large as Virtual KITTI's, black but for the part that its benchmark keeps.
+/// A row of images as large as Virtual KITTI's, black but for the part that its benchmark keeps.
 fn write_kitti(dir: &Path) -> Value {
     let (width, height) = (1242, 375);
     let inside = |x: u32, y: u32| (13..13 + 1216).contains(&x) && y >= 23;
@@ -189,7 +189,7 @@ fn a_conversation_keeps_its_order_and_learns_what_needs_a_loss() {
             .collect();
         assert_eq!(texts[0], prompts.interleave_system);
         assert_eq!(texts[2], "<think>near the ball</think>");
-        assert!(matches!(&sample.trunk[4], Part::Read { picture: map, .. } if **map == picture(1)));
+        assert!(matches!(&sample.trunk[4], Part::Read { image: map, .. } if **map == image(1)));
     }
 }
 
@@ -201,7 +201,7 @@ fn each_row_comes_once_before_any_comes_again() {
     let numbers = |n: std::ops::Range<u64>| -> Vec<usize> {
         let samples = samples(&source, n).into_iter();
         let seen = samples.map(|sample| match &sample.trunk[0] {
-            Part::Read { picture: seen, .. } => (0..6).position(|i| picture(i) == **seen).unwrap(),
+            Part::Read { image: seen, .. } => (0..6).position(|i| image(i) == **seen).unwrap(),
             other => panic!("{other:?}"),
         });
         seen.collect()

@@ -40,7 +40,7 @@ EXCEPTIONS = {
     "is not a parameter of this node": "follows the name that was got",
     "nothing could be measured: {why}": "goes before the first one's message",
     "nothing is left to do: expected a --question, or maps": "what was got is the option that it names",
-    "got {n} bytes of another format": "goes behind `expected a PNG or JPEG picture`",
+    "got {n} bytes of another format": "goes behind `expected a PNG or JPEG image`",
 }
 # The reference's fixtures are made by us: their key is named, and what it should hold.
 FIXTURES = re.compile(r"conformance/golden\.rs$")

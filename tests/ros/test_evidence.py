@@ -118,8 +118,8 @@ def test_two_cameras_in_one_question(node, client):
     [
         (dict(further_cameras=["nowhere"]), Ask.Response.UNKNOWN_CAMERA, "no camera `nowhere`"),
         (dict(further_cameras=["idle"]), Ask.Response.NO_IMAGE, "nobody publishes on /idle/image_raw"),
-        (dict(further_images=[image(pixels()), type(image(pixels()))()]), Ask.Response.INVALID_INPUT, "further_images[1]: expected a picture"),
-        (dict(further_images=[image(pixels())] * 8), Ask.Response.INVALID_INPUT, "pictures: expected at most 8 in all, got 9"),
+        (dict(further_images=[image(pixels()), type(image(pixels()))()]), Ask.Response.INVALID_INPUT, "further_images[1]: expected an image"),
+        (dict(further_images=[image(pixels())] * 8), Ask.Response.INVALID_INPUT, "images: expected at most 8 in all, got 9"),
         (dict(further_images=[image(pixels(), "rgb8", padding=0, frame_id="x")], question=""), Ask.Response.INVALID_INPUT, "question: it is empty"),
     ],
 )

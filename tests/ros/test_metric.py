@@ -151,7 +151,7 @@ def test_a_picture_of_a_request_has_no_scale(metric_node, client):
     request = EstimateDepth.Request(image=image(pixels()), seed=-1)
     reply = client.call(EstimateDepth, "/cooper/estimate_depth", request)
     assert reply.success and not reply.scale_valid
-    assert reply.message.startswith("no metric depth: a picture that comes inside a request has no camera")
+    assert reply.message.startswith("no metric depth: an image that comes inside a request has no camera")
 
 
 SPOILED = {
@@ -160,7 +160,7 @@ SPOILED = {
     "another scene": (lambda metres: np.random.default_rng(3).uniform(0.2, 20.0, metres.shape), "of the points fit one scale, expected at least 50 %"),
     "upside down": (lambda metres: 8.0 - metres, "expected above 0: the map says near where it should say far"),
     "all the same": (lambda metres: np.full_like(metres, 2.0), "expected"),
-    "another shape": (lambda metres: np.ones((HEIGHT, HEIGHT)), f"expected one registered to the camera's picture of {WIDTH} x {HEIGHT}, got {HEIGHT} x {HEIGHT}"),
+    "another shape": (lambda metres: np.ones((HEIGHT, HEIGHT)), f"expected one registered to the camera's image of {WIDTH} x {HEIGHT}, got {HEIGHT} x {HEIGHT}"),
 }
 
 
@@ -190,7 +190,7 @@ def test_a_reference_of_another_frame_is_doubted(deep, client):
     deep.reference.header.frame_id = "depth_optical"
     with Topics(client, "deep", ["depth/image"]) as topics:
         topics.next("depth/image")
-        status, _ = told(client, "the frame of /deep/depth_reference is `depth_optical`, the picture's `optical`")
+        status, _ = told(client, "the frame of /deep/depth_reference is `depth_optical`, the image's `optical`")
     assert status.level == b"\1"
 
 
@@ -313,7 +313,7 @@ def test_a_calibration_of_another_size_is_scaled(deep, client):
 
 
 CALIBRATIONS = {
-    "of another shape": (calibration(HEIGHT, HEIGHT), f"expected one for the shape of the picture's {WIDTH} x {HEIGHT}, got {HEIGHT} x {HEIGHT}"),
+    "of another shape": (calibration(HEIGHT, HEIGHT), f"expected one for the shape of the image's {WIDTH} x {HEIGHT}, got {HEIGHT} x {HEIGHT}"),
     "empty": (CameraInfo(width=WIDTH, height=HEIGHT), "k is all 0: the camera is not calibrated"),
 }
 

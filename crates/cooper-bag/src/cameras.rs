@@ -18,18 +18,18 @@ pub const NODE: &str = "/cooper";
 /// What the first bytes of a message are that rosbag2 has compressed (its compression mode `message`).
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// Whether a topic's messages are pictures.
+/// Whether a topic's messages are images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
     /// Another type of message.
     Other,
-    /// Pictures that can be read.
-    Picture(Transport),
-    /// Pictures that cannot be used, and why.
+    /// ImageFolder that can be read.
+    Image(Transport),
+    /// ImageFolder that cannot be used, and why.
     Unusable(String),
 }
 
-/// How a camera's pictures come.
+/// How a camera's images come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transport {
     /// `sensor_msgs/msg/Image`.
@@ -43,7 +43,7 @@ pub enum Transport {
 pub struct Camera {
     /// Begins the names of its maps' topics.
     pub name: String,
-    /// Where its pictures come from.
+    /// Where its images come from.
     pub topic: String,
     /// How they come.
     pub transport: Transport,
@@ -93,7 +93,7 @@ pub fn choose(
 
 type Found = Vec<(String, Transport)>;
 
-/// All topics with pictures; of two with the same pictures the uncompressed one.
+/// All topics with images; of two with the same images the uncompressed one.
 fn all(topics: &BTreeMap<String, Topic>) -> Result<(Found, Vec<String>)> {
     let (mut found, mut remarks) = (Found::new(), Vec::new());
     for (name, topic) in topics {
@@ -102,18 +102,18 @@ fn all(topics: &BTreeMap<String, Topic>) -> Result<(Found, Vec<String>)> {
         match (&topic.look, twin) {
             (Look::Other, _) => {}
             (Look::Unusable(why), _) => remarks.push(format!("left out {name}: {why}")),
-            (Look::Picture(_), _) if is_own(name) => {
+            (Look::Image(_), _) if is_own(name) => {
                 remarks.push(format!("left out {name}: it is an output of the node"));
             }
-            (Look::Picture(_), Some(raw)) => {
+            (Look::Image(_), Some(raw)) => {
                 remarks.push(format!("left out {name}: the same as {raw}"));
             }
-            (Look::Picture(transport), None) => found.push((name.clone(), *transport)),
+            (Look::Image(transport), None) => found.push((name.clone(), *transport)),
         }
     }
     if found.is_empty() {
         let why = format!(
-            "expected a topic of type {} or {} with pictures, got {}",
+            "expected a topic of type {} or {} with images, got {}",
             schemas::IMAGE.name,
             schemas::COMPRESSED_IMAGE,
             listed(topics, |topic| match &topic.look {
@@ -137,14 +137,14 @@ fn these(topics: &BTreeMap<String, Topic>, wanted: &[String]) -> Result<Found> {
     for name in wanted {
         let refuse = |why: String| Err(Error::invalid(format!("--topic {name}"), why));
         match topics.get(name).map(|topic| &topic.look) {
-            Some(Look::Picture(_)) if found.iter().any(|(other, _)| other == name) => {
+            Some(Look::Image(_)) if found.iter().any(|(other, _)| other == name) => {
                 return refuse("it is named twice".into());
             }
-            Some(Look::Picture(transport)) => found.push((name.clone(), *transport)),
+            Some(Look::Image(transport)) => found.push((name.clone(), *transport)),
             Some(Look::Unusable(why)) => return refuse(why.clone()),
             Some(Look::Other) => {
                 return refuse(format!(
-                    "expected pictures; there are {}",
+                    "expected images; there are {}",
                     listed(topics, |_| "")
                 ));
             }
@@ -217,7 +217,7 @@ fn name_of(topic: &str) -> String {
     }
 }
 
-/// Whether a message is a picture; of a compressed one, the pixels are read.
+/// Whether a message is an image; of a compressed one, the pixels are read.
 pub(super) fn look(message: &BagMessage) -> Look {
     let name = type_name(&message.channel);
     let encoding = &message.channel.message_encoding;
@@ -245,7 +245,7 @@ pub(super) fn look(message: &BagMessage) -> Look {
         Transport::Compressed => CompressedImage::read(&message.data).and_then(|image| {
             if image.format.contains("compressedDepth") {
                 let why = format!(
-                    "expected a picture, got depth: its format is `{}`",
+                    "expected an image, got depth: its format is `{}`",
                     image.format
                 );
                 return Err(Error::invalid("compressed image", why));
@@ -254,7 +254,7 @@ pub(super) fn look(message: &BagMessage) -> Look {
         }),
     };
     match checked {
-        Ok(()) => Look::Picture(read),
+        Ok(()) => Look::Image(read),
         Err(error) => Look::Unusable(error.to_string()),
     }
 }
@@ -291,17 +291,17 @@ mod tests {
 
     #[test]
     fn every_camera_once() {
-        let picture = Look::Picture(Transport::Raw);
+        let image = Look::Image(Transport::Raw);
         let found = topics(&[
-            ("/camera/image_raw", picture.clone()),
+            ("/camera/image_raw", image.clone()),
             (
                 "/camera/image_raw/compressed",
-                Look::Picture(Transport::Compressed),
+                Look::Image(Transport::Compressed),
             ),
-            ("/cooper/camera/overlay", picture.clone()),
+            ("/cooper/camera/overlay", image.clone()),
             ("/depth/image", Look::Unusable("it is depth".into())),
             ("/tf", Look::Other),
-            ("/z/image", picture),
+            ("/z/image", image),
         ]);
         let (cameras, remarks) = choose(&found, &[], &[]).unwrap();
         let names: Vec<_> = cameras
@@ -329,10 +329,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_chosen_is_told() {
-        let picture = Look::Picture(Transport::Raw);
+        let image = Look::Image(Transport::Raw);
         let found = topics(&[
-            ("/a/image", picture.clone()),
-            ("/b/image", picture),
+            ("/a/image", image.clone()),
+            ("/b/image", image),
             ("/depth", Look::Unusable("it is depth".into())),
             ("/tf", Look::Other),
         ]);
@@ -343,7 +343,7 @@ mod tests {
                 .to_string()
         };
         assert_eq!(told(&["/depth"], &[]), "--topic /depth: it is depth");
-        assert!(told(&["/tf"], &[]).contains("expected pictures; there are /a/image"));
+        assert!(told(&["/tf"], &[]).contains("expected images; there are /a/image"));
         assert!(told(&["/none"], &[]).contains("there is no such topic; there are /a/image (sens"));
         assert!(told(&["/a/image", "/a/image"], &[]).ends_with("it is named twice"));
         assert!(told(&["/a/image"], &["x", "y"]).contains("expected at most 1 names"));

@@ -1,4 +1,4 @@
-//! What is read: an MCAP file, the folder of a bag with such files, or a folder of pictures.
+//! What is read: an MCAP file, the folder of a bag with such files, or a folder of images.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -8,21 +8,21 @@ use mcap::Channel;
 
 use super::cameras::{self, Look};
 use super::damage::Damage;
+use super::image_folder::{self, ImageFolder};
 use super::mcap_file::{BagMessage, McapFile};
-use super::pictures::{self, Pictures};
 
 /// Which files are read, and as what.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// MCAP files, in order.
     Bag(Vec<PathBuf>),
-    /// Pictures of one camera, in order.
-    Pictures {
+    /// ImageFolder of one camera, in order.
+    ImageFolder {
         /// The files.
         files: Vec<PathBuf>,
         /// The camera's name.
         camera: String,
-        /// Pictures a second.
+        /// ImageFolder a second.
         rate: f64,
     },
 }
@@ -36,7 +36,7 @@ pub struct Topic {
     pub message_encoding: String,
     /// When each message was recorded, nanoseconds.
     pub log_times: Vec<u64>,
-    /// Whether its messages are pictures.
+    /// Whether its messages are images.
     pub look: Look,
 }
 
@@ -50,7 +50,7 @@ pub struct Survey {
 }
 
 impl Input {
-    /// Find out what `path` is; of a folder of pictures, the camera's name and the pictures a second are given.
+    /// Find out what `path` is; of a folder of images, the camera's name and the images a second are given.
     ///
     /// # Errors
     /// [`Error::Io`] if there is nothing; [`Error::InvalidInput`] if a folder holds neither kind of file.
@@ -59,17 +59,17 @@ impl Input {
         if !kind.is_dir() {
             return Ok(Self::Bag(vec![path.into()]));
         }
-        let bags = pictures::files_of(path, &["mcap"])?;
+        let bags = image_folder::files_of(path, &["mcap"])?;
         if !bags.is_empty() {
             return Ok(Self::Bag(bags));
         }
-        let files = pictures::files_of(path, &["png", "jpg", "jpeg"])?;
+        let files = image_folder::files_of(path, &["png", "jpg", "jpeg"])?;
         if files.is_empty() {
             let why =
-                "expected a folder with .mcap files or with .png and .jpg pictures, got neither";
+                "expected a folder with .mcap files or with .png and .jpg images, got neither";
             return Err(Error::invalid(path.display().to_string(), why));
         }
-        Ok(Self::Pictures {
+        Ok(Self::ImageFolder {
             files,
             camera: camera.into(),
             rate,
@@ -79,18 +79,18 @@ impl Input {
     /// The files that are read.
     pub fn files(&self) -> &[PathBuf] {
         match self {
-            Self::Bag(files) | Self::Pictures { files, .. } => files,
+            Self::Bag(files) | Self::ImageFolder { files, .. } => files,
         }
     }
 
-    /// Read everything once, to know what there is before the work begins. Pictures are counted only.
+    /// Read everything once, to know what there is before the work begins. ImageFolder are counted only.
     ///
     /// # Errors
     /// See [`Messages::next_message`].
     pub fn survey(&self) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut messages = self.messages()?;
-        if let Self::Pictures { files, .. } = self {
+        if let Self::ImageFolder { files, .. } = self {
             if let Some(first) = messages.next_message()? {
                 survey.note(&first);
                 let times = survey.topics.values_mut().map(|topic| &mut topic.log_times);
@@ -116,11 +116,11 @@ impl Input {
                 waiting: files.iter().cloned().collect(),
                 damage: Damage::default(),
             },
-            Self::Pictures {
+            Self::ImageFolder {
                 files,
                 camera,
                 rate,
-            } => Messages::Pictures(Pictures::new(files.clone(), camera, *rate)),
+            } => Messages::ImageFolder(ImageFolder::new(files.clone(), camera, *rate)),
         })
     }
 }
@@ -136,8 +136,8 @@ impl Survey {
             look: Look::Other,
         });
         topic.log_times.push(message.log_time);
-        // The first picture that can be read decides.
-        if !matches!(topic.look, Look::Picture(_)) {
+        // The first image that can be read decides.
+        if !matches!(topic.look, Look::Image(_)) {
             topic.look = cameras::look(message);
         }
     }
@@ -155,7 +155,7 @@ pub enum Messages {
         damage: Damage,
     },
     /// Of a folder.
-    Pictures(Pictures),
+    ImageFolder(ImageFolder),
 }
 
 impl Messages {
@@ -165,7 +165,7 @@ impl Messages {
     /// See [`McapFile::open`] and [`McapFile::next_message`].
     pub fn next_message(&mut self) -> Result<Option<BagMessage>> {
         let (open, waiting, damage) = match self {
-            Self::Pictures(pictures) => return Ok(pictures.next_message()),
+            Self::ImageFolder(images) => return Ok(images.next_message()),
             Self::Bag {
                 open,
                 waiting,
@@ -190,7 +190,7 @@ impl Messages {
     /// What was lost so far.
     pub fn damage(&self) -> Damage {
         match self {
-            Self::Pictures(pictures) => pictures.damage().clone(),
+            Self::ImageFolder(images) => images.damage().clone(),
             Self::Bag { open, damage, .. } => {
                 let mut damage = damage.clone();
                 if let Some(file) = open {

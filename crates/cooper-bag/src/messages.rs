@@ -44,7 +44,7 @@ impl<'a> Image<'a> {
         })
     }
 
-    /// The message of a map, or of a picture.
+    /// The message of a map, or of an image.
     pub fn new(raster: Raster, header: &FrameHeader) -> Image<'static> {
         Image {
             header: header.clone(),

@@ -24,10 +24,10 @@ pub struct Output {
     counts: BTreeMap<String, u64>,
 }
 
-/// The recording times of a picture, which everything that is made of it has.
+/// The recording times of an image, which everything that is made of it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// The picture's number in its channel.
+    /// The image's number in its channel.
     pub sequence: u32,
     /// When it was recorded, nanoseconds.
     pub log_time: u64,

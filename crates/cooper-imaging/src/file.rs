@@ -1,4 +1,4 @@
-//! Pictures as bytes: files to be kept, and what tells one picture from another.
+//! Images as bytes: files to be kept, and what tells one image from another.
 
 use std::io::Cursor;
 
@@ -11,17 +11,17 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Internal`] if the encoder fails.
-pub fn encode_png(picture: &RgbImage) -> Result<Vec<u8>> {
+pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
-    let written = picture.write_to(&mut bytes, ImageFormat::Png);
+    let written = image.write_to(&mut bytes, ImageFormat::Png);
     written.map_err(|e| Error::Internal(format!("encoding a PNG: {e}")))?;
     Ok(bytes.into_inner())
 }
 
 /// SHA-256 in hexadecimal of the decoded pixels: RGB, a byte each, rows from the top, without padding. It says nothing
 /// of the size.
-pub fn sha256(picture: &RgbImage) -> String {
-    format!("{:x}", Sha256::digest(picture.as_raw()))
+pub fn sha256(image: &RgbImage) -> String {
+    format!("{:x}", Sha256::digest(image.as_raw()))
 }
 
 #[cfg(test)]
@@ -30,14 +30,14 @@ mod tests {
 
     #[test]
     fn a_png_holds_the_same_pixels() {
-        let picture = RgbImage::from_fn(3, 2, |x, y| image::Rgb([x as u8, y as u8, 7]));
-        let again = crate::decode_rgb(&encode_png(&picture).unwrap(), "png").unwrap();
-        assert_eq!(again, picture);
-        assert_eq!(sha256(&again), sha256(&picture));
+        let image = RgbImage::from_fn(3, 2, |x, y| image::Rgb([x as u8, y as u8, 7]));
+        let again = crate::decode_rgb(&encode_png(&image).unwrap(), "png").unwrap();
+        assert_eq!(again, image);
+        assert_eq!(sha256(&again), sha256(&image));
     }
 
     #[test]
-    fn a_pictures_digest_is_that_of_its_bytes() {
+    fn a_images_digest_is_that_of_its_bytes() {
         // printf abc | sha256sum
         let abc = RgbImage::from_pixel(1, 1, image::Rgb(*b"abc"));
         assert!(sha256(&abc).starts_with("ba7816bf8f01cfea414140de5dae2223b00361a396177a9c"));

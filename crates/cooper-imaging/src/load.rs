@@ -1,4 +1,4 @@
-//! Pictures from files and bytes, always RGB: transparency is laid over white.
+//! Images from files and bytes, always RGB: transparency is laid over white.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -10,7 +10,7 @@ use image::{
 
 use crate::error::{Error, Result};
 
-/// The longest side of a picture that is read, in pixels.
+/// The longest side of an image that is read, in pixels.
 pub(super) const MAX_SIDE: u32 = 16_384;
 /// The most memory that decoding may take, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 1 << 30;
 /// Read a PNG or JPEG file.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, [`Error::InvalidInput`] if it is no picture or too large.
+/// [`Error::Io`] if it cannot be read, [`Error::InvalidInput`] if it is no image or too large.
 pub fn load_rgb(path: &Path) -> Result<RgbImage> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     decode_rgb(&bytes, &path.display().to_string())
@@ -29,8 +29,7 @@ pub fn load_rgb(path: &Path) -> Result<RgbImage> {
 /// # Errors
 /// [`Error::InvalidInput`] if it is corrupt, of another format, or larger than 16384 pixels a side.
 pub fn decode_rgb(bytes: &[u8], what: &str) -> Result<RgbImage> {
-    let refuse =
-        |why: String| Error::invalid(what, format!("expected a PNG or JPEG picture: {why}"));
+    let refuse = |why: String| Error::invalid(what, format!("expected a PNG or JPEG image: {why}"));
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| refuse(e.to_string()))?;
@@ -47,13 +46,13 @@ pub fn decode_rgb(bytes: &[u8], what: &str) -> Result<RgbImage> {
         )));
     }
     let color_type = decoder.original_color_type();
-    let picture = DynamicImage::from_decoder(decoder).map_err(|e| refuse(e.to_string()))?;
+    let image = DynamicImage::from_decoder(decoder).map_err(|e| refuse(e.to_string()))?;
     Ok(match color_type {
-        // Upstream lays only RGBA and declared transparency over white, and drops the alpha of grey pictures.
+        // Upstream lays only RGBA and declared transparency over white, and drops the alpha of grey images.
         ExtendedColorType::La8 | ExtendedColorType::La16 => {
-            DynamicImage::from(picture.into_luma8()).into_rgb8()
+            DynamicImage::from(image.into_luma8()).into_rgb8()
         }
-        _ => to_rgb(picture),
+        _ => to_rgb(image),
     })
 }
 
@@ -101,7 +100,7 @@ fn unexpected(path: &Path, expected: &str, got: &DynamicImage) -> Error {
     Error::invalid(what, format!("expected {expected}, got {:?}", got.color()))
 }
 
-/// What keeps a small file from becoming a huge picture.
+/// What keeps a small file from becoming a huge image.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
@@ -137,9 +136,9 @@ mod tests {
 
     use super::*;
 
-    fn png(picture: DynamicImage) -> RgbImage {
+    fn png(image: DynamicImage) -> RgbImage {
         let mut bytes = Cursor::new(Vec::new());
-        picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        image.write_to(&mut bytes, ImageFormat::Png).unwrap();
         decode_rgb(bytes.get_ref(), "test").unwrap()
     }
 
@@ -165,9 +164,9 @@ mod tests {
             b"\x76\x2f\x31\x01 an EXR",
             b"\x89PNG\r\n\x1a\n cut",
         ] {
-            let told = decode_rgb(bytes, "camera picture").unwrap_err().to_string();
+            let told = decode_rgb(bytes, "camera image").unwrap_err().to_string();
             assert!(
-                told.starts_with("camera picture: expected a PNG or JPEG"),
+                told.starts_with("camera image: expected a PNG or JPEG"),
                 "{told}"
             );
         }

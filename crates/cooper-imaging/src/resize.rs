@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use crate::error::{Error, Result};
 
-/// How large a picture is made.
+/// How large an image is made.
 ///
 /// Source: BAGEL `data/transforms.py`, `MaxLongEdgeMinShortEdgeResize`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct ResizeRule {
 }
 
 impl ResizeRule {
-    /// The size (width, height) that a picture of `width` by `height` pixels (both at least 1) is resized to.
+    /// The size (width, height) that an image of `width` by `height` pixels (both at least 1) is resized to.
     pub fn output_size(&self, width: u32, height: u32) -> (u32, u32) {
         let (w, h) = (f64::from(width), f64::from(height));
         let max_size = f64::from(self.max_size);
@@ -47,7 +47,7 @@ impl ResizeRule {
         (side(w), side(h))
     }
 
-    /// The picture at the rule's size, untouched if it has it already.
+    /// The image at the rule's size, untouched if it has it already.
     pub fn apply(&self, image: &RgbImage) -> RgbImage {
         let (width, height) = self.output_size(image.width(), image.height());
         bicubic(image, width, height)
@@ -240,13 +240,13 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_resized_as_colours_are() {
-        let picture = RgbImage::from_fn(13, 7, |x, y| {
+        let image = RgbImage::from_fn(13, 7, |x, y| {
             // Far from both ends: between the passes colours are cut off and whole numbers are not.
             image::Rgb([(60 + x * 5 + y * 9) as u8, (x * y) as u8, 100])
         });
-        let red: Vec<i32> = picture.pixels().map(|p| p.0[0].into()).collect();
+        let red: Vec<i32> = image.pixels().map(|p| p.0[0].into()).collect();
         for (width, height) in [(5, 3), (20, 7), (13, 20), (26, 14)] {
-            let expected = bicubic(&picture, width, height);
+            let expected = bicubic(&image, width, height);
             let got = bicubic_whole(&red, (13, 7), (width, height)).unwrap();
             for (got, expected) in got.iter().zip(expected.pixels()) {
                 // Colours are rounded once more by their weights, and overshoot is cut off.
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flat_picture_stays_flat_at_any_size() {
+    fn a_flat_image_stays_flat_at_any_size() {
         let flat = RgbImage::from_pixel(13, 7, image::Rgb([17, 200, 255]));
         for (width, height) in [(1, 1), (5, 3), (13, 20), (64, 48)] {
             let resized = bicubic(&flat, width, height);

@@ -11,7 +11,7 @@ use candle_core::{D, DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
 use cooper_kernels::quantized_matrix::products;
 use cooper_kernels::{
-    Conv2d, ConvShape, GroupNorm, Noise, Products, QuantizedMatrix, Vocabulary, attention,
+    Conv2d, ConvPrecision, ConvShape, GroupNorm, Noise, QuantizedMatrix, Vocabulary, attention,
     keys_dtype, silu, swiglu, use_threads,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -48,7 +48,10 @@ fn convolution(criterion: &mut Criterion) {
         ];
         let vb = VarBuilder::from_tensors(tensors.into(), DType::F32, &Device::Cpu);
         let exact = Conv2d::new((c, c), ConvShape::SAME_3X3, vb).expect("weights of this shape");
-        for (products, name) in [(Products::F32, "f32"), (Products::I16, "16-bit integers")] {
+        for (products, name) in [
+            (ConvPrecision::F32, "f32"),
+            (ConvPrecision::I16, "16-bit integers"),
+        ] {
             let conv = exact.clone().with_products(products).expect("kernels");
             compare(
                 criterion,
@@ -81,7 +84,7 @@ fn group_norm_silu(criterion: &mut Criterion) {
 }
 
 fn attend(criterion: &mut Criterion) {
-    // (queries, keys): a block of a picture, a token that is written.
+    // (queries, keys): a block of an image, a token that is written.
     for (n, m) in [(770, 2300), (1, 2300)] {
         let (h, kv, d) = (28, 4, 128);
         let (q, k, v) = (normal((h, n, d)), normal((kv, m, d)), normal((kv, m, d)));
@@ -140,7 +143,7 @@ fn head(criterion: &mut Criterion) {
         criterion,
         "likeliest of 152064 tokens",
         2 * vocab * c,
-        || head.likeliest(&hidden, vocab),
+        || head.argmax(&hidden, vocab),
         || hidden.matmul(&rows.t()?)?.argmax(1),
     );
 }

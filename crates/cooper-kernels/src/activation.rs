@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::autograd::{by_hand, computed1, computed2, is_ours, values};
-use super::lanes::{self, widest};
+use super::simd::{self, dispatch};
 
 /// `exp` to within 2 units in the last place on [−87, 88], in a form that compilers turn into vector code.
 #[inline(always)]
@@ -45,8 +45,8 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     }
     let value = values([gate, up], |[gate, up]| {
         let mut value = gate.to_vec();
-        lanes::each_part(&mut value, |start, part| {
-            widest!({
+        simd::each_part(&mut value, |start, part| {
+            dispatch!({
                 for (g, u) in part.iter_mut().zip(&up[start..]) {
                     *g = *g * sigmoid(*g) * u;
                 }
@@ -122,8 +122,8 @@ fn map(
 ) -> Result<Tensor> {
     let value = values([xs], |[xs]| {
         let mut value = xs.to_vec();
-        lanes::each_part(&mut value, |_, part| {
-            widest!(part.iter_mut().for_each(|x| *x = f(*x)));
+        simd::each_part(&mut value, |_, part| {
+            dispatch!(part.iter_mut().for_each(|x| *x = f(*x)));
         });
         value
     })?;

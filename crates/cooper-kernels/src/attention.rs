@@ -7,20 +7,20 @@ use half::bf16;
 
 use super::autograd::values;
 use super::avx512::{attend_in_bf16, attend_one, has_bf16};
-use super::lanes::{self, Wide, widest};
-use super::packed_attention::{MaskedSoftmax, Units, packed_attention, softmax_row};
+use super::packed_attention::{MaskedSoftmax, Segments, packed_attention, softmax_row};
+use super::simd::{self, Wide, dispatch};
 use super::threads::each;
 
 /// Which tokens a token of a row without context sees.
 #[derive(Clone, Copy, Debug)]
-pub enum Seen<'a> {
+pub enum AttentionMask<'a> {
     /// All.
     All,
-    /// Those of its units. For training: f32 on the CPU.
-    Units(&'a Arc<Units>),
+    /// Those of its segments. For training: f32 on the CPU.
+    Segments(&'a Arc<Segments>),
 }
 
-impl Seen<'_> {
+impl AttentionMask<'_> {
     /// Attend `q` (h, n, d) to `k`, `v` (kv, m, d); see [`attention`].
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Seen<'_> {
     pub fn attend(self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         match self {
             Self::All => attention(q, k, v, None),
-            Self::Units(units) => packed_attention(q, k, v, units),
+            Self::Segments(segments) => packed_attention(q, k, v, segments),
         }
     }
 }
@@ -63,12 +63,12 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> R
         return match k.dtype() {
             DType::BF16 if is_one => of_one_token::<bf16>((q, k, v), 1, |q, k, v, out| {
                 if !attend_one(q, k, v, out) {
-                    widest!(attend_head(q, k, v, d, out));
+                    dispatch!(attend_head(q, k, v, d, out));
                 }
             }),
             DType::BF16 => in_bf16(q, k, v, mask),
             _ if is_one => of_one_token::<f32>((q, k, v), h / kv, |q, k, v, out| {
-                widest!(attend_head(q, k, v, d, out));
+                dispatch!(attend_head(q, k, v, d, out));
             }),
             _ => blocked(q, k, v, mask),
         };
@@ -226,7 +226,7 @@ fn attend_head<T: Wide>(q: &[f32], k: &[T], v: &[T], d: usize, out: &mut [f32]) 
     let mut weights = vec![0f32; q.len() / d * m];
     for (j, k) in k.chunks_exact(d).enumerate() {
         for (i, q) in q.chunks_exact(d).enumerate() {
-            weights[i * m + j] = lanes::dot(k, q) * scale;
+            weights[i * m + j] = simd::dot(k, q) * scale;
         }
     }
     for weights in weights.chunks_exact_mut(m) {

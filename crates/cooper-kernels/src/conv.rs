@@ -1,7 +1,7 @@
 //! 2-D convolution: on a CPU by [`winograd`] or by [`patches`](super::patches), with a backward of our own.
 //!
 //! Candle's forward gathers patches number by number, and its backward of the kernel convolves with the gradient as a
-//! kernel as large as the picture; both take longer than the products.
+//! kernel as large as the image; both take longer than the products.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use candle_nn::VarBuilder;
 use super::autograd::{by_hand, computed3, is_ours, values};
 use super::avx512::RoundedRows;
 use super::group_norm::GroupNorm;
-use super::patches::Shape;
+use super::im2col::Shape;
 use super::threads::zeros;
 use super::upsample::upsample_2x;
-use super::winograd::{self, FEWEST_CHANNELS, Kernels, Products, RoundedKernels};
+use super::winograd::{self, ConvPrecision, FEWEST_CHANNELS, Kernels, RoundedKernels};
 
 /// A square kernel with bias.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl Conv2d {
     ///
     /// # Errors
     /// If the kernels cannot be read.
-    pub fn with_products(mut self, products: Products) -> Result<Self> {
+    pub fn with_products(mut self, products: ConvPrecision) -> Result<Self> {
         let (c_in, c_out) = self.channels;
         if let Weight::Plain(weight) = &self.weight
             && is_ours(weight)
@@ -249,8 +249,8 @@ impl Convolution<'_> {
         };
         let mut of_batch = |kernels: Kernels, xs: &[f32], bias: &[f32]| {
             let outs = out.chunks_exact_mut(sizes.c_out * sizes.hh * sizes.ww);
-            let pictures = xs.chunks_exact(xs.len() / outs.len().max(1));
-            for (i, (pixels, numbers)) in pictures.zip(outs).enumerate() {
+            let images = xs.chunks_exact(xs.len() / outs.len().max(1));
+            for (i, (pixels, numbers)) in images.zip(outs).enumerate() {
                 let input = winograd::Input {
                     pixels,
                     is_doubled: matches!(self.before, Before::Doubling),
@@ -384,12 +384,12 @@ mod tests {
             (48, 24, Shape::POINTWISE, 5, 33),
         ] {
             let exact = numbers.shaped(c_in, c_out, shape);
-            let rounded = exact.clone().with_products(Products::I16).unwrap();
+            let rounded = exact.clone().with_products(ConvPrecision::I16).unwrap();
             let xs = numbers.normal(&[2, c_in, hh, ww]);
             let [got, expected] = [rounded, exact].map(|conv| conv.forward(&xs).unwrap());
             let off = off(&got, &expected);
             assert!(off < 2e-3, "{c_in} to {c_out}: {off}");
-            let is_rounded = Products::I16.are_rounded(shape.kernel, c_in, c_out);
+            let is_rounded = ConvPrecision::I16.are_rounded(shape.kernel, c_in, c_out);
             assert_eq!(is_rounded, off > 1e-6, "{c_in} to {c_out}: {off}");
         }
     }

@@ -1,11 +1,11 @@
-//! Group norm of pictures: one pass to measure, one to write.
+//! Group norm of images: one pass to measure, one to write.
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::activation::{sigmoid, silu};
 use super::autograd::{by_hand, computed3, is_ours, values};
-use super::lanes::{self, widest};
+use super::simd::{self, dispatch};
 use super::threads::each;
 
 /// Norms groups of channels over all pixels; affine per channel.
@@ -109,7 +109,7 @@ impl GroupNorm {
             let of_groups = xs.chunks_exact(n_channels * hh * ww);
             let parts = groups.iter_mut().zip(of_groups).collect();
             each(parts, |_, (to, group)| {
-                *to = widest!(statistics(group, eps))
+                *to = dispatch!(statistics(group, eps))
             });
             let channels = (0..b * c).map(|i| {
                 let (mean, r) = groups[i / n_channels];
@@ -130,8 +130,8 @@ impl GroupNorm {
 #[inline(always)]
 fn statistics(group: &[f32], eps: f32) -> (f32, f32) {
     let n = group.len() as f32;
-    let mean = lanes::sum(group) / n;
-    let variance = lanes::squares_around(group, mean) / n;
+    let mean = simd::sum(group) / n;
+    let variance = simd::squares_around(group, mean) / n;
     (mean, 1.0 / (variance + eps).sqrt())
 }
 
@@ -146,10 +146,10 @@ fn normed(
     let n_channels = sizes.c / sizes.n_groups;
     let width = n_channels * sizes.n_pixels;
     let mut out = vec![0f32; xs.len()];
-    lanes::each_row(&mut out, width, |i, out| {
+    simd::each_row(&mut out, width, |i, out| {
         let group = &xs[i * width..(i + 1) * width];
         let first = i % sizes.n_groups * n_channels;
-        widest!({
+        dispatch!({
             let (mean, r) = statistics(group, eps);
             let planes = group.chunks_exact(sizes.n_pixels);
             let planes = planes.zip(out.chunks_exact_mut(sizes.n_pixels));
@@ -186,8 +186,8 @@ fn backward(
             let planes = || group.chunks_exact(n_pixels).zip(g.chunks_exact(n_pixels));
             let (mut sum, mut dot) = (0f32, 0f32);
             for (j, (x, g)) in planes().enumerate() {
-                let g_sum = lanes::sum(g);
-                let unit_dot = (lanes::dot(x, g) - mean * g_sum) * r;
+                let g_sum = simd::sum(g);
+                let unit_dot = (simd::dot(x, g) - mean * g_sum) * r;
                 dw[first + j] += unit_dot;
                 db[first + j] += g_sum;
                 sum += weight[first + j] * g_sum;

@@ -10,9 +10,9 @@ use candle_core::{DType, Result, Tensor, WithDType, bail};
 use half::bf16;
 
 use super::autograd::{all_values, is_ours};
-use super::lanes::widest;
 use super::norm::{RmsNorm, inverse_rms};
 use super::rope::rotate;
+use super::simd::dispatch;
 use super::threads::made;
 
 /// A run of tokens.
@@ -59,7 +59,7 @@ fn one_by_one(runs: &[HeadRows], d: usize, angles: Option<&(Tensor, Tensor)>) ->
         let (n, width) = run.rows.dims2()?;
         let rows = run.rows.reshape((n, width / d, d))?;
         match run.norm {
-            // In f32, as upstream does for drawn pictures.
+            // In f32, as upstream does for drawn images.
             Some(norm) => norm.forward(&rows.to_dtype(DType::F32)?),
             None => Ok(rows),
         }
@@ -121,7 +121,7 @@ fn fused<T: Narrow>(
             HEADS * d,
             |normed: &mut Vec<f32>, i, out: &mut [T]| {
                 normed.resize(d, 0.0);
-                widest!({
+                dispatch!({
                     for (j, out) in out.chunks_exact_mut(d).enumerate() {
                         let (head, token) = ((i * HEADS + j) / n, (i * HEADS + j) % n);
                         let (row, norm) = tokens[token];

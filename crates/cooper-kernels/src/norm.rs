@@ -4,7 +4,7 @@ use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::autograd::{by_hand, computed2, computed3, is_ours, values};
-use super::lanes::{self, widest};
+use super::simd::{self, dispatch};
 use super::threads::made;
 
 /// `x / sqrt(mean(x²) + eps) · weight`, the mean in f32.
@@ -56,10 +56,10 @@ impl RmsNorm {
     }
 }
 
-/// 1/sqrt(mean(x²) + eps). To be inlined into `widest!`.
+/// 1/sqrt(mean(x²) + eps). To be inlined into `dispatch!`.
 #[inline(always)]
 pub fn inverse_rms(xs: &[f32], eps: f32) -> f32 {
-    1.0 / (lanes::dot(xs, xs) / xs.len() as f32 + eps).sqrt()
+    1.0 / (simd::dot(xs, xs) / xs.len() as f32 + eps).sqrt()
 }
 
 /// Rows that are worth a thread.
@@ -74,7 +74,7 @@ fn rms_normed(xs: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
     let normed = values([xs, weight], |[xs, weight]| {
         made(xs.len(), ROWS * c, |(): &mut (), i, out: &mut [f32]| {
             let xs = &xs[i * ROWS * c..][..out.len()];
-            widest!({
+            dispatch!({
                 for (x, out) in xs.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
                     let r = inverse_rms(x, eps);
                     for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
@@ -95,8 +95,8 @@ fn rms_norm_backward(xs: &Tensor, weight: &Tensor, grad: &Tensor, eps: f32) -> R
         let mut dw = vec![0f32; c];
         let rows = xs.chunks_exact(c).zip(grad.chunks_exact(c));
         for ((x, g), dx) in rows.zip(dx.chunks_exact_mut(c)) {
-            let r = 1.0 / (lanes::dot(x, x) / c as f32 + eps).sqrt();
-            let back = r * r * lanes::dot3(x, weight, g) / c as f32;
+            let r = 1.0 / (simd::dot(x, x) / c as f32 + eps).sqrt();
+            let back = r * r * simd::dot3(x, weight, g) / c as f32;
             for i in 0..c {
                 dx[i] = r * (weight[i] * g[i] - x[i] * back);
                 dw[i] += g[i] * x[i] * r;
@@ -179,12 +179,12 @@ fn layer_norm_backward(
         let rows = xs.chunks_exact(c).zip(grad.chunks_exact(c));
         for ((x, g), dx) in rows.zip(dx.chunks_exact_mut(c)) {
             let n = c as f32;
-            let mean = lanes::sum(x) / n;
+            let mean = simd::sum(x) / n;
             unit.iter_mut().zip(x).for_each(|(u, x)| *u = x - mean);
-            let r = 1.0 / (lanes::dot(&unit, &unit) / n + eps).sqrt();
+            let r = 1.0 / (simd::dot(&unit, &unit) / n + eps).sqrt();
             unit.iter_mut().for_each(|u| *u *= r);
-            let sum = lanes::dot(weight, g);
-            let dot = lanes::dot3(weight, g, &unit);
+            let sum = simd::dot(weight, g);
+            let dot = simd::dot3(weight, g, &unit);
             for i in 0..c {
                 dx[i] = r * (weight[i] * g[i] - sum / n - unit[i] * dot / n);
                 dw[i] += g[i] * unit[i];

@@ -4,11 +4,11 @@ use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
 
 use super::activation::exp;
 use super::autograd::{computed3, values};
-use super::lanes::{self, widest};
+use super::simd::{self, dispatch};
 
 /// Queries that look at the same keys, by their rows.
 #[derive(Clone, Debug)]
-pub struct Unit {
+pub struct Segment {
     /// The tokens that look.
     pub queries: Vec<u32>,
     /// The tokens that can be looked at.
@@ -17,7 +17,7 @@ pub struct Unit {
     pub mask: Option<Tensor>,
 }
 
-impl Unit {
+impl Segment {
     /// Tokens that all see each other.
     pub fn full(rows: std::ops::Range<u32>) -> Self {
         Self {
@@ -28,11 +28,11 @@ impl Unit {
     }
 }
 
-/// Who sees whom in a row of tokens that holds many sequences. Every token is a query of exactly one unit.
+/// Who sees whom in a row of tokens that holds many sequences. Every token is a query of exactly one segment.
 #[derive(Clone, Debug, Default)]
-pub struct Units(pub Vec<Unit>);
+pub struct Segments(pub Vec<Segment>);
 
-/// Attend `q` (h, n, d) to `k`, `v` (kv, n, d) within units. Result (h, n, d). Differentiable; f32 on the CPU.
+/// Attend `q` (h, n, d) to `k`, `v` (kv, n, d) within segments. Result (h, n, d). Differentiable; f32 on the CPU.
 ///
 /// # Errors
 /// If shapes do not fit.
@@ -40,7 +40,7 @@ pub fn packed_attention(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
-    units: &std::sync::Arc<Units>,
+    segments: &std::sync::Arc<Segments>,
 ) -> Result<Tensor> {
     let (h, _, _) = q.dims3()?;
     let (kv, _, _) = k.dims3()?;
@@ -48,11 +48,11 @@ pub fn packed_attention(
         bail!("attention: expected a multiple of the {kv} key heads, got {h} query heads");
     }
     let mut out = vec![0f32; q.elem_count()];
-    for unit in &units.0 {
-        let (_, _, v_unit, weights) = unit_weights(q, k, v, unit)?;
+    for segment in &segments.0 {
+        let (_, _, v_segment, weights) = segment_weights(q, k, v, segment)?;
         scatter(
-            &weights.matmul(&v_unit)?,
-            &unit.queries,
+            &weights.matmul(&v_segment)?,
+            &segment.queries,
             q.dim(1)?,
             &mut out,
         )?;
@@ -61,30 +61,30 @@ pub fn packed_attention(
     if !(q.track_op() || k.track_op() || v.track_op()) {
         return Ok(value);
     }
-    let units = units.clone();
+    let segments = segments.clone();
     computed3([q, k, v], value, move |[q, k, v], grad| {
-        backward(q, k, v, grad, &units)
+        backward(q, k, v, grad, &segments)
     })
 }
 
-/// A unit's scaled queries (kv, h/kv·m, d), keys and values (kv, l, d), and attention weights (kv, h/kv·m, l).
-fn unit_weights(
+/// A segment's scaled queries (kv, h/kv·m, d), keys and values (kv, l, d), and attention weights (kv, h/kv·m, l).
+fn segment_weights(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
-    unit: &Unit,
+    segment: &Segment,
 ) -> Result<(Tensor, Tensor, Tensor, Tensor)> {
     let kv = k.dim(0)?;
     let (h, _, d) = q.dims3()?;
-    let rows = h / kv * unit.queries.len();
-    let q = gather(q, &unit.queries)?.reshape((kv, rows, d))?;
-    let (k, v) = (gather(k, &unit.keys)?, gather(v, &unit.keys)?);
+    let rows = h / kv * segment.queries.len();
+    let q = gather(q, &segment.queries)?.reshape((kv, rows, d))?;
+    let (k, v) = (gather(k, &segment.keys)?, gather(v, &segment.keys)?);
     let weights = q.matmul(&k.t()?)?;
     let open;
-    let mask = match &unit.mask {
+    let mask = match &segment.mask {
         Some(mask) => mask,
         None => {
-            open = Tensor::zeros(unit.keys.len(), weights.dtype(), weights.device())?;
+            open = Tensor::zeros(segment.keys.len(), weights.dtype(), weights.device())?;
             &open
         }
     };
@@ -96,7 +96,7 @@ fn unit_weights(
 /// Softmax of scores, in their place.
 #[inline(always)]
 pub fn softmax_row(row: &mut [f32]) {
-    let most = lanes::max(row);
+    let most = simd::max(row);
     for x in row.iter_mut() {
         // Far below the greatest score means masked, or as good as.
         *x = if *x - most < -80.0 {
@@ -105,7 +105,7 @@ pub fn softmax_row(row: &mut [f32]) {
             exp(*x - most)
         };
     }
-    let inverse = 1.0 / lanes::sum(row);
+    let inverse = 1.0 / simd::sum(row);
     row.iter_mut().for_each(|x| *x *= inverse);
 }
 
@@ -148,7 +148,7 @@ fn backward(
     k: &Tensor,
     v: &Tensor,
     grad: &Tensor,
-    units: &Units,
+    segments: &Segments,
 ) -> Result<[Tensor; 3]> {
     let (q, k, v) = (q.detach(), k.detach(), v.detach());
     let n = q.dim(1)?;
@@ -156,14 +156,14 @@ fn backward(
     let mut dk = vec![0f32; k.elem_count()];
     let mut dv = vec![0f32; v.elem_count()];
     let scale = 1.0 / (q.dim(2)? as f32).sqrt();
-    for unit in &units.0 {
-        let (q_unit, k_unit, v_unit, weights) = unit_weights(&q, &k, &v, unit)?;
-        let grad = gather(grad, &unit.queries)?.reshape(q_unit.shape())?;
-        scatter(&weights.t()?.matmul(&grad)?, &unit.keys, n, &mut dv)?;
-        let slopes = grad.matmul(&v_unit.t()?)?;
+    for segment in &segments.0 {
+        let (q_segment, k_segment, v_segment, weights) = segment_weights(&q, &k, &v, segment)?;
+        let grad = gather(grad, &segment.queries)?.reshape(q_segment.shape())?;
+        scatter(&weights.t()?.matmul(&grad)?, &segment.keys, n, &mut dv)?;
+        let slopes = grad.matmul(&v_segment.t()?)?;
         slopes.inplace_op2(&weights, &SoftmaxSlopes { scale })?;
-        scatter(&slopes.matmul(&k_unit)?, &unit.queries, n, &mut dq)?;
-        scatter(&slopes.t()?.matmul(&q_unit)?, &unit.keys, n, &mut dk)?;
+        scatter(&slopes.matmul(&k_segment)?, &segment.queries, n, &mut dq)?;
+        scatter(&slopes.t()?.matmul(&q_segment)?, &segment.keys, n, &mut dk)?;
     }
     Ok([
         Tensor::from_vec(dq, q.shape(), q.device())?,
@@ -196,10 +196,10 @@ impl InplaceOp2 for MaskedSoftmax {
         let start = mask_layout.start_offset();
         let mask = &mask.as_slice::<f32>()?[start..start + mask_layout.shape().elem_count()];
         let n_masks = mask.len() / width.max(1);
-        lanes::each_row(scores, width, |i, row| {
+        simd::each_row(scores, width, |i, row| {
             let start = i % n_masks.max(1) * width;
             let mask = &mask[start..start + width];
-            widest!({
+            dispatch!({
                 for (x, m) in row.iter_mut().zip(mask) {
                     *x = *x * self.scale + m;
                 }
@@ -236,7 +236,7 @@ impl InplaceOp2 for SoftmaxSlopes {
             .chunks_exact_mut(width)
             .zip(weights.chunks_exact(width))
         {
-            let dot = lanes::dot(row, weights);
+            let dot = simd::dot(row, weights);
             for (g, p) in row.iter_mut().zip(weights) {
                 *g = p * (*g - dot) * self.scale;
             }

@@ -8,8 +8,8 @@ use candle_core::{DType, Module, Result, Tensor, bail};
 use super::activation::sigmoid;
 use super::autograd::values;
 use super::avx512::{QuantizedRows, ROWS, TILE, TiledMatrix};
-use super::lanes::widest;
 use super::repacked::repacked_bytes;
+use super::simd::dispatch;
 use super::threads::{each, made, n_threads};
 
 /// A quantised matrix (out, width), and the bias (out) that is added to its products.
@@ -69,7 +69,7 @@ pub fn has_tiles(dtype: GgmlDType, out: usize, width: usize) -> bool {
     TiledMatrix::bytes(dtype, out, width).is_some()
 }
 
-/// Products of the rows of `xs` (n, width) with matrices of this width: (n, out) of each. What the rows are rounded to is
+/// ConvPrecision of the rows of `xs` (n, width) with matrices of this width: (n, out) of each. What the rows are rounded to is
 /// made once.
 ///
 /// # Errors
@@ -137,7 +137,7 @@ pub fn gated_product(
                 to.resize(n * inner, 0.0);
                 matrix.product(&input, rows.clone(), 0..matrix.n_tiles(), to);
             }
-            widest!({
+            dispatch!({
                 for (g, u) in gates.iter_mut().zip(&*ups) {
                     *g = *g * sigmoid(*g) * u;
                 }

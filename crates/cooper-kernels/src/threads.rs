@@ -73,7 +73,7 @@ pub fn each_with<T: Send, O: Default>(parts: Vec<T>, work: impl Fn(&mut O, usize
 }
 
 /// `n` numbers, each `len` of which are a part of some work as of [`each_with`]; it finds zeros there. They are zeroed by
-/// the thread that works on them, just before: one thread alone takes long to do that for a large picture.
+/// the thread that works on them, just before: one thread alone takes long to do that for a large image.
 pub fn made<T: Zeroable + Copy + Send, O: Default>(
     n: usize,
     len: usize,

@@ -1,4 +1,4 @@
-//! Pictures of twice the size, with a backward of our own.
+//! Images of twice the size, with a backward of our own.
 
 use candle_core::{Result, Tensor};
 

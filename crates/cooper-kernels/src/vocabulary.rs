@@ -9,8 +9,8 @@ use candle_core::{DType, Result, Tensor, bail};
 use half::bf16;
 
 use super::autograd::values;
-use super::draft::Draft;
-use super::lanes::{self, widest};
+use super::quantized_lm_head::QuantizedLmHead;
+use super::simd::{self, dispatch};
 
 /// One of the matrices (vocab, c).
 #[derive(Clone, Debug)]
@@ -18,8 +18,8 @@ pub struct Vocabulary {
     rows: Rows,
     /// Tokens and width.
     shape: (usize, usize),
-    /// By which [`Vocabulary::likeliest`] passes over most rows.
-    draft: Option<Draft>,
+    /// By which [`Vocabulary::argmax`] passes over most rows.
+    quantized_lm_head: Option<QuantizedLmHead>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,15 +43,19 @@ impl Vocabulary {
             None
         };
         let rows = narrow.map_or(Rows::Plain(rows), Rows::Narrow);
-        let draft = None;
-        Ok(Self { rows, shape, draft })
+        let quantized_lm_head = None;
+        Ok(Self {
+            rows,
+            shape,
+            quantized_lm_head,
+        })
     }
 
-    /// With what [`Vocabulary::likeliest`] is faster by, if it stays in 16 bits: half as many bytes again.
+    /// With what [`Vocabulary::argmax`] is faster by, if it stays in 16 bits: half as many bytes again.
     #[must_use]
     pub fn drafted(mut self) -> Self {
         if let Rows::Narrow(rows) = &self.rows {
-            self.draft = Draft::new(rows, self.shape.1);
+            self.quantized_lm_head = QuantizedLmHead::new(rows, self.shape.1);
         }
         self
     }
@@ -59,13 +63,13 @@ impl Vocabulary {
     /// Bytes that [`Vocabulary::drafted`] adds to a matrix of this shape that stays in 16 bits.
     pub fn draft_bytes(shape: &[usize]) -> u64 {
         let c = shape.last().copied().unwrap_or_default();
-        (shape.iter().product::<usize>() as f64 * Draft::number(c)) as u64
+        (shape.iter().product::<usize>() as f64 * QuantizedLmHead::number(c)) as u64
     }
 
-    /// Bytes that [`Vocabulary::likeliest`] reads for each number.
+    /// Bytes that [`Vocabulary::argmax`] reads for each number.
     pub fn likeliest_bytes(&self) -> f64 {
-        match (&self.draft, &self.rows) {
-            (Some(_), _) => Draft::number(self.shape.1),
+        match (&self.quantized_lm_head, &self.rows) {
+            (Some(_), _) => QuantizedLmHead::number(self.shape.1),
             (None, Rows::Plain(rows)) => rows.dtype().size_in_bytes() as f64,
             (None, Rows::Narrow(_)) => size_of::<bf16>() as f64,
         }
@@ -109,11 +113,11 @@ impl Vocabulary {
         }
         let mut logits = vec![0f32; vocab * n];
         values([hidden], |[hidden]| {
-            lanes::each_row(&mut logits, n, |token, logits| {
+            simd::each_row(&mut logits, n, |token, logits| {
                 let row = &rows[token * c..(token + 1) * c];
-                widest!({
+                dispatch!({
                     for (logit, hidden) in logits.iter_mut().zip(hidden.chunks_exact(c)) {
-                        *logit = lanes::dot_of_next(row, hidden);
+                        *logit = simd::dot_of_next(row, hidden);
                     }
                 });
             });
@@ -127,7 +131,7 @@ impl Vocabulary {
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn likeliest(&self, hidden: &Tensor, n: usize) -> Result<u32> {
+    pub fn argmax(&self, hidden: &Tensor, n: usize) -> Result<u32> {
         if let Some(token) = self.likeliest_of_few(hidden, n)? {
             return Ok(token);
         }
@@ -135,20 +139,21 @@ impl Vocabulary {
         logits.narrow(0, 0, n)?.argmax(0)?.to_scalar()
     }
 
-    /// [`Vocabulary::likeliest`] by the draft, if it tells.
+    /// [`Vocabulary::argmax`] by the draft, if it tells.
     fn likeliest_of_few(&self, hidden: &Tensor, n: usize) -> Result<Option<u32>> {
         let (vocab, c) = self.shape;
-        let (Some(draft), Rows::Narrow(rows)) = (&self.draft, &self.rows) else {
+        let (Some(quantized_lm_head), Rows::Narrow(rows)) = (&self.quantized_lm_head, &self.rows)
+        else {
             return Ok(None);
         };
         if hidden.dims() != [1, c] || n > vocab {
             return Ok(None);
         }
         let few = values([hidden], |[hidden]| {
-            let shortlist = draft.shortlist(hidden, n)?;
+            let shortlist = quantized_lm_head.shortlist(hidden, n)?;
             let logits = shortlist.into_iter().map(|token| {
                 let row = &rows[token * c..(token + 1) * c];
-                (token, widest!(lanes::dot(row, hidden)))
+                (token, dispatch!(simd::dot(row, hidden)))
             });
             logits.reduce(|best, other| if other.1 > best.1 { other } else { best })
         })?;
@@ -189,7 +194,7 @@ mod tests {
         let plain = Vocabulary {
             rows: Rows::Plain(stored),
             shape: (40, 100),
-            draft: None,
+            quantized_lm_head: None,
         };
         let numbers = |xs: Result<Tensor>| xs.unwrap().to_vec2::<f32>().unwrap();
         let ids = [39, 0, 7];
@@ -217,7 +222,7 @@ mod tests {
         let logits = head.logits(hidden).unwrap().squeeze(0).unwrap();
         let expected = logits.narrow(0, 0, n).unwrap().argmax(0).unwrap();
         let expected = expected.to_scalar::<u32>().unwrap();
-        assert_eq!(head.likeliest(hidden, n).unwrap(), expected, "of {n}");
+        assert_eq!(head.argmax(hidden, n).unwrap(), expected, "of {n}");
         head.likeliest_of_few(hidden, n).unwrap().is_some()
     }
 
@@ -267,7 +272,7 @@ mod tests {
         let mut broken = random;
         broken[5 * c] = f32::NAN;
         let head = Vocabulary::new(stored(broken, c)).unwrap().drafted();
-        assert!(head.draft.is_none());
+        assert!(head.quantized_lm_head.is_none());
         finds_what_logits_say(&head, &row_of(normal(c)), vocab);
     }
 
@@ -276,7 +281,10 @@ mod tests {
         let rows = vec![1.0; 300 * 70];
         let head = Vocabulary::new(stored(rows, 70)).unwrap();
         assert_eq!(head.likeliest_bytes(), 2.0);
-        let draft = head.drafted().draft.unwrap();
-        assert_eq!(draft.bytes(), Vocabulary::draft_bytes(&[300, 70]));
+        let quantized_lm_head = head.drafted().quantized_lm_head.unwrap();
+        assert_eq!(
+            quantized_lm_head.bytes(),
+            Vocabulary::draft_bytes(&[300, 70])
+        );
     }
 }

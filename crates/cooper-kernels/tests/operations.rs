@@ -10,8 +10,8 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Module, VarBuilder};
 use cooper_kernels::rope::rotate;
 use cooper_kernels::{
-    Conv2d, ConvShape, GroupNorm, LayerNorm, RmsNorm, RotaryEmbedding, Unit, Units, attention,
-    causal_mask, gelu, packed_attention, silu, swiglu, upsample_2x,
+    Conv2d, ConvShape, GroupNorm, LayerNorm, RmsNorm, RotaryEmbedding, Segment, Segments,
+    attention, causal_mask, gelu, packed_attention, silu, swiglu, upsample_2x,
 };
 use difference::difference;
 
@@ -268,37 +268,37 @@ fn query_heads_share_the_keys_of_their_group() {
 }
 
 /// A sequence whose tokens all see each other, and a causal trunk with two branches, their rows mixed.
-fn units() -> Units {
+fn segments() -> Segments {
     let causal = |n, m| causal_mask(n, m, &Device::Cpu).unwrap();
-    let unit = |queries: &[u32], keys: &[u32]| Unit {
+    let segment = |queries: &[u32], keys: &[u32]| Segment {
         queries: queries.to_vec(),
         keys: keys.to_vec(),
         mask: causal(queries.len(), keys.len()),
     };
-    Units(vec![
-        Unit {
+    Segments(vec![
+        Segment {
             mask: None,
-            ..unit(&[1, 8], &[1, 8])
+            ..segment(&[1, 8], &[1, 8])
         },
-        unit(&[0, 2, 4], &[0, 2, 4]),
-        unit(&[7, 3], &[0, 2, 4, 7, 3]),
-        unit(&[5, 6], &[0, 2, 4, 5, 6]),
+        segment(&[0, 2, 4], &[0, 2, 4]),
+        segment(&[7, 3], &[0, 2, 4, 7, 3]),
+        segment(&[5, 6], &[0, 2, 4, 5, 6]),
     ])
 }
 
-/// The same, each unit with the plain attention.
-fn one_by_one(q: &Tensor, k: &Tensor, v: &Tensor, units: &Units) -> Result<Tensor> {
+/// The same, each segment with the plain attention.
+fn one_by_one(q: &Tensor, k: &Tensor, v: &Tensor, segments: &Segments) -> Result<Tensor> {
     let (mut parts, mut rows) = (Vec::new(), Vec::<u32>::new());
-    for unit in &units.0 {
+    for segment in &segments.0 {
         let of = |xs: &Tensor, rows: &[u32]| xs.index_select(&Tensor::new(rows, xs.device())?, 1);
-        let (k, v) = (of(k, &unit.keys)?, of(v, &unit.keys)?);
+        let (k, v) = (of(k, &segment.keys)?, of(v, &segment.keys)?);
         parts.push(attention(
-            &of(q, &unit.queries)?,
+            &of(q, &segment.queries)?,
             &k,
             &v,
-            unit.mask.as_ref(),
+            segment.mask.as_ref(),
         )?);
-        rows.extend(&unit.queries);
+        rows.extend(&segment.queries);
     }
     let places: Vec<u32> = (0..N as u32)
         .map(|row| rows.iter().position(|r| *r == row).unwrap() as u32)
@@ -308,12 +308,12 @@ fn one_by_one(q: &Tensor, k: &Tensor, v: &Tensor, units: &Units) -> Result<Tenso
 
 #[test]
 fn packed_attention_is_the_plain_one_within_units() {
-    let (arguments, units) = (queries_keys_values(N, N), Arc::new(units()));
+    let (arguments, segments) = (queries_keys_values(N, N), Arc::new(segments()));
     let [q, k, v] = &arguments;
-    let packed = packed_attention(q, k, v, &units).unwrap();
-    assert!(difference(&packed, &one_by_one(q, k, v, &units).unwrap()) < 1e-6);
+    let packed = packed_attention(q, k, v, &segments).unwrap();
+    assert!(difference(&packed, &one_by_one(q, k, v, &segments).unwrap()) < 1e-6);
     check(&arguments, |a| {
-        packed_attention(&a[0], &a[1], &a[2], &units)
+        packed_attention(&a[0], &a[1], &a[2], &segments)
     });
     // The plain form is differentiable by candle itself.
     let gradients = |op: &dyn Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>| {
@@ -323,8 +323,8 @@ fn packed_attention_is_the_plain_one_within_units() {
             .unwrap();
         vars.map(|var| store.get(&var).unwrap().clone())
     };
-    let ours = gradients(&|q, k, v| packed_attention(q, k, v, &units));
-    let candles = gradients(&|q, k, v| one_by_one(q, k, v, &units));
+    let ours = gradients(&|q, k, v| packed_attention(q, k, v, &segments));
+    let candles = gradients(&|q, k, v| one_by_one(q, k, v, &segments));
     for (ours, candles) in ours.iter().zip(&candles) {
         assert!(difference(ours, candles) < 1e-5);
     }

@@ -6,7 +6,7 @@ use nalgebra::{Point3, Vector3};
 
 use super::intrinsics::Intrinsics;
 
-/// How far a map's depth bleeds over the edges of things, as a share of the picture's width: no depth is taken there.
+/// How far a map's depth bleeds over the edges of things, as a share of the image's width: no depth is taken there.
 const EDGE_SHARE: f64 = 0.01;
 /// The share of depths that is left out at each end: what bleeds farther.
 const DEPTH_TRIM: f64 = 0.05;
@@ -24,7 +24,7 @@ pub struct Box3d {
     pub size: Vector3<f64>,
 }
 
-/// The boxes of the labels in a picture of the size of `intrinsics`, from its metric depth, both row-major; NaN is no
+/// The boxes of the labels in an image of the size of `intrinsics`, from its metric depth, both row-major; NaN is no
 /// depth. A label with too few pixels that have depth has none; if sizes differ, none has.
 ///
 /// How near and far a part is comes from its inside; how wide and high, from its outline at that depth. So neither the
@@ -68,7 +68,7 @@ pub fn boxes(labels: &[u16], metres: &[f32], intrinsics: &Intrinsics) -> BTreeMa
     found.collect()
 }
 
-/// Whether all that lies `edge` pixels from a pixel has its label; what is outside of the picture does not count.
+/// Whether all that lies `edge` pixels from a pixel has its label; what is outside of the image does not count.
 fn is_inside(labels: &[u16], (width, height): (usize, usize), pixel: usize, edge: usize) -> bool {
     let (x, y) = (pixel % width, pixel / width);
     let (left, right) = (x.saturating_sub(edge), (x + edge).min(width - 1));

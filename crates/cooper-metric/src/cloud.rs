@@ -25,12 +25,12 @@ impl Cloud {
     /// PCL and RViz read it.
     pub const FIELDS: [(&'static str, u32); 4] = [("x", 0), ("y", 4), ("z", 8), ("rgb", 12)];
 
-    /// The cloud of a depth map in metres, NaN for none, that has the size of `picture` and `intrinsics`.
+    /// The cloud of a depth map in metres, NaN for none, that has the size of `image` and `intrinsics`.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the sizes differ.
-    pub fn new(metres: &[f32], picture: &RgbImage, intrinsics: &Intrinsics) -> Result<Self> {
-        let (width, height) = picture.dimensions();
+    pub fn new(metres: &[f32], image: &RgbImage, intrinsics: &Intrinsics) -> Result<Self> {
+        let (width, height) = image.dimensions();
         let size = (intrinsics.width, intrinsics.height);
         if size != (width, height) {
             let why = format!("expected one for {width} x {height}, got {size:?}");
@@ -42,7 +42,7 @@ impl Cloud {
             return Err(Error::invalid("metric depth", why));
         }
         let mut data = Vec::with_capacity(n_pixels * Self::POINT_STEP as usize);
-        for (z, (column, row, color)) in metres.iter().zip(picture.enumerate_pixels()) {
+        for (z, (column, row, color)) in metres.iter().zip(image.enumerate_pixels()) {
             let ray = intrinsics.ray(f64::from(column), f64::from(row));
             let z = if z.is_finite() && *z > 0.0 && ray.x.is_finite() {
                 *z
@@ -108,8 +108,8 @@ mod tests {
         let metres: Vec<f32> = (0..64 * 48)
             .map(|i| 0.3 + (i * 7 % 100) as f32 * 0.4)
             .collect();
-        let picture = RgbImage::from_fn(64, 48, |x, y| Rgb([x as u8, y as u8, 7]));
-        let cloud = Cloud::new(&metres, &picture, &camera).unwrap();
+        let image = RgbImage::from_fn(64, 48, |x, y| Rgb([x as u8, y as u8, 7]));
+        let cloud = Cloud::new(&metres, &image, &camera).unwrap();
         assert_eq!(
             (cloud.row_step(), cloud.data.len()),
             (64 * 16, 64 * 48 * 16)
@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn no_depth_is_no_point_but_a_color() {
-        let picture = RgbImage::from_pixel(5, 1, Rgb([1, 2, 3]));
+        let image = RgbImage::from_pixel(5, 1, Rgb([1, 2, 3]));
         let metres = [f32::NAN, f32::INFINITY, 0.0, -1.0, 2.0];
-        let cloud = Cloud::new(&metres, &picture, &camera(5, 1)).unwrap();
+        let cloud = Cloud::new(&metres, &image, &camera(5, 1)).unwrap();
         for (i, [x, y, z, rgb]) in points(&cloud).into_iter().enumerate() {
             let is_none = i < 4;
             assert!([x, y, z].iter().all(|v| v.is_nan() == is_none), "{i}");
@@ -140,12 +140,9 @@ mod tests {
 
     #[test]
     fn other_sizes_are_refused() {
-        let picture = RgbImage::new(4, 2);
-        let words = |metres: &[f32], camera| {
-            Cloud::new(metres, &picture, &camera)
-                .unwrap_err()
-                .to_string()
-        };
+        let image = RgbImage::new(4, 2);
+        let words =
+            |metres: &[f32], camera| Cloud::new(metres, &image, &camera).unwrap_err().to_string();
         assert!(words(&[1.0; 7], camera(4, 2)).contains("expected 8 values, got 7"));
         assert!(words(&[1.0; 8], camera(2, 4)).contains("4 x 2, got (2, 4)"));
     }

@@ -97,7 +97,7 @@ impl ScaleFilter {
     }
 
     /// Take the fit of a frame with its stamp in seconds, frames in their order. Rejected fits are not told: then the
-    /// scale ages. Pictures that come inside requests have stamps of their own and do not belong here.
+    /// scale ages. Images that come inside requests have stamps of their own and do not belong here.
     pub fn update(&mut self, fit: &Affine, stamp_s: f64) -> Verdict {
         if !stamp_s.is_finite() || !fit.scale.is_finite() || !fit.shift.is_finite() {
             return Verdict::Ignored;

@@ -6,7 +6,7 @@
 //!
 //! `(scale * relative + shift) * (down · d) = height`
 //!
-//! with four unknowns: scale, shift, and the two angles of `down`. In principle a picture of a floor has them all:
+//! with four unknowns: scale, shift, and the two angles of `down`. In principle an image of a floor has them all:
 //! `1 / (scale * relative + shift)` is linear in the pixel's coordinates for one shift only. But a wrong shift bends
 //! it so little, and a wrong pitch undoes most of the rest, that nothing is left of this in practice: with 1 % of
 //! noise in each pixel, depth was wrong by 5 % in the median of 40 synthetic floors and by 73 % in the worst, with 5 %
@@ -17,13 +17,13 @@
 //! |---|---|---|---|
 //! | noise of 2 % | 0.2 % (2 %) | 0.8 % (4 %) | 0.2 % (1 %) |
 //! | noise of 5 % | 0.5 % (4 %) | 6 % (17 %) | 0.6 % (2 %) |
-//! | noise of 2 %, waves of up to 4 % over the picture | 3 % (6 %) | 5 % (15 %) | 1 % (3 %) |
+//! | noise of 2 %, waves of up to 4 % over the image | 3 % (6 %) | 5 % (15 %) | 1 % (3 %) |
 //! | noise of 2 %, relative depth to the power of 1.1 | 18 % (22 %) | 6 % (14 %) | 10 % (14 %) |
 //! | noise of 2 %, the given pitch off by 1° | 0.2 % (2 %) | 6 % (9 %) | 3 % (4 %) |
 //! | rooms refused | 10 to 11 | 2 | 2 |
 //!
 //! `Tilt` finds too small a scale in a noisy map, as every fit of a line to noisy positions does.
-//! The floor is looked for in the lower part of the picture, by robust fits that leave furniture and walls aside.
+//! The floor is looked for in the lower part of the image, by robust fits that leave furniture and walls aside.
 
 use nalgebra::{SVector, Vector1, Vector2, Vector3};
 
@@ -62,7 +62,7 @@ pub struct FloorSettings {
     /// The least share of floor pixels from which a tilt is found, in [0, 1]; it holds for [`FloorPrior::Offset`]
     /// besides `fit.min_inlier_share`. From less, a noisy map gives a plane through floor and walls.
     pub min_share_to_tilt: f64,
-    /// The share of the picture's rows, from below, in which the floor is looked for, in (0, 1].
+    /// The share of the image's rows, from below, in which the floor is looked for, in (0, 1].
     pub lower_share: f64,
     /// The least `down · d` of a floor pixel, so that the floor is no farther than `height / min_slope`; above 0.
     pub min_slope: f64,
@@ -364,7 +364,7 @@ mod tests {
         };
         check(fit(-1.0), "camera height");
         check(fit(f64::NAN), "camera height");
-        // A wall that fills the picture: slanted, but upright.
+        // A wall that fills the image: slanted, but upright.
         let wall = |at: u32| 0.1 + 0.003 * (at % 128) as f32;
         let wall: Vec<f32> = (0..128 * 96).map(wall).collect();
         let why_not = floor(&wall, offset).unwrap_err();

@@ -1,6 +1,6 @@
 //! A camera's numbers, and rays through its pixels.
 //!
-//! On a topic of rectified pictures (`image_rect`) they are the left three columns of the message's `p`, without
+//! On a topic of rectified images (`image_rect`) they are the left three columns of the message's `p`, without
 //! distortion; on a raw topic they are `k` and `d`.
 
 use cooper_imaging::{Error, Result};
@@ -8,7 +8,7 @@ use nalgebra::{Point2, Point3, Vector2, Vector3};
 
 use super::distortion::Distortion;
 
-/// Focal lengths and principal point of a picture of one size, in pixels; a pixel's centre has whole coordinates.
+/// Focal lengths and principal point of an image of one size, in pixels; a pixel's centre has whole coordinates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Intrinsics {
     /// Focal length along rows.
@@ -27,7 +27,7 @@ pub struct Intrinsics {
     pub distortion: Distortion,
 }
 
-/// The part of the sensor that a picture shows, in pixels of the full sensor. All 0 is the whole sensor.
+/// The part of the sensor that an image shows, in pixels of the full sensor. All 0 is the whole sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Roi {
     /// Columns to the left of it.
@@ -91,7 +91,7 @@ impl Intrinsics {
         Ok(self)
     }
 
-    /// The numbers of a picture that shows a part of the sensor, with `binning` (columns, rows) averaged into one
+    /// The numbers of an image that shows a part of the sensor, with `binning` (columns, rows) averaged into one
     /// pixel; 0 is 1. As REP 104 defines CameraInfo's fields.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl Intrinsics {
         )
     }
 
-    /// The numbers of the same picture at another size.
+    /// The numbers of the same image at another size.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if a side is 0.
@@ -143,7 +143,7 @@ impl Intrinsics {
         self.scaled_by(x, y, width, height)
     }
 
-    /// Lengths scale about the picture's corner, and that is half a pixel before the first pixel's centre.
+    /// Lengths scale about the image's corner, and that is half a pixel before the first pixel's centre.
     /// Tools that multiply `cx` alone (`image_proc`) are up to half a pixel off.
     fn scaled_by(&self, x: f64, y: f64, width: u32, height: u32) -> Result<Self> {
         let scaled = Self {
@@ -234,7 +234,7 @@ mod tests {
             (half.cx, half.cy, half.fx, half.fy),
             (159.5, 119.5, 250.0, 255.0)
         );
-        // The picture's top left corner, half a pixel before the first centre.
+        // The image's top left corner, half a pixel before the first centre.
         assert_eq!(half.ray(-0.5, -0.5), camera.ray(-0.5, -0.5));
         let wide = camera.scaled_to(1280, 480).unwrap();
         assert_eq!((wide.fx, wide.fy), (1000.0, 510.0));

@@ -6,7 +6,7 @@
 //! A [`ScaleFilter`] smooths them over time; a [`ScaleTracker`] says for each frame whether it has metres.
 //!
 //! Frames: the optical frame of REP 103, x right, y down, z ahead; lengths are metres, depth is z.
-//! A pixel's centre has whole coordinates: the top left one is (0, 0), the picture begins at (-0.5, -0.5).
+//! A pixel's centre has whole coordinates: the top left one is (0, 0), the image begins at (-0.5, -0.5).
 //! Depth follows REP 118: `32FC1` is metres, `16UC1` is millimetres with 0 for none. Inside, NaN is none.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 #![forbid(unsafe_code)]
@@ -37,5 +37,5 @@ pub use intrinsics::{Intrinsics, Roi};
 pub use reference::{DepthBytes, ReferenceDepth};
 pub use spread::{Spread, spread};
 pub use tilt::Tilt;
-pub use tracker::{NoScale, Scale, ScaleTracker, Sighting};
+pub use tracker::{NoScale, Observation, Scale, ScaleTracker};
 pub use why_not::WhyNot;

@@ -4,7 +4,7 @@
 
 use cooper_imaging::{Error, Result};
 
-/// How far the shapes (width over height) of two pictures of the same view may differ, as a share.
+/// How far the shapes (width over height) of two images of the same view may differ, as a share.
 const SAME_SHAPE: f64 = 0.02;
 
 /// The fields of a `sensor_msgs/Image` with depth.
@@ -103,7 +103,7 @@ impl ReferenceDepth {
         let is_whole = relative.len() as u64 == u64::from(width) * u64::from(height);
         if !is_whole || !ratio.is_finite() || (ratio - 1.0).abs() > SAME_SHAPE {
             return refused(format!(
-                "expected one registered to the camera's picture of {width} x {height}, got {} x {}",
+                "expected one registered to the camera's image of {width} x {height}, got {} x {}",
                 self.width, self.height
             ));
         }

@@ -4,7 +4,7 @@
 
 use cooper_imaging::{Error, Result};
 
-/// Several maps of one picture in one.
+/// Several maps of one image in one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spread {
     /// The mean of the maps, row-major; NaN where a map has no number.
@@ -14,7 +14,7 @@ pub struct Spread {
     pub confidence: Vec<f32>,
 }
 
-/// Combine maps of one picture that were drawn with different seeds. `scale` is the deviation, in the maps' own unit,
+/// Combine maps of one image that were drawn with different seeds. `scale` is the deviation, in the maps' own unit,
 /// at which the confidence has fallen to 0.37; 0.05 suits relative depth, and it is above 0.
 ///
 /// The deviation is the unbiased one (n - 1); of two or three maps it is itself rough.

@@ -13,7 +13,7 @@ const OVERTAKEN_S: f64 = 1.0;
 
 /// What one frame says of its scale.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Sighting {
+pub enum Observation {
     /// A scale that can be trusted.
     Fit(ScaleFit),
     /// The map and what it was compared with do not go together.
@@ -89,17 +89,17 @@ impl ScaleTracker {
     ///
     /// # Errors
     /// [`NoScale`] if it has none that can be trusted.
-    pub fn see(
+    pub fn observe(
         &mut self,
-        sighting: Sighting,
+        sighting: Observation,
         stamp_s: f64,
         settings: FilterSettings,
     ) -> Result<Scale, NoScale> {
         self.filter.set(settings);
         match sighting {
-            Sighting::Fit(fit) => self.fitted(fit, stamp_s, settings),
-            Sighting::Bad(why) => Err(NoScale::Bad(why)),
-            Sighting::Missing(why) => self.without_fit(why, stamp_s, settings),
+            Observation::Fit(fit) => self.fitted(fit, stamp_s, settings),
+            Observation::Bad(why) => Err(NoScale::Bad(why)),
+            Observation::Missing(why) => self.without_fit(why, stamp_s, settings),
         }
     }
 
@@ -180,25 +180,32 @@ mod tests {
         max_age_s: 5.0,
     };
 
-    fn see(tracker: &mut ScaleTracker, sighting: Sighting, stamp_s: f64) -> Result<f64, String> {
-        let scale = tracker.see(sighting, stamp_s, SETTINGS);
+    fn observe(
+        tracker: &mut ScaleTracker,
+        sighting: Observation,
+        stamp_s: f64,
+    ) -> Result<f64, String> {
+        let scale = tracker.observe(sighting, stamp_s, SETTINGS);
         scale.map(|s| s.affine.scale).map_err(|why| why.to_string())
     }
 
-    fn missing() -> Sighting {
-        Sighting::Missing("nobody publishes".into())
+    fn missing() -> Observation {
+        Observation::Missing("nobody publishes".into())
     }
 
     #[test]
     fn a_young_scale_stands_in_where_nothing_can_be_fitted() {
         let mut tracker = ScaleTracker::default();
-        let told = see(&mut tracker, missing(), 100.0).unwrap_err();
+        let told = observe(&mut tracker, missing(), 100.0).unwrap_err();
         assert_eq!(told, "nobody publishes; there is no good fit yet");
-        assert_eq!(see(&mut tracker, Sighting::Fit(fit(4.0)), 101.0), Ok(4.0));
-        let scale = tracker.see(missing(), 104.0, SETTINGS).unwrap();
+        assert_eq!(
+            observe(&mut tracker, Observation::Fit(fit(4.0)), 101.0),
+            Ok(4.0)
+        );
+        let scale = tracker.observe(missing(), 104.0, SETTINGS).unwrap();
         assert_eq!((scale.affine.scale, scale.age_s), (4.0, 3.0));
         assert_eq!(scale.missing.as_deref(), Some("nobody publishes"));
-        let told = see(&mut tracker, missing(), 107.0).unwrap_err();
+        let told = observe(&mut tracker, missing(), 107.0).unwrap_err();
         assert_eq!(
             told,
             "nobody publishes; the newest good fit is 6.0 s old, expected at most 5.0 s"
@@ -208,14 +215,17 @@ mod tests {
     #[test]
     fn no_scale_stands_in_for_a_bad_fit() {
         let mut tracker = ScaleTracker::default();
-        assert_eq!(see(&mut tracker, Sighting::Fit(fit(4.0)), 1.0), Ok(4.0));
-        let bad = Sighting::Bad(WhyNot::NoFloor);
         assert_eq!(
-            see(&mut tracker, bad, 2.0),
+            observe(&mut tracker, Observation::Fit(fit(4.0)), 1.0),
+            Ok(4.0)
+        );
+        let bad = Observation::Bad(WhyNot::NoFloor);
+        assert_eq!(
+            observe(&mut tracker, bad, 2.0),
             Err(WhyNot::NoFloor.to_string())
         );
         assert_eq!(
-            see(&mut tracker, missing(), 3.0),
+            observe(&mut tracker, missing(), 3.0),
             Ok(4.0),
             "the bad frame alone is without metres"
         );
@@ -224,35 +234,53 @@ mod tests {
     #[test]
     fn a_jump_is_without_metres_until_it_is_believed() {
         let mut tracker = ScaleTracker::default();
-        assert_eq!(see(&mut tracker, Sighting::Fit(fit(4.0)), 1.0), Ok(4.0));
-        let told = see(&mut tracker, Sighting::Fit(fit(8.0)), 2.0).unwrap_err();
+        assert_eq!(
+            observe(&mut tracker, Observation::Fit(fit(4.0)), 1.0),
+            Ok(4.0)
+        );
+        let told = observe(&mut tracker, Observation::Fit(fit(8.0)), 2.0).unwrap_err();
         assert_eq!(
             told,
             "the scale jumps to 8.000 m * relative + 0.000 m from 4.000 m * relative + 0.000 m: 1 of the 2 fits in a row that it takes to be believed"
         );
-        assert_eq!(see(&mut tracker, Sighting::Fit(fit(8.0)), 3.0), Ok(8.0));
+        assert_eq!(
+            observe(&mut tracker, Observation::Fit(fit(8.0)), 3.0),
+            Ok(8.0)
+        );
     }
 
     #[test]
     fn an_overtaken_frame_has_its_own_fit_and_leaves_the_filter_alone() {
         let mut tracker = ScaleTracker::default();
-        assert_eq!(see(&mut tracker, Sighting::Fit(fit(4.0)), 10.0), Ok(4.0));
-        assert_eq!(see(&mut tracker, Sighting::Fit(fit(8.0)), 9.5), Ok(8.0));
-        assert_eq!(see(&mut tracker, missing(), 10.5), Ok(4.0));
+        assert_eq!(
+            observe(&mut tracker, Observation::Fit(fit(4.0)), 10.0),
+            Ok(4.0)
+        );
+        assert_eq!(
+            observe(&mut tracker, Observation::Fit(fit(8.0)), 9.5),
+            Ok(8.0)
+        );
+        assert_eq!(observe(&mut tracker, missing(), 10.5), Ok(4.0));
         // A recording that begins anew is no overtaken frame.
-        assert_eq!(see(&mut tracker, Sighting::Fit(fit(8.0)), 2.0), Ok(8.0));
-        assert_eq!(see(&mut tracker, missing(), 3.0), Ok(8.0));
+        assert_eq!(
+            observe(&mut tracker, Observation::Fit(fit(8.0)), 2.0),
+            Ok(8.0)
+        );
+        assert_eq!(observe(&mut tracker, missing(), 3.0), Ok(8.0));
     }
 
     #[test]
     fn settings_hold_from_the_next_frame_on() {
         let mut tracker = ScaleTracker::default();
-        assert_eq!(see(&mut tracker, Sighting::Fit(fit(4.0)), 0.0), Ok(4.0));
+        assert_eq!(
+            observe(&mut tracker, Observation::Fit(fit(4.0)), 0.0),
+            Ok(4.0)
+        );
         let patient = FilterSettings {
             max_age_s: 60.0,
             ..SETTINGS
         };
-        assert!(see(&mut tracker, missing(), 30.0).is_err());
-        assert!(tracker.see(missing(), 30.0, patient).is_ok());
+        assert!(observe(&mut tracker, missing(), 30.0).is_err());
+        assert!(tracker.observe(missing(), 30.0, patient).is_ok());
     }
 }

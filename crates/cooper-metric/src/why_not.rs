@@ -1,6 +1,6 @@
 //! Why there is no metric depth. The words go to diagnostics and replies as they are.
 
-/// Why a scale cannot be trusted. An outcome, not an error: the picture was fine and the relative map is too.
+/// Why a scale cannot be trusted. An outcome, not an error: the image was fine and the relative map is too.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum WhyNot {
     /// A map and what it is compared with are of different sizes.
@@ -65,11 +65,11 @@ pub enum WhyNot {
         /// As given.
         height_m: f64,
     },
-    /// No plane that could be a floor goes through the lower part of the picture.
-    #[error("no plane in the lower part of the picture is flat enough to be the floor")]
+    /// No plane that could be a floor goes through the lower part of the image.
+    #[error("no plane in the lower part of the image is flat enough to be the floor")]
     NoFloor,
     /// What was taken for the floor has too much below it: a table, a bed.
-    #[error("{:.0} % of the lower part of the picture lies below the floor that was found, expected at most {:.0} %", 100.0 * share, 100.0 * limit)]
+    #[error("{:.0} % of the lower part of the image lies below the floor that was found, expected at most {:.0} %", 100.0 * share, 100.0 * limit)]
     BelowFloor {
         /// In [0, 1].
         share: f64,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// What can go wrong above the network.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller's input (picture, question, option) cannot be used.
+    /// The caller's input (image, question, option) cannot be used.
     #[error("{what}: {why}")]
     InvalidInput {
         /// Which input, for example `question` or a file's path.
@@ -24,12 +24,12 @@ pub enum Error {
         /// The configured names.
         known: String,
     },
-    /// A camera has no picture that can be used.
-    #[error("camera `{camera}` has no usable picture: {why}")]
+    /// A camera has no image that can be used.
+    #[error("camera `{camera}` has no usable image: {why}")]
     NoImage {
         /// The camera.
         camera: String,
-        /// Why it is silent, or what is wrong with its newest picture.
+        /// Why it is silent, or what is wrong with its newest image.
         why: String,
     },
     /// A conversation is longer than the model can read.

@@ -14,7 +14,7 @@ pub const CEILING: u8 = 2;
 /// The label of the first object.
 pub const FIRST_OBJECT: u8 = 3;
 
-/// A rectangle of pixels, both corners inside the picture.
+/// A rectangle of pixels, both corners inside the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PixelBox {
     /// Left column.
@@ -27,7 +27,7 @@ pub struct PixelBox {
     pub height: u32,
 }
 
-/// What the rays of a picture met.
+/// What the rays of an image met.
 pub(super) struct Cast {
     /// Metres along the optical axis, row-major.
     pub depth: Vec<f32>,

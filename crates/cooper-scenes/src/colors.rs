@@ -1,15 +1,15 @@
-//! Eight colours that can be told apart by name, and the paints of segmentation pictures.
+//! Eight colours that can be told apart by name, and the paints of segmentation images.
 
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::sampling::between;
 
-/// The floor of a segmentation picture.
+/// The floor of a segmentation image.
 pub const FLOOR_GREY: [u8; 3] = [60; 3];
-/// The walls of a segmentation picture.
+/// The walls of a segmentation image.
 pub const WALL_GREY: [u8; 3] = [128; 3];
-/// The ceiling of a segmentation picture.
+/// The ceiling of a segmentation image.
 pub const CEILING_GREY: [u8; 3] = [200; 3];
 
 /// What an object's colour is called.
@@ -54,7 +54,7 @@ impl ColorName {
         }
     }
 
-    /// The paint in segmentation pictures: at least 90 from every other one and from the greys (Euclidean, 8-bit RGB).
+    /// The paint in segmentation images: at least 90 from every other one and from the greys (Euclidean, 8-bit RGB).
     pub fn paint(self) -> [u8; 3] {
         match self {
             Self::Red => [255, 0, 0],
@@ -68,7 +68,7 @@ impl ColorName {
         }
     }
 
-    /// Hue in degrees, saturation and value of objects of this colour in pictures.
+    /// Hue in degrees, saturation and value of objects of this colour in images.
     fn hsv(self) -> [f64; 3] {
         match self {
             Self::Red => [358.0, 0.88, 0.84],

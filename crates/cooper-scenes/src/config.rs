@@ -8,7 +8,7 @@ use super::colors::ColorName;
 /// The smallest and the largest value of something.
 pub type Span = [f64; 2];
 
-/// The picture for which [`SceneConfig::min_visible_pixels`] is given.
+/// The image for which [`SceneConfig::min_visible_pixels`] is given.
 const REFERENCE_PIXELS: f64 = 128.0 * 96.0;
 
 /// Disjoint sets of scenes.
@@ -31,7 +31,7 @@ pub struct SceneConfig {
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// The angle between the left and the right edge of the picture.
+    /// The angle between the left and the right edge of the image.
     pub horizontal_fov_deg: Span,
     /// The camera's height over the floor.
     pub camera_height_m: Span,
@@ -55,7 +55,7 @@ pub struct SceneConfig {
     pub size_m: Span,
     /// From the camera to an object's centre, over the floor.
     pub distance_m: Span,
-    /// An object with fewer visible pixels of a 128 x 96 picture does not count.
+    /// An object with fewer visible pixels of a 128 x 96 image does not count.
     pub min_visible_pixels: usize,
     /// Standard deviation of a pixel's noise; 1 is the range of a channel.
     pub noise_sigma: Span,
@@ -88,7 +88,7 @@ impl Default for SceneConfig {
 }
 
 impl SceneConfig {
-    /// The fewest pixels of a visible object at this picture size.
+    /// The fewest pixels of a visible object at this image size.
     pub fn visible_from(&self) -> usize {
         let pixels = f64::from(self.width) * f64::from(self.height);
         let scaled = self.min_visible_pixels as f64 * pixels / REFERENCE_PIXELS;

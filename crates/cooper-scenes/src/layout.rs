@@ -23,7 +23,7 @@ const CARRIER_WIDTH_M: f64 = 0.4;
 const CARRIER_HEIGHT_M: f64 = 0.8;
 /// The extents of what stands on a box.
 const CARRIED_M: Span = [0.25, 0.55];
-/// A center is projected at least this share of the picture away from its edges.
+/// A center is projected at least this share of the image away from its edges.
 const EDGE_SHARE: f64 = 0.04;
 
 /// An object before it is seen.
@@ -163,7 +163,7 @@ fn stack(
     carried.center.z = 2.0 * half.z + carried.half.z;
     let fits = carried.radius() <= narrower + 1e-9
         && is_seen(config, room, camera, &carrier)
-        && is_in_picture(config, camera, &carried.center);
+        && is_in_image(config, camera, &carried.center);
     fits.then_some([carrier, carried])
 }
 
@@ -206,15 +206,15 @@ fn on_floor(
     solid
 }
 
-/// Whether a solid on the floor is in the room, clear of the camera, and its middle in the picture.
+/// Whether a solid on the floor is in the room, clear of the camera, and its middle in the image.
 fn is_seen(config: &SceneConfig, room: &Room, camera: &Camera, solid: &Solid) -> bool {
     let way = solid.center.xy() - camera.position().xy();
     way.norm() - solid.radius() >= CLEARANCE_M
         && room.holds(&solid.center, solid.radius(), GAP_M)
-        && is_in_picture(config, camera, &solid.center)
+        && is_in_image(config, camera, &solid.center)
 }
 
-fn is_in_picture(config: &SceneConfig, camera: &Camera, point: &Point3<f64>) -> bool {
+fn is_in_image(config: &SceneConfig, camera: &Camera, point: &Point3<f64>) -> bool {
     let inside = |at: f64, size: u32| {
         let share = (at + 0.5) / f64::from(size);
         (EDGE_SHARE..=1.0 - EDGE_SHARE).contains(&share)

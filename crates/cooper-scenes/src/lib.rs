@@ -1,11 +1,11 @@
-//! Synthetic indoor scenes with truth: a picture, its depth, its labels, and questions with answers.
+//! Synthetic indoor scenes with truth: an image, its depth, its labels, and questions with answers.
 //!
 //! A room with a few coloured solids is drawn by an analytic ray caster, one ray a pixel.
 //! A scene is a pure function of a [`SceneConfig`], a [`Split`] and an index; callers that want threads bring them.
 //!
 //! Frames: `world` has its origin on the floor, x to the right and y ahead along the room, z up;
 //! `camera` is the optical frame of REP 103, x right, y down, z ahead. Lengths are metres, depth is the camera's z.
-//! A pixel's centre has whole coordinates: the top left one is (0, 0), the picture begins at (-0.5, -0.5).
+//! A pixel's centre has whole coordinates: the top left one is (0, 0), the image begins at (-0.5, -0.5).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 #![forbid(unsafe_code)]
 

@@ -8,7 +8,7 @@
 //! | count | visible objects, all or of a category | always; seldom about a category that is not there |
 //! | camera_distance | `nearest_m` of one | always |
 //! | object_distance | the way between two centres | always |
-//! | size | height or width of one | it is seen nearly whole, away from the picture's edges |
+//! | size | height or width of one | it is seen nearly whole, away from the image's edges |
 
 mod ask;
 mod choices;
@@ -31,7 +31,7 @@ use super::scene::Scene;
 pub enum QuestionKind {
     /// Which of two objects is nearer to the camera, or farther away.
     Nearer,
-    /// Which of two objects is on the left in the picture, or on the right.
+    /// Which of two objects is on the left in the image, or on the right.
     LeftRight,
     /// Which of two objects is higher over the floor, or lower.
     AboveBelow,

@@ -12,7 +12,7 @@ use super::room::Room;
 use super::sampling::scene_rng;
 use super::shade::shade;
 
-/// A picture of a room with everything that is known about it.
+/// An image of a room with everything that is known about it.
 #[derive(Clone, Debug)]
 pub struct Scene {
     /// The set it belongs to.
@@ -65,7 +65,7 @@ impl Scene {
     /// Each object in the paint of its colour's name, floor, walls and ceiling in three greys.
     ///
     /// The rule is local: a pixel's paint says what is seen there and nothing about other objects.
-    pub fn segmentation_picture(&self) -> RgbImage {
+    pub fn segmentation_image(&self) -> RgbImage {
         let (width, height) = self.image.dimensions();
         let mut ids = self.ids.iter();
         RgbImage::from_fn(width, height, |_, _| {

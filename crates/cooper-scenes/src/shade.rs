@@ -1,4 +1,4 @@
-//! Colours of a picture: a lamp, a little light from everywhere, dark spots under objects, noise.
+//! Colours of an image: a lamp, a little light from everywhere, dark spots under objects, noise.
 
 use image::{Rgb, RgbImage};
 use nalgebra::{Point3, Vector3};
@@ -35,7 +35,7 @@ struct Paint {
     stripes: Option<(f64, f64)>,
 }
 
-/// Draw the picture of a layout.
+/// Draw the image of a layout.
 pub(super) fn shade(config: &SceneConfig, layout: &Layout, rng: &mut StdRng) -> RgbImage {
     let light = Light::random(&layout.room, rng);
     let paints: Vec<Paint> = layout

@@ -31,11 +31,11 @@ pub(super) const ANSWER: MessageType = MessageType {
     ],
 };
 
-/// `cooper_perception/msg/Answer`, about one picture. What it says of times is left at 0: the same input gives the same
+/// `cooper_perception/msg/Answer`, about one image. What it says of times is left at 0: the same input gives the same
 /// bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Answer<'a> {
-    /// The picture that the question was about.
+    /// The image that the question was about.
     pub frame: &'a Frame,
     /// As asked.
     pub question: &'a str,
@@ -66,7 +66,7 @@ impl Answer<'_> {
         cdr.u8(status_number(self.status));
         cdr.i64(seed_number(self.seed));
         cdr.u32(1);
-        write_picture(&mut cdr, self.frame);
+        write_image(&mut cdr, self.frame);
         cdr.u32(count(self.evidence.len()));
         for map in self.evidence {
             write_evidence(&mut cdr, map, header);
@@ -76,8 +76,8 @@ impl Answer<'_> {
     }
 }
 
-/// `cooper_perception/msg/Picture`.
-fn write_picture(cdr: &mut CdrWriter, frame: &Frame) {
+/// `cooper_perception/msg/Image`.
+fn write_image(cdr: &mut CdrWriter, frame: &Frame) {
     write_header(cdr, &frame.header);
     cdr.string(&frame.camera);
     cdr.u32(frame.image.width());
@@ -85,7 +85,7 @@ fn write_picture(cdr: &mut CdrWriter, frame: &Frame) {
     cdr.string(&sha256(&frame.image));
 }
 
-/// `cooper_perception/msg/Evidence`, without the picture and the time that drawing it took.
+/// `cooper_perception/msg/Evidence`, without the image and the time that drawing it took.
 fn write_evidence(cdr: &mut CdrWriter, map: &Evidence, header: &FrameHeader) {
     let no_image = Image {
         header: header.clone(),
@@ -104,7 +104,7 @@ fn write_evidence(cdr: &mut CdrWriter, map: &Evidence, header: &FrameHeader) {
     no_image.write_into(cdr);
     cdr.i64(seed_number(map.seed));
     cdr.u32(count(map.steps));
-    cdr.u16(u16::try_from(map.picture).unwrap_or(u16::MAX));
+    cdr.u16(u16::try_from(map.image_idx).unwrap_or(u16::MAX));
     cdr.f64(0.0);
 }
 
@@ -188,7 +188,7 @@ mod tests {
             seed: 41,
             steps: 9,
             steps_computed: 9,
-            picture: 0,
+            image_idx: 0,
             took: Duration::from_secs(1),
         };
         let answer = Answer {

@@ -1,13 +1,13 @@
-//! The work of `cooper bag`: picture by picture, from a message to the messages that come of it.
+//! The work of `cooper bag`: image by image, from a message to the messages that come of it.
 
 use std::collections::BTreeSet;
 
-use cooper_bag::{BagMessage, Camera, Damage, Input, Output, Pace};
+use cooper_bag::{BagMessage, Camera, Damage, Input, Output, RateLimiter};
 use cooper_model::engine::Cancel;
 use cooper_model::perception::{DepthMap, Segmentation};
 use cooper_model::reasoning::Transcript;
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{Frame, Outcome, Perceive, Perceiver, Settings, Work};
+use cooper_perception::pipeline::{Frame, LoadedModel, ModelRunner, Settings, Task, TaskResult};
 use serde_json::{Value, json};
 
 use super::super::model::{flow_json, sampling_json};
@@ -20,12 +20,12 @@ use super::topics::{write_answer, write_depth, write_segmentation};
 /// A camera at work.
 pub(super) struct Watched {
     pub camera: Camera,
-    pub pace: Pace,
+    pub pace: RateLimiter,
     pub n_used: usize,
     pub n_done: usize,
 }
 
-/// What came of one picture.
+/// What came of one image.
 #[derive(Default)]
 struct Made {
     depth: Option<DepthMap>,
@@ -36,8 +36,8 @@ struct Made {
 /// The whole work, without the input.
 pub(super) struct Job<'a> {
     pub args: &'a BagArgs,
-    pub works: Vec<Work>,
-    pub model: Perceiver,
+    pub works: Vec<Task>,
+    pub model: LoadedModel,
     pub settings: Settings,
     pub cancel: Cancel,
     pub output: Output,
@@ -70,7 +70,7 @@ impl Job<'_> {
             if !self.cameras[at].pace.takes(message.log_time) {
                 continue;
             }
-            match self.picture(at, &message) {
+            match self.image(at, &message) {
                 Ok(()) => self.cameras[at].n_done += 1,
                 Err(error @ (Error::Canceled | Error::Io { .. })) => return Err(error),
                 Err(error) => self.fail(topic, &message, &error),
@@ -78,7 +78,7 @@ impl Job<'_> {
             n_used += 1;
             self.progress.done(n_used);
         }
-        // Of a folder, pictures that are none are found on the way only.
+        // Of a folder, images that are none are found on the way only.
         for loss in messages.damage().lines() {
             if !self.lost.contains(&loss) {
                 self.progress.above(|| tell_loss(&loss));
@@ -88,27 +88,27 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Work on one picture; nothing is written of one that fails.
-    fn picture(&mut self, at: usize, message: &BagMessage) -> Result<()> {
+    /// Task on one image; nothing is written of one that fails.
+    fn image(&mut self, at: usize, message: &BagMessage) -> Result<()> {
         let camera = self.cameras[at].camera.clone();
         let (header, image) = camera.read(message)?;
         let frame = Frame::new(&camera.name, header, image);
         let mut made = Made::default();
         for work in &self.works {
             let mut control = batch::control(&self.cancel);
-            let outcome =
-                self.model
-                    .perceive(&frame.pictures(), work, &self.settings, &mut control);
+            let outcome = self
+                .model
+                .run_task(&frame.images(), work, &self.settings, &mut control);
             // A question that was stopped has a transcript all the same.
             self.cancel.check()?;
             match (outcome, work) {
-                (Ok(Outcome::Depth(map)), _) => made.depth = Some(map),
-                (Ok(Outcome::Segmentation(map)), _) => made.segmentation = Some(map),
-                (Ok(Outcome::Answer(transcript)), _) => made.answer = Some(Ok(transcript)),
-                (Ok(Outcome::Measured(_) | Outcome::Names(_)), _) => {
+                (Ok(TaskResult::Depth(map)), _) => made.depth = Some(map),
+                (Ok(TaskResult::Segmentation(map)), _) => made.segmentation = Some(map),
+                (Ok(TaskResult::Answer(transcript)), _) => made.answer = Some(Ok(transcript)),
+                (Ok(TaskResult::Measured(_) | TaskResult::Names(_)), _) => {
                     return Err(Error::Internal("a bag asks for no measurement".into()));
                 }
-                (Err(error), Work::Answer(_)) => made.answer = Some(Err(error)),
+                (Err(error), Task::Answer(_)) => made.answer = Some(Err(error)),
                 (Err(error), _) => return Err(error),
             }
         }
@@ -172,7 +172,7 @@ impl Job<'_> {
         let failures = self.failures.lines();
         if let (0, false, Some(first)) = (n_done, interrupted, failures.first()) {
             let why =
-                format!("expected a picture that can be worked on, got none; the first: {first}");
+                format!("expected an image that can be worked on, got none; the first: {first}");
             return Err(Error::invalid(self.args.input.display().to_string(), why));
         }
         let counts = self.output.finish()?;
@@ -183,7 +183,7 @@ impl Job<'_> {
             "done:"
         };
         note(&format!(
-            "{how} {n_done} of {n_used} pictures: {}",
+            "{how} {n_done} of {n_used} images: {}",
             path.display()
         ));
         if self.args.json {

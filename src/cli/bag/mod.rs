@@ -7,11 +7,11 @@ mod topics;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use cooper_bag::{Camera, DEFAULT_NAME, Damage, Input, Output, Pace, Survey, choose};
+use cooper_bag::{Camera, DEFAULT_NAME, Damage, Input, Output, RateLimiter, Survey, choose};
 use cooper_model::reasoning::Question;
 use cooper_model::{Error, Result};
 use cooper_perception::config::{Accepts, Value};
-use cooper_perception::pipeline::Work;
+use cooper_perception::pipeline::Task;
 use job::{Job, Watched, tell_loss};
 use topics::node_topics;
 
@@ -20,19 +20,19 @@ use super::model::{ModelArgs, SamplingArgs, at_least, positive};
 use super::progress::note;
 use super::{Verdict, batch};
 
-/// Work on a recording: the node's topics of each camera in a bag (MCAP), or of a folder of pictures
+/// Task on a recording: the node's topics of each camera in a bag (MCAP), or of a folder of images
 ///
-/// The output has the stamps, frames and recording times of the pictures, and opens with ROS's tools. What is damaged
+/// The output has the stamps, frames and recording times of the images, and opens with ROS's tools. What is damaged
 /// in the input is left out and told.
 #[derive(Debug, Args)]
 pub(super) struct BagArgs {
-    /// An .mcap file, the folder of a bag, or a folder of .png and .jpg pictures
+    /// An .mcap file, the folder of a bag, or a folder of .png and .jpg images
     #[arg(value_name = "IN.mcap")]
     input: PathBuf,
     /// The .mcap file to write
     #[arg(value_name = "OUT.mcap")]
     output: PathBuf,
-    /// Ask this about each picture; the answers are in /cooper/answer
+    /// Ask this about each image; the answers are in /cooper/answer
     #[arg(long, value_name = "Q")]
     question: Option<String>,
     /// How it is answered
@@ -49,17 +49,17 @@ pub(super) struct BagArgs {
         default_value = "depth,segmentation"
     )]
     maps: Vec<MapName>,
-    /// Only the pictures of this topic; may be given several times [default: every topic with pictures]
+    /// Only the images of this topic; may be given several times [default: every topic with images]
     #[arg(long, value_name = "TOPIC")]
     topic: Vec<String>,
     /// The name of the topic's camera; may be given several times, in the same order [default: from the topic]
     #[arg(long, value_name = "NAME")]
     camera: Vec<String>,
-    /// Use every N-th picture of a camera
+    /// Use every N-th image of a camera
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 1)]
     every: usize,
-    /// Of a bag: use at most so many pictures a second of each camera [default: all];
-    /// of a folder: so many pictures are a second [default: 1]
+    /// Of a bag: use at most so many images a second of each camera [default: all];
+    /// of a folder: so many images are a second [default: 1]
     #[arg(long, value_name = "HZ", value_parser = positive, verbatim_doc_comment)]
     rate: Option<f64>,
     /// Write the input's own messages, too
@@ -78,7 +78,7 @@ pub(super) struct BagArgs {
 enum MapName {
     /// Relative depth, as numbers and in colours
     Depth,
-    /// Regions, as numbers, in colours and laid over the picture
+    /// Regions, as numbers, in colours and laid over the image
     Segmentation,
     /// None, for questions alone
     None,
@@ -105,7 +105,7 @@ impl BagArgs {
         let cameras = self.watched(cameras, &input, &survey);
         for Watched { camera, n_used, .. } in &cameras {
             note(&format!(
-                "{} as camera {}: {n_used} pictures",
+                "{} as camera {}: {n_used} images",
                 camera.topic, camera.name
             ));
         }
@@ -135,20 +135,20 @@ impl BagArgs {
         job.tell(interrupted)
     }
 
-    /// What is done with each picture.
-    fn works(&self) -> Result<Vec<Work>> {
+    /// What is done with each image.
+    fn works(&self) -> Result<Vec<Task>> {
         let mut works = Vec::new();
         if self.maps.contains(&MapName::Depth) {
-            works.push(Work::Depth { seed: None });
+            works.push(Task::Depth { seed: None });
         }
         if self.maps.contains(&MapName::Segmentation) {
-            works.push(Work::Segment { seed: None });
+            works.push(Task::Segment { seed: None });
         }
         match &self.question {
             Some(question) if question.trim().is_empty() => {
                 return Err(Error::invalid("--question", "expected some text, got none"));
             }
-            Some(question) => works.push(Work::Answer(Question::new(question.trim()))),
+            Some(question) => works.push(Task::Answer(Question::new(question.trim()))),
             None if works.is_empty() => {
                 let why = "nothing is left to do: expected a --question, or maps";
                 return Err(Error::invalid("--maps none", why));
@@ -161,7 +161,7 @@ impl BagArgs {
     fn watched(&self, cameras: Vec<Camera>, input: &Input, survey: &Survey) -> Vec<Watched> {
         // A folder's rate makes its stamps; it leaves out nothing.
         let rate = self.rate.filter(|_| matches!(input, Input::Bag(_)));
-        let pace = Pace::new(self.every, rate);
+        let pace = RateLimiter::new(self.every, rate);
         let of = |camera: Camera| {
             let mut counted = pace.clone();
             let times = survey

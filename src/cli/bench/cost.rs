@@ -127,7 +127,7 @@ impl Cells {
     }
 }
 
-/// Encoding a picture of this many latent tokens.
+/// Encoding an image of this many latent tokens.
 pub(super) fn encode(config: &ModelConfig, grid: Grid) -> f64 {
     let vae = &config.vae;
     let (mut cells, channels) = (finest(config, grid), channels(vae));
@@ -148,7 +148,7 @@ pub(super) fn encode(config: &ModelConfig, grid: Grid) -> f64 {
     cells.flop
 }
 
-/// Decoding a picture of this many latent tokens.
+/// Decoding an image of this many latent tokens.
 pub(super) fn decode(config: &ModelConfig, grid: Grid) -> f64 {
     let vae = &config.vae;
     let (mut cells, channels) = (finest(config, grid), channels(vae));

@@ -1,4 +1,4 @@
-//! The measured work, on one picture and one question.
+//! The measured work, on one image and one question.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ const SEED: u64 = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(super) enum Item {
-    /// Reading a picture: autoencoder and vision encoder, each a block of the context
+    /// Reading an image: autoencoder and vision encoder, each a block of the context
     ImagePrefill,
     /// Reading a question behind it
     TextPrefill,
@@ -41,11 +41,11 @@ pub(super) enum Item {
     VaeEncode,
     /// The autoencoder's decoder
     VaeDecode,
-    /// A depth map of a new picture
+    /// A depth map of a new image
     DepthMap,
-    /// A question about a new picture
+    /// A question about a new image
     FirstQuestion,
-    /// Another question about the same picture
+    /// Another question about the same image
     SecondQuestion,
 }
 
@@ -72,7 +72,7 @@ impl Serialize for Item {
 pub(super) struct Workload<'e> {
     engine: &'e Engine,
     /// Of the autoencoder's size.
-    picture: RgbImage,
+    image: RgbImage,
     question: String,
     instruction: String,
     n_tokens: usize,
@@ -94,8 +94,8 @@ pub(super) struct DrawingSteps {
 /// How much work there is.
 #[derive(Clone, Debug)]
 pub(super) struct Amount {
-    /// Width and height of the picture that is looked at, before the model's own resizing.
-    pub(super) picture: (u32, u32),
+    /// Width and height of the image that is looked at, before the model's own resizing.
+    pub(super) image: (u32, u32),
     /// How often the question is repeated in itself.
     pub(super) questions: usize,
     /// Tokens that are written.
@@ -107,15 +107,15 @@ pub(super) struct Amount {
 impl<'e> Workload<'e> {
     /// Read what the items rest on.
     pub(super) fn new(engine: &'e Engine, amount: Amount) -> Result<Self> {
-        let picture = engine.vae_rule().apply(&picture(amount.picture));
+        let image = engine.vae_rule().apply(&image(amount.image));
         let instruction = Prompts::built_in()?.instruction(MapKind::Depth).to_owned();
         let mut contexts = GuidanceContexts::default();
         let mut noise = Noise::seeded(SEED);
         let without_text = &mut contexts.without_text;
-        engine.add_picture(without_text, &picture, Views::VaeAndVit, &mut noise)?;
+        engine.prefill_image(without_text, &image, Views::VaeAndVit, &mut noise)?;
         contexts.full = without_text.clone();
-        engine.add_text(&mut contexts.full, &instruction)?;
-        engine.add_text(&mut contexts.without_image, &instruction)?;
+        engine.prefill_text(&mut contexts.full, &instruction)?;
+        engine.prefill_text(&mut contexts.without_image, &instruction)?;
         let flow = amount.flow;
         let made = flow.n_steps();
         let mut drawing = DrawingSteps {
@@ -125,13 +125,13 @@ impl<'e> Workload<'e> {
         };
         if flow.cache_threshold > 0.0 {
             let before = engine.work_done().flow_forecasts;
-            let (size, cancel) = (picture.dimensions(), Cancel::default());
+            let (size, cancel) = (image.dimensions(), Cancel::default());
             drawing.latents_error = engine.cache_error(&contexts, size, &flow, SEED, &cancel)?;
             drawing.computed = made - (engine.work_done().flow_forecasts - before) as usize;
         }
         Ok(Self {
             engine,
-            picture,
+            image,
             question: QUESTION.repeat(amount.questions),
             instruction,
             n_tokens: amount.n_tokens,
@@ -154,7 +154,7 @@ impl<'e> Workload<'e> {
             Ok(())
         };
         match item {
-            Item::ImagePrefill => clock.time(forget, |()| self.read_picture()),
+            Item::ImagePrefill => clock.time(forget, |()| self.read_image()),
             Item::TextPrefill => clock.time(
                 || Ok(self.contexts.without_text.clone()),
                 |context| self.read_question(context),
@@ -168,13 +168,13 @@ impl<'e> Workload<'e> {
             Item::FlowStep3 => clock.time(nothing, |()| self.step(2.0)),
             Item::VaeEncode => {
                 let device = self.engine.model().device();
-                let pixels = self.engine.normalization().pixels(&self.picture, device)?;
+                let pixels = self.engine.normalization().pixels(&self.image, device)?;
                 let pixels = pixels.unsqueeze(0)?;
                 clock.time(nothing, |()| Ok(self.engine.vae().moments(&pixels)?))
             }
             Item::VaeDecode => {
                 let latent = self.step(1.0)?;
-                let size = self.picture.dimensions();
+                let size = self.image.dimensions();
                 clock.time(nothing, |()| {
                     Ok(self.engine.decode_latent(&latent, size)?)
                 })
@@ -184,14 +184,14 @@ impl<'e> Workload<'e> {
                     self.engine,
                     MapKind::Depth,
                     &self.instruction,
-                    &self.picture,
+                    &self.image,
                     &self.flow,
                     &mut Noise::seeded(SEED),
                     &mut Control::unattended(),
                 )
             }),
             Item::FirstQuestion => clock.time(forget, |()| self.answer()),
-            Item::SecondQuestion => clock.time(|| self.read_picture(), |_| self.answer()),
+            Item::SecondQuestion => clock.time(|| self.read_image(), |_| self.answer()),
         }
     }
 
@@ -257,9 +257,9 @@ impl<'e> Workload<'e> {
         }
     }
 
-    /// Tokens of the picture (both blocks), of the question, and of the drawn map, markers among them.
+    /// Tokens of the image (both blocks), of the question, and of the drawn map, markers among them.
     pub(super) fn sizes(&self) -> (u32, u32, usize, usize) {
-        let (width, height) = self.picture.dimensions();
+        let (width, height) = self.image.dimensions();
         (
             width,
             height,
@@ -269,19 +269,19 @@ impl<'e> Workload<'e> {
     }
 
     fn grid(&self) -> Grid {
-        let (width, height) = self.picture.dimensions();
+        let (width, height) = self.image.dimensions();
         self.engine.latent_grid(width, height)
     }
 
-    fn read_picture(&self) -> Result<KvContext> {
+    fn read_image(&self) -> Result<KvContext> {
         let (noise, control) = (&mut Noise::seeded(SEED), &Control::unattended());
         let views = Views::VaeAndVit;
         self.engine
-            .read_frame(None, &self.picture, views, noise, control)
+            .read_frame(None, &self.image, views, noise, control)
     }
 
     fn answer(&self) -> Result<()> {
-        self.write(self.read_question(self.read_picture()?)?)
+        self.write(self.read_question(self.read_image()?)?)
     }
 
     fn read_question(&self, mut context: KvContext) -> Result<KvContext> {
@@ -294,7 +294,7 @@ impl<'e> Workload<'e> {
         let (model, tokenizer) = (self.engine.model(), self.engine.tokenizer());
         let mut next = tokenizer.control.im_start;
         for _ in 0..self.n_tokens {
-            let hidden = model.read_ids(&mut context, &[next])?;
+            let hidden = model.prefill_tokens(&mut context, &[next])?;
             next = model.next_likeliest(&hidden, tokenizer.len())?;
         }
         Ok(())
@@ -309,16 +309,16 @@ impl<'e> Workload<'e> {
             ..FlowParams::default()
         };
         let (noise, control) = (&mut Noise::seeded(SEED), &mut Control::unattended());
-        let size = self.picture.dimensions();
+        let size = self.image.dimensions();
         let drawn = self
             .engine
-            .draw_latent(&self.contexts, size, &flow, noise, control)?;
+            .sample_latent(&self.contexts, size, &flow, noise, control)?;
         Ok(drawn.tokens)
     }
 }
 
 /// Something to look at: gradients with edges.
-fn picture((width, height): (u32, u32)) -> RgbImage {
+fn image((width, height): (u32, u32)) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let edge = if (x / 64 + y / 48) % 2 == 0 { 0 } else { 96 };
         image::Rgb([

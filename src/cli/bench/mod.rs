@@ -19,7 +19,7 @@ use self::ceilings::Ceilings;
 use self::clock::Clock;
 use self::items::{Amount, Item, Workload};
 use self::report::Report;
-use super::model::{at_least, picture_size, threshold};
+use super::model::{at_least, image_size, threshold};
 use super::output;
 use super::progress::note;
 
@@ -46,9 +46,9 @@ pub(super) struct BenchArgs {
     /// Measure these only; all if none is named
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ITEM,…")]
     only: Vec<Item>,
-    /// Width and height of the picture in pixels, before the model's own resizing
-    #[arg(long, value_name = "WxH", value_parser = picture_size, default_value = "640x480")]
-    picture: (u32, u32),
+    /// Width and height of the image in pixels, before the model's own resizing
+    #[arg(long = "picture", value_name = "WxH", value_parser = image_size, default_value = "640x480")]
+    image: (u32, u32),
     /// How often the question, of ten words, is repeated in itself
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 4)]
     questions: usize,
@@ -90,7 +90,7 @@ impl BenchArgs {
         note("measuring the ceilings");
         let before = Ceilings::measure(&engine, &clock)?;
         let amount = Amount {
-            picture: self.picture,
+            image: self.image,
             questions: self.questions,
             n_tokens: self.tokens,
             flow: FlowParams {

@@ -18,9 +18,11 @@ pub(super) struct Report {
     dtype: String,
     threads: usize,
     weights_bytes: u64,
-    /// Of the resized picture.
-    picture: [u32; 2],
-    picture_tokens: usize,
+    /// Of the resized image.
+    #[serde(rename = "picture")]
+    image: [u32; 2],
+    #[serde(rename = "picture_tokens")]
+    image_tokens: usize,
     latent_tokens: usize,
     depth_map_steps: DrawingSteps,
     ceilings: Ceilings,
@@ -47,7 +49,7 @@ impl Report {
         ceilings: Ceilings,
         measured: &[(Item, Timing)],
     ) -> Self {
-        let (width, height, picture_tokens, latent_tokens) = workload.sizes();
+        let (width, height, image_tokens, latent_tokens) = workload.sizes();
         let row = |(item, seconds): &(Item, Timing)| {
             let cost = workload.cost(*item);
             let gflop = cost.flop * 1e-9;
@@ -67,8 +69,8 @@ impl Report {
             dtype: engine.dtype_name(),
             threads: rayon::current_num_threads(),
             weights_bytes: engine.memory_bytes(),
-            picture: [width, height],
-            picture_tokens,
+            image: [width, height],
+            image_tokens,
             latent_tokens,
             depth_map_steps: workload.drawing(),
             ceilings,
@@ -80,7 +82,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [width, height] = self.picture;
+        let [width, height] = self.image;
         writeln!(
             f,
             "{}: {} in {} on {} thread(s), {:.2} GB of weights",
@@ -92,8 +94,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "picture {width}x{height}: {} tokens read, {} drawn",
-            self.picture_tokens, self.latent_tokens
+            "image {width}x{height}: {} tokens read, {} drawn",
+            self.image_tokens, self.latent_tokens
         )?;
         let steps = self.depth_map_steps;
         writeln!(

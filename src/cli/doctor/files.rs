@@ -42,7 +42,7 @@ pub(super) fn look(dir: &Path) -> Vec<FileState> {
         (
             "preprocessor_config.json",
             false,
-            "COOPER's picture sizes hold",
+            "COOPER's image sizes hold",
         ),
         (
             "tokenizer.json",

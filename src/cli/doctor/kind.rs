@@ -74,7 +74,7 @@ const PARTS: [Part; 4] = [
     Part {
         name: "vision encoder and connector",
         belongs: |name| starts_with_any(name, &["vit_model.", "connector."]),
-        loss: "it cannot see pictures",
+        loss: "it cannot see images",
     },
 ];
 

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 use cooper_kernels::checkpoint::SafetensorsHeader;
-use cooper_model::engine::{Format, MemoryPlan, Quantization, Work};
+use cooper_model::engine::{Format, MemoryPlan, Quantization, Workload};
 use cooper_model::model::config::ModelConfig;
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ pub(super) fn needs(
     config: &ModelConfig,
     headers: &Headers,
     quantized: Option<&str>,
-    picture: (u32, u32),
+    image: (u32, u32),
     available: Option<u64>,
 ) -> Vec<Need> {
     FORMATS
@@ -56,7 +56,7 @@ pub(super) fn needs(
                     quantization,
                     is_in_file,
                 };
-                let work = Work::question(picture);
+                let work = Workload::question(image);
                 MemoryPlan::new(config, &headers.transformer, &headers.vae, format, work)
             };
             let while_loading = plan(false).peak();

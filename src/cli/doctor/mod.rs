@@ -15,7 +15,7 @@ use clap::Args;
 use cooper_model::{Error, Result};
 
 use self::report::Report;
-use super::model::{default_model, picture_size};
+use super::model::{default_model, image_size};
 use super::{Verdict, output};
 
 /// Say what a model directory holds, what is missing and what memory it needs, without loading it
@@ -26,9 +26,9 @@ pub(super) struct DoctorArgs {
     /// Transformer weights, where they lie apart from the configs
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Size of the pictures that memory is planned for
-    #[arg(long, value_name = "WxH", value_parser = picture_size, default_value = "640x480")]
-    picture: (u32, u32),
+    /// Size of the images that memory is planned for
+    #[arg(long = "picture", value_name = "WxH", value_parser = image_size, default_value = "640x480")]
+    image: (u32, u32),
     /// Print one JSON object instead of words
     #[arg(long)]
     json: bool,
@@ -44,7 +44,7 @@ impl DoctorArgs {
                 why: "expected a model directory, found none".into(),
             });
         }
-        let report = Report::examine(&dir, self.weights.as_deref(), self.picture);
+        let report = Report::examine(&dir, self.weights.as_deref(), self.image);
         if self.json {
             output::print_json(&report)?;
         } else {

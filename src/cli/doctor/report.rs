@@ -29,8 +29,8 @@ pub(super) struct Report {
     weights: Option<TensorFile>,
     finding: Option<Finding>,
     vae: Option<TensorFile>,
-    /// Width and height of the pictures that memory is planned for.
-    picture: (u32, u32),
+    /// Width and height of the images that memory is planned for.
+    image: (u32, u32),
     /// For each number format.
     memory: Vec<Need>,
 }
@@ -49,8 +49,8 @@ struct TensorFile {
 }
 
 impl Report {
-    /// Look at a model directory whose weights may lie apart, for questions about pictures of this size.
-    pub(super) fn examine(dir: &Path, weights: Option<&Path>, picture: (u32, u32)) -> Self {
+    /// Look at a model directory whose weights may lie apart, for questions about images of this size.
+    pub(super) fn examine(dir: &Path, weights: Option<&Path>, image: (u32, u32)) -> Self {
         let mut report = Self {
             model: dir.into(),
             loadable: false,
@@ -60,7 +60,7 @@ impl Report {
             weights: None,
             finding: None,
             vae: None,
-            picture,
+            image,
             memory: Vec::new(),
         };
         let missing = report.files.iter().filter(|f| f.needed && !f.present);
@@ -79,7 +79,7 @@ impl Report {
             };
             let quantized = report.weights.as_ref().and_then(|file| file.quantization);
             let available = report.machine.memory_available_bytes;
-            report.memory = memory::needs(config, &headers, quantized, picture, available);
+            report.memory = memory::needs(config, &headers, quantized, image, available);
         }
         report.loadable = report.problems.is_empty();
         report
@@ -197,7 +197,7 @@ impl fmt::Display for Report {
         section(f, "weights", self.weights.iter().map(TensorFile::to_string))?;
         section(f, "vae", self.vae.iter().map(TensorFile::to_string))?;
         section(f, "kind", self.finding.iter().flat_map(Finding::lines))?;
-        section(f, "memory", memory_lines(&self.memory, self.picture))?;
+        section(f, "memory", memory_lines(&self.memory, self.image))?;
         let problems = self.problems.iter().flat_map(|problem| problem.lines());
         section(f, "problems", problems.map(str::to_owned))?;
         let verdict = if self.loadable {
@@ -304,7 +304,7 @@ fn memory_lines(needs: &[Need], (width, height): (u32, u32)) -> Vec<String> {
         ])
     }));
     lines.push(format!(
-        "together: for questions with both maps about pictures of {width}x{height}; contexts: with kept frames; step: {}",
+        "together: for questions with both maps about images of {width}x{height}; contexts: with kept frames; step: {}",
         first.plan.step
     ));
     let more = needs

@@ -1,8 +1,8 @@
-//! A model that draws the pictures of a data set, one by one.
+//! A model that draws the images of a data set, one by one.
 
 use cooper_model::Result;
 use cooper_model::engine::Cancel;
-use cooper_perception::pipeline::{Outcome, Perceive, Perceiver, Settings, Work};
+use cooper_perception::pipeline::{LoadedModel, ModelRunner, Settings, Task, TaskResult};
 use image::RgbImage;
 
 use super::super::batch;
@@ -10,7 +10,7 @@ use super::super::model::ModelArgs;
 
 /// The model with its settings.
 pub(super) struct Artist {
-    pub model: Perceiver,
+    pub model: LoadedModel,
     pub settings: Settings,
     pub cancel: Cancel,
 }
@@ -28,13 +28,13 @@ impl Artist {
     /// Draw sample `i`; each has a seed of its own, the same whatever was drawn before.
     pub(super) fn draw(
         &mut self,
-        picture: &RgbImage,
+        image: &RgbImage,
         i: usize,
-        work: fn(Option<u64>) -> Work,
-    ) -> Result<Outcome> {
+        work: fn(Option<u64>) -> Task,
+    ) -> Result<TaskResult> {
         let seed = Some(self.settings.seed.wrapping_add(i as u64));
         let mut control = batch::control(&self.cancel);
         self.model
-            .perceive(&picture.into(), &work(seed), &self.settings, &mut control)
+            .run_task(&image.into(), &work(seed), &self.settings, &mut control)
     }
 }

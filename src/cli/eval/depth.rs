@@ -6,12 +6,12 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use cooper_model::perception::DepthMap;
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{Outcome, Perceive, Work};
+use cooper_perception::pipeline::{ModelRunner, Task, TaskResult};
 use cooper_train::evaluation::depth::{
     Crop, DepthProtocol, DepthRow, DepthSample, DepthSource, DepthTask, MeanDepth, Method,
     constant, depth_report, gradient, plane,
 };
-use cooper_train::evaluation::{Broken, pictures};
+use cooper_train::evaluation::{Broken, images};
 use serde_json::json;
 
 use super::super::Verdict;
@@ -38,7 +38,7 @@ pub(super) struct DepthArgs {
     /// [default: 0 10 for scenes; else all, or the crop's own range without raw metres]
     #[arg(long, num_args = 2, value_names = ["LO", "HI"], allow_negative_numbers = true)]
     range: Option<Vec<f64>>,
-    /// The part of the picture that counts
+    /// The part of the image that counts
     #[arg(long, value_enum, default_value_t = CropName::None)]
     crop: CropName,
     /// How many training scenes the mean depth image is made of (with --scenes)
@@ -179,8 +179,8 @@ fn quality(row: &DepthRow) -> f64 {
 }
 
 fn draw(artist: &mut Artist, sample: &DepthSample, i: usize) -> Result<DepthMap> {
-    match artist.draw(&sample.picture, i, |seed| Work::Depth { seed })? {
-        Outcome::Depth(map) => Ok(map),
+    match artist.draw(&sample.image, i, |seed| Task::Depth { seed })? {
+        TaskResult::Depth(map) => Ok(map),
         _ => Err(Error::Internal("no depth map came of it".into())),
     }
 }
@@ -224,7 +224,7 @@ impl Measuring {
     ) -> Result<()> {
         let task = DepthTask::new(&sample.truth, &self.protocol)?;
         let relative = task.fitted(&map.values, map.width, map.height)?;
-        let row = pictures::depth_row(&sample.picture, &task, &task.aligned(&relative));
+        let row = images::depth_row(&sample.image, &task, &task.aligned(&relative));
         write_case(dir, name, &row)
     }
 

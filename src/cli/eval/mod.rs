@@ -15,7 +15,7 @@ use cooper_model::Result;
 
 use super::Verdict;
 
-/// Measure a model on pictures whose truth is known
+/// Measure a model on images whose truth is known
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
     #[command(subcommand)]

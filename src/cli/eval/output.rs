@@ -28,7 +28,7 @@ pub(super) struct OutputArgs {
     json: bool,
 }
 
-/// A case to write: its pictures and texts are made when it is known to be wanted.
+/// A case to write: its images and texts are made when it is known to be wanted.
 pub(super) type Case = (String, usize);
 
 impl OutputArgs {
@@ -41,11 +41,11 @@ impl OutputArgs {
         output::check_writable(&dir.join("report.json"))
     }
 
-    /// The folder, if anybody wants files and there was time for pictures.
+    /// The folder, if anybody wants files and there was time for images.
     fn cases_dir(&self, interrupted: bool) -> Result<Option<PathBuf>> {
         match &self.out {
             Some(_) if interrupted && self.cases > 0 => {
-                note("no pictures of cases after an interrupt");
+                note("no images of cases after an interrupt");
                 Ok(None)
             }
             Some(dir) if self.cases > 0 => {
@@ -156,9 +156,9 @@ fn command(words: &[Value]) -> String {
     words.join(" ")
 }
 
-/// Write a case's picture.
-pub(super) fn write_case(dir: &Path, name: &str, picture: &RgbImage) -> Result<()> {
-    output::write_rgb_png(&dir.join(format!("{name}.png")), picture)
+/// Write a case's image.
+pub(super) fn write_case(dir: &Path, name: &str, image: &RgbImage) -> Result<()> {
+    output::write_rgb_png(&dir.join(format!("{name}.png")), image)
 }
 
 /// Write a case's words.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use cooper_model::engine::Cancel;
 use cooper_model::reasoning::{Mode, Question, Status, Transcript};
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{Outcome, Perceive, Perceiver, Settings, Work};
+use cooper_perception::pipeline::{LoadedModel, ModelRunner, Settings, Task, TaskResult};
 use cooper_train::evaluation::qa::{
     Answered, Judge, LengthRule, QaItem, QaRow, QaSet, extract, mode_name, qa_report, score,
 };
@@ -22,13 +22,13 @@ use super::record::record;
 use super::source::{SampleArgs, SceneArgs};
 use super::work;
 
-/// Measure answers to questions about pictures, every mode side by side
+/// Measure answers to questions about images, every mode side by side
 #[derive(Debug, Args)]
 pub(super) struct QaArgs {
     /// JSON lines with image, question, answer (and kind, choices, value, unit, type), or a .tsv as VLMEvalKit has them
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Where pictures lie that are named by paths [default: beside the file]
+    /// Where images lie that are named by paths [default: beside the file]
     #[arg(long, value_name = "DIR", requires = "data")]
     images: Option<PathBuf>,
     /// Questions about each scene, at most; one of each kind in turn
@@ -117,7 +117,7 @@ impl QaArgs {
         let shown =
             self.output
                 .write_cases(&done, false, QaRow::quality, |dir, name, row, _| {
-                    write_qa_case(dir, name, &set.picture(row.picture)?, row)
+                    write_qa_case(dir, name, &set.image(row.image_idx)?, row)
                 })?;
         let info = respondent.model.info();
         let mut record = record(&self.model, &info, &respondent.settings, true)?;
@@ -180,8 +180,8 @@ impl QaArgs {
     }
 }
 
-fn write_qa_case(dir: &Path, name: &str, picture: &RgbImage, row: &QaRow) -> Result<()> {
-    write_case(dir, name, picture)?;
+fn write_qa_case(dir: &Path, name: &str, image: &RgbImage, row: &QaRow) -> Result<()> {
+    write_case(dir, name, image)?;
     let mut words = format!(
         "{} ({})\n\n{}\n\ntruth: {}\n",
         row.name, row.kind, row.question, row.truth
@@ -207,13 +207,13 @@ fn write_qa_case(dir: &Path, name: &str, picture: &RgbImage, row: &QaRow) -> Res
 
 /// The model with its settings, and who reads its answers.
 struct Respondent {
-    model: Perceiver,
+    model: LoadedModel,
     settings: Settings,
     cancel: Cancel,
     modes: Vec<Mode>,
     rule: LengthRule,
     judge: Option<Judge>,
-    /// The picture of the question before: the next one is often about the same.
+    /// The image of the question before: the next one is often about the same.
     shown: Option<(usize, RgbImage)>,
 }
 
@@ -221,19 +221,19 @@ impl Respondent {
     /// Ask question `i` in every mode with the same seed.
     fn row(&mut self, set: &QaSet, i: usize) -> Result<QaRow> {
         let item = &set.items[i];
-        let picture = match self.shown.take() {
-            Some((number, picture)) if number == item.picture => picture,
-            _ => set.picture(item.picture)?,
+        let image = match self.shown.take() {
+            Some((number, image)) if number == item.image_idx => image,
+            _ => set.image(item.image_idx)?,
         };
         let seed = self.settings.seed.wrapping_add(i as u64);
         let modes = self.modes.clone().into_iter();
         let answers = modes
-            .map(|mode| self.answered(item, &picture, mode, seed))
+            .map(|mode| self.answered(item, &image, mode, seed))
             .collect::<Result<Vec<_>>>();
-        self.shown = Some((item.picture, picture));
+        self.shown = Some((item.image_idx, image));
         Ok(QaRow {
             name: item.name.clone(),
-            picture: item.picture,
+            image_idx: item.image_idx,
             kind: item.kind.clone(),
             question: item.question.clone(),
             truth: item.truth.text.clone(),
@@ -244,11 +244,11 @@ impl Respondent {
     fn answered(
         &mut self,
         item: &QaItem,
-        picture: &RgbImage,
+        image: &RgbImage,
         mode: Mode,
         seed: u64,
     ) -> Result<Answered> {
-        let transcript = self.ask(item, picture, mode, seed)?;
+        let transcript = self.ask(item, image, mode, seed)?;
         let by_rule = || extract(&item.truth.form, &transcript.answer);
         let said = without_thoughts(transcript.text());
         let (extracted, judge_failure) = match &self.judge {
@@ -273,11 +273,11 @@ impl Respondent {
     fn ask(
         &mut self,
         item: &QaItem,
-        picture: &RgbImage,
+        image: &RgbImage,
         mode: Mode,
         seed: u64,
     ) -> Result<Transcript> {
-        let work = Work::Answer(Question {
+        let work = Task::Answer(Question {
             mode: Some(mode),
             seed: Some(seed),
             ..Question::new(item.question.as_str())
@@ -285,12 +285,12 @@ impl Respondent {
         let mut control = batch::control(&self.cancel);
         let outcome = self
             .model
-            .perceive(&picture.into(), &work, &self.settings, &mut control)?;
+            .run_task(&image.into(), &work, &self.settings, &mut control)?;
         match outcome {
-            Outcome::Answer(transcript) if transcript.status == Status::Canceled => {
+            TaskResult::Answer(transcript) if transcript.status == Status::Canceled => {
                 Err(Error::Canceled)
             }
-            Outcome::Answer(transcript) => Ok(transcript),
+            TaskResult::Answer(transcript) => Ok(transcript),
             _ => Err(Error::Internal("a question brought a map".into())),
         }
     }

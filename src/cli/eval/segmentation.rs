@@ -6,12 +6,12 @@ use std::time::Instant;
 use clap::Args;
 use cooper_model::perception::Segmentation;
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{Outcome, Perceive, Work};
+use cooper_perception::pipeline::{ModelRunner, Task, TaskResult};
 use cooper_scenes::FIRST_OBJECT;
 use cooper_train::evaluation::segmentation::{
     SegmentationRow, SegmentationSource, segmentation_report,
 };
-use cooper_train::evaluation::{Broken, pictures};
+use cooper_train::evaluation::{Broken, images};
 use image::RgbImage;
 use serde_json::json;
 
@@ -30,7 +30,7 @@ pub(super) struct SegmentationArgs {
     /// or JSON lines with rgb_image, and ids_image or seg_image or both
     #[arg(long, value_name = "DIR_OR_JSONL")]
     data: Option<PathBuf>,
-    /// The first id that is an object, in pictures of ids; below are floor, walls and the like
+    /// The first id that is an object, in images of ids; below are floor, walls and the like
     #[arg(long, value_name = "ID", default_value_t = u16::from(FIRST_OBJECT))]
     first_object: u16,
     #[command(flatten)]
@@ -57,7 +57,7 @@ impl SegmentationArgs {
             |i| {
                 let sample = source.load(i)?;
                 let started = Instant::now();
-                let drawn = draw(&mut artist, &sample.picture, i)?;
+                let drawn = draw(&mut artist, &sample.image, i)?;
                 let seconds = started.elapsed().as_secs_f64();
                 Ok(SegmentationRow::new(
                     sample.name,
@@ -74,8 +74,8 @@ impl SegmentationArgs {
             SegmentationRow::quality,
             |dir, name, _, i| {
                 let sample = source.load(i)?;
-                let drawn = draw(&mut artist, &sample.picture, i)?;
-                let row = pictures::segmentation_row(&sample.picture, &sample.truth, &drawn.color);
+                let drawn = draw(&mut artist, &sample.image, i)?;
+                let row = images::segmentation_row(&sample.image, &sample.truth, &drawn.color);
                 write_case(dir, name, &row)
             },
         )?;
@@ -98,9 +98,9 @@ impl SegmentationArgs {
     }
 }
 
-fn draw(artist: &mut Artist, picture: &RgbImage, i: usize) -> Result<Segmentation> {
-    match artist.draw(picture, i, |seed| Work::Segment { seed })? {
-        Outcome::Segmentation(map) => Ok(map),
+fn draw(artist: &mut Artist, image: &RgbImage, i: usize) -> Result<Segmentation> {
+    match artist.draw(image, i, |seed| Task::Segment { seed })? {
+        TaskResult::Segmentation(map) => Ok(map),
         _ => Err(Error::Internal("no segmentation came of it".into())),
     }
 }

@@ -1,4 +1,4 @@
-//! The flags that say which pictures a model is measured on.
+//! The flags that say which images a model is measured on.
 
 use clap::Args;
 use cooper_model::Result;

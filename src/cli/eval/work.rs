@@ -20,7 +20,7 @@ pub(super) struct Done<T> {
     pub interrupted: bool,
 }
 
-/// Work on samples 0 to `n`, of which `name` tells the names; `broken` ones are known before.
+/// Task on samples 0 to `n`, of which `name` tells the names; `broken` ones are known before.
 ///
 /// # Errors
 /// If nothing is left at the end, with the first reason.

@@ -1,4 +1,4 @@
-//! CameraInfo: what its fields say of a picture, and the one that goes beside a map.
+//! CameraInfo: what its fields say of an image, and the one that goes beside a map.
 
 use cooper_imaging::{Error, FrameHeader, Result};
 use cooper_metric::{Distortion, Intrinsics, Roi};
@@ -6,10 +6,10 @@ use r2r::sensor_msgs::msg::{CameraInfo, RegionOfInterest};
 
 use super::maps::std_header;
 
-/// How far the shapes (width over height) of a picture and of its calibration may differ, as a share.
+/// How far the shapes (width over height) of an image and of its calibration may differ, as a share.
 const SAME_SHAPE: f64 = 0.02;
 
-/// A picture's calibration.
+/// An image's calibration.
 #[derive(Clone, Debug)]
 pub struct Calibration {
     /// The pinhole camera that maps are unprojected with.
@@ -19,11 +19,11 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// What `info` says of a picture of `size` (width, height): `k` and `p` are those of the full sensor (REP 104), so
+    /// What `info` says of an image of `size` (width, height): `k` and `p` are those of the full sensor (REP 104), so
     /// region of interest and binning come off, and what then is of another size was resized.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] that says what is wrong with it, or that it is not the picture's.
+    /// [`Error::InvalidInput`] that says what is wrong with it, or that it is not the image's.
     pub fn of(info: &CameraInfo, is_rectified: bool, size: (u32, u32)) -> Result<Self> {
         let k: [f64; 9] = info.k.as_slice().try_into().unwrap_or_default();
         let rectified = left_of_p(info).filter(|_| is_rectified);
@@ -58,7 +58,7 @@ impl Calibration {
             roi: RegionOfInterest::default(),
         };
         let size = (intrinsics.width, intrinsics.height);
-        // A rectified picture has no distortion any more; of a raw one, p is what it would have if it were rectified.
+        // A rectified image has no distortion any more; of a raw one, p is what it would have if it were rectified.
         match left_of_p(info).map(|p| seen(info, &p, size)) {
             Some(Ok(rectified)) if !self.is_rectified => CameraInfo {
                 d: info.d.clone(),
@@ -91,7 +91,7 @@ fn projection(intrinsics: &Intrinsics, [tx, ty]: [f64; 2]) -> Vec<f64> {
     vec![fx, 0.0, cx, tx, 0.0, fy, cy, ty, 0.0, 0.0, 1.0, 0.0]
 }
 
-/// The camera of a picture of `size`, from the full sensor's matrix.
+/// The camera of an image of `size`, from the full sensor's matrix.
 fn seen(info: &CameraInfo, matrix: &[f64; 9], (width, height): (u32, u32)) -> Result<Intrinsics> {
     let roi = &info.roi;
     let roi = Roi {
@@ -105,7 +105,7 @@ fn seen(info: &CameraInfo, matrix: &[f64; 9], (width, height): (u32, u32)) -> Re
     let shape = |width: u32, height: u32| f64::from(width) / f64::from(height);
     if (shape(width, height) / shape(part.width, part.height) - 1.0).abs() > SAME_SHAPE {
         let why = format!(
-            "expected one for the shape of the picture's {width} x {height}, got {} x {}",
+            "expected one for the shape of the image's {width} x {height}, got {} x {}",
             part.width, part.height
         );
         return Err(Error::invalid("camera_info", why));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_picture_has_k_and_a_rectified_one_p() {
+    fn a_raw_image_has_k_and_a_rectified_one_p() {
         let raw = Calibration::of(&info(640, 480), false, (640, 480)).unwrap();
         assert_eq!((raw.intrinsics.fx, raw.intrinsics.cy), (500.0, 239.5));
         let message = raw.message(&FrameHeader::default());
@@ -191,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_pictures_is_refused_by_name() {
+    fn what_is_not_the_images_is_refused_by_name() {
         let told = |info: &CameraInfo| {
             Calibration::of(info, false, (64, 48))
                 .unwrap_err()
                 .to_string()
         };
-        assert!(told(&info(480, 480)).ends_with("shape of the picture's 64 x 48, got 480 x 480"));
+        assert!(told(&info(480, 480)).ends_with("shape of the image's 64 x 48, got 480 x 480"));
         assert!(told(&CameraInfo::default()).contains("the camera is not calibrated"));
         assert!(told(&info(0, 0)).contains("expected a size"));
     }

@@ -1,4 +1,4 @@
-//! Pictures that come in: the encodings of [`imaging::Encoding`], and JPEG or PNG; all else is refused by name.
+//! Images that come in: the encodings of [`imaging::Encoding`], and JPEG or PNG; all else is refused by name.
 
 use cooper_imaging::{Encoding, FrameHeader, RawImage, Result};
 use image::RgbImage;

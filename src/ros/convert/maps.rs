@@ -1,4 +1,4 @@
-//! Maps that go out: with the header and the size of the picture that they were made from.
+//! Maps that go out: with the header and the size of the image that they were made from.
 
 use std::collections::BTreeMap;
 
@@ -24,14 +24,9 @@ pub fn std_header(header: &FrameHeader) -> Header {
     }
 }
 
-/// A picture as rgb8.
-pub fn rgb_image(picture: &RgbImage, header: &FrameHeader) -> Image {
-    plain(
-        header,
-        picture.dimensions(),
-        "rgb8",
-        picture.as_raw().clone(),
-    )
+/// An image as rgb8.
+pub fn rgb_image(image: &RgbImage, header: &FrameHeader) -> Image {
+    plain(header, image.dimensions(), "rgb8", image.as_raw().clone())
 }
 
 /// Relative depth as 32FC1.

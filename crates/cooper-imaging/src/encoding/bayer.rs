@@ -1,4 +1,4 @@
-//! Bayer pictures: a pixel has measured one colour, the other two come from its neighbours, bilinearly.
+//! Bayer images: a pixel has measured one colour, the other two come from its neighbours, bilinearly.
 
 use std::slice::ChunksExactMut;
 
@@ -7,7 +7,7 @@ use super::Rgb;
 /// The colours of a cell of 2x2 pixels: its upper row, then its lower one.
 ///
 /// Means are rounded as in OpenCV's bilinear method, half up. At the border OpenCV repeats the pixels one further in;
-/// here the picture is mirrored at its outermost pixels, which keeps the colours in order and their values in place.
+/// here the image is mirrored at its outermost pixels, which keeps the colours in order and their values in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BayerOrder {
     /// Red, green; green, blue.

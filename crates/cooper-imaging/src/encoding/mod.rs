@@ -1,8 +1,8 @@
-//! Uncompressed pictures as cameras send them (`sensor_msgs/Image`, seen without ROS), made RGB.
+//! Uncompressed images as cameras send them (`sensor_msgs/Image`, seen without ROS), made RGB.
 //!
-//! A picture is checked as a whole before a pixel is touched; what is read afterwards cannot fail.
+//! An image is checked as a whole before a pixel is touched; what is read afterwards cannot fail.
 //! The numbers are those of `cv_bridge` and OpenCV, since that is what people compare with, but for two things:
-//! what is transparent lies over white here, and a Bayer picture has another border, see [`BayerOrder`].
+//! what is transparent lies over white here, and a Bayer image has another border, see [`BayerOrder`].
 
 mod bayer;
 mod yuv;
@@ -18,14 +18,14 @@ use crate::error::{Error, Result};
 /// A pixel: red, green, blue.
 type Rgb = [u8; 3];
 
-/// How pixels lie in the data of a picture.
+/// How pixels lie in the data of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// Red, green, blue.
     Rgb8,
     /// Blue, green, red.
     Bgr8,
-    /// Red, green, blue, opacity: laid over white, as the model does it with pictures in files.
+    /// Red, green, blue, opacity: laid over white, as the model does it with images in files.
     Rgba8,
     /// Blue, green, red, opacity: the same.
     Bgra8,
@@ -47,7 +47,7 @@ pub enum Encoding {
 
 /// The names of `sensor_msgs/image_encodings.hpp` (newer ones of two last), then OpenCV's types.
 ///
-/// `8UC3` is what `cv_bridge` writes for a picture whose order nobody named, and OpenCV's own order is blue first.
+/// `8UC3` is what `cv_bridge` writes for an image whose order nobody named, and OpenCV's own order is blue first.
 const NAMES: [(&str, Encoding); 21] = [
     ("rgb8", Encoding::Rgb8),
     ("bgr8", Encoding::Bgr8),
@@ -85,7 +85,7 @@ impl Encoding {
             return Ok(*encoding);
         }
         let remark = if DEPTH.contains(&name) {
-            ": it is depth, not a picture"
+            ": it is depth, not an image"
         } else {
             ""
         };
@@ -105,7 +105,7 @@ impl Encoding {
         u64::from(width) * pixel_bytes
     }
 
-    /// Rows of data: more than the picture has if colours lie below the brightness.
+    /// Rows of data: more than the image has if colours lie below the brightness.
     fn n_rows(self, height: u32) -> u64 {
         let colors = match self {
             Self::Nv12 => height / 2,
@@ -132,7 +132,7 @@ impl Encoding {
     }
 }
 
-/// A picture with the fields of `sensor_msgs/Image`, any of which may be wrong.
+/// An image with the fields of `sensor_msgs/Image`, any of which may be wrong.
 #[derive(Clone, Copy, Debug)]
 pub struct RawImage<'a> {
     /// In pixels.
@@ -191,7 +191,7 @@ impl<'a> RawImage<'a> {
             .ok_or_else(|| Error::Internal("an image was checked but does not fit its size".into()))
     }
 
-    /// The rows of a checked picture, without padding.
+    /// The rows of a checked image, without padding.
     fn rows(&self, encoding: Encoding) -> Vec<&'a [u8]> {
         let n_bytes = encoding.row_bytes(self.width) as usize;
         self.data

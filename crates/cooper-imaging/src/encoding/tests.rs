@@ -247,7 +247,7 @@ fn unknown_names_are_refused_with_those_that_are_known() {
     }
     for name in ["16UC1", "32FC1"] {
         let words = format!(
-            "unsupported encoding `{name}`: it is depth, not a picture; expected one of {known}"
+            "unsupported encoding `{name}`: it is depth, not an image; expected one of {known}"
         );
         refused(raw(name, 1, 1, 8, &[0; 8]), &words);
     }
@@ -295,5 +295,5 @@ fn no_header_and_no_data_panic() {
             (checked, _) => panic!("{round}: {checked:?} but not so when read, of {image:?}"),
         }
     }
-    assert!(n_read > 5_000, "only {n_read} pictures could be read");
+    assert!(n_read > 5_000, "only {n_read} images could be read");
 }

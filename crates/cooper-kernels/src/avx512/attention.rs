@@ -8,8 +8,8 @@ use std::arch::x86_64::*;
 use half::bf16;
 
 use crate::attention::Heads;
-use crate::lanes::{self, widest};
 use crate::packed_attention::softmax_row;
+use crate::simd::{self, dispatch};
 use crate::threads::{each, each_with, zeros};
 
 /// Columns in a register.
@@ -112,8 +112,8 @@ fn one_query<const C: usize>(q: &[f32], k: &[bf16], v: &[bf16], out: &mut [f32])
     let q = pairs.map(|pairs| bf16s(bytemuck::cast(pairs)));
     let mut weights = vec![0f32; k.len() / d];
     for (weight, k) in weights.iter_mut().zip(k.chunks_exact(d)) {
-        lanes::fetch_ahead(AHEAD, &k[0]);
-        lanes::fetch_ahead(AHEAD, &k[d / 2]);
+        simd::fetch_ahead(AHEAD, &k[0]);
+        simd::fetch_ahead(AHEAD, &k[d / 2]);
         let mut sum = _mm512_setzero_ps();
         for (q, k) in q.iter().zip(k.as_chunks().0) {
             sum = _mm512_dpbf16_ps(sum, *q, bf16s(halves(k)));
@@ -125,8 +125,8 @@ fn one_query<const C: usize>(q: &[f32], k: &[bf16], v: &[bf16], out: &mut [f32])
     let mut sums = [[_mm512_setzero_ps(); 2]; C];
     let upper = _mm512_set1_epi32(!0xffff);
     for (weight, v) in weights.iter().zip(v.chunks_exact(d)) {
-        lanes::fetch_ahead(AHEAD, &v[0]);
-        lanes::fetch_ahead(AHEAD, &v[d / 2]);
+        simd::fetch_ahead(AHEAD, &v[0]);
+        simd::fetch_ahead(AHEAD, &v[d / 2]);
         let weight = _mm512_set1_ps(*weight);
         for ([even, odd], v) in sums.iter_mut().zip(v.as_chunks().0) {
             let v = halves(v);
@@ -184,7 +184,7 @@ pub fn attend_in_bf16(
     let kv = k.n_heads();
     let mut heads: Vec<Option<Head>> = (0..kv).map(|_| None).collect();
     each(heads.iter_mut().collect(), |i, head| {
-        *head = Some(widest!(Head::new(k.head(i), v.head(i), d)));
+        *head = Some(dispatch!(Head::new(k.head(i), v.head(i), d)));
     });
     let heads: Vec<Head> = heads.into_iter().flatten().collect();
     let mut out = zeros(q.len());
@@ -289,7 +289,7 @@ impl Head {
     }
 }
 
-/// Products of rows with columns, two panels of columns at a time; `take` gets a row's number, the first column and the
+/// ConvPrecision of rows with columns, two panels of columns at a time; `take` gets a row's number, the first column and the
 /// sums of 16 columns.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
@@ -344,7 +344,7 @@ fn bf16s(pairs: __m512i) -> __m512bh {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn weigh(scores: &[f32], weights: &mut [u32]) -> f32 {
-    let most = _mm512_set1_ps(lanes::max(scores));
+    let most = _mm512_set1_ps(simd::max(scores));
     let mut sum = _mm512_setzero_ps();
     let pairs = scores
         .as_chunks::<{ 2 * COLUMNS }>()

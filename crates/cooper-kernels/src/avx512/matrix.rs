@@ -6,7 +6,7 @@ use bytemuck::Zeroable;
 use candle_core::quantized::GgmlDType;
 
 use super::tile::{InputBlock, Sums, TILE, Tile, TileQ4K, TileQ8_0, WIDTH};
-use crate::lanes::{self, widest};
+use crate::simd::{self, dispatch};
 
 /// Rows of the input that are multiplied at once: there are registers for the sums of so many.
 pub const ROWS: usize = 12;
@@ -22,8 +22,8 @@ impl QuantizedRows {
     /// Round rows that are as wide as those of a matrix, for all matrices of this width; on all threads.
     pub fn of(xs: &[f32], matrix: &TiledMatrix) -> Self {
         let mut rows = Self::zeros(xs, matrix);
-        lanes::each_part(&mut rows.blocks, |first, blocks| {
-            widest!(round(&xs[first * WIDTH..], blocks));
+        simd::each_part(&mut rows.blocks, |first, blocks| {
+            dispatch!(round(&xs[first * WIDTH..], blocks));
         });
         rows
     }
@@ -31,7 +31,7 @@ impl QuantizedRows {
     /// The same on this thread.
     pub fn of_part(xs: &[f32], matrix: &TiledMatrix) -> Self {
         let mut rows = Self::zeros(xs, matrix);
-        widest!(round(xs, &mut rows.blocks));
+        dispatch!(round(xs, &mut rows.blocks));
         rows
     }
 
@@ -114,7 +114,7 @@ impl TiledMatrix {
         self.blocks_a_row * WIDTH
     }
 
-    /// Products of input rows with the rows of some tiles: (rows, 16 · tiles) into `out`.
+    /// ConvPrecision of input rows with the rows of some tiles: (rows, 16 · tiles) into `out`.
     ///
     /// # Panics
     /// If sizes do not fit.
@@ -155,7 +155,7 @@ fn product<T: Tile>(tiles: &[T], bias: &[Sums], input: &[InputBlock], out: &mut 
     }
 }
 
-/// Products of the next `M` input rows with a tile's, into `out` of rows of `n` from `column` on. Gives what is left.
+/// ConvPrecision of the next `M` input rows with a tile's, into `out` of rows of `n` from `column` on. Gives what is left.
 fn some_rows<'a, T: Tile, const M: usize>(
     (tiles, bias): (&[T], &Sums),
     input: &'a [InputBlock],

@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::lanes::fetch_ahead;
+use crate::simd::fetch_ahead;
 
 /// Rows of the matrix in a tile.
 pub const TILE: usize = 16;
@@ -34,7 +34,7 @@ pub struct InputBlock {
 }
 
 impl InputBlock {
-    /// Round so many numbers. To be inlined into `widest!`.
+    /// Round so many numbers. To be inlined into `dispatch!`.
     #[inline(always)]
     pub fn of(xs: &[f32]) -> Self {
         const NEAREST: f32 = 12_582_912.0; // 1.5·2²³: adding it leaves the nearest integer in the low bits

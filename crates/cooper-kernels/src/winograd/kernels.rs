@@ -5,8 +5,8 @@ use super::{FREQUENCIES, KERNEL_SIDE, SIDE, Sizes};
 use crate::avx512::{
     COLUMNS, EIGHT, EightRows, RoundedColumns, RoundedRows, has_rounded_rows, rounded_product,
 };
-use crate::lanes::{self, widest};
-use crate::product::product;
+use crate::matmul::product;
+use crate::simd::{self, dispatch};
 use crate::threads::{each, each_with, in_parts, zeros};
 
 /// Numbers of a kernel.
@@ -19,7 +19,7 @@ pub const FEWEST_CHANNELS: usize = 16;
 
 /// What convolutions multiply in on a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Products {
+pub enum ConvPrecision {
     /// 32-bit floats.
     F32,
     /// 16-bit integers, where the processor and the channels allow; with AVX-512 twice as fast, off by some 1e-3. The
@@ -27,7 +27,7 @@ pub enum Products {
     I16,
 }
 
-impl Products {
+impl ConvPrecision {
     /// Whether a convolution with kernels of this side, from so many channels to so many, is by [`Self::I16`].
     pub fn are_rounded(self, kernel: usize, c_in: usize, c_out: usize) -> bool {
         let is_wide = c_in >= FEWEST_CHANNELS;
@@ -62,8 +62,8 @@ impl RoundedKernels {
         let channels = numbers.chunks_exact_mut(n).zip(&mut units);
         let channels = channels.zip(kernels.chunks_exact(n)).collect();
         each(channels, |_, ((numbers, unit), kernels)| {
-            widest!({
-                *unit = lanes::most(kernels).max(f32::MIN_POSITIVE) / f32::from(i16::MAX);
+            dispatch!({
+                *unit = simd::most(kernels).max(f32::MIN_POSITIVE) / f32::from(i16::MAX);
                 for (to, x) in numbers.iter_mut().zip(kernels) {
                     *to = (x / *unit).round_ties_even() as i16;
                 }
@@ -102,7 +102,7 @@ impl Transformed {
                 let planes = rows.chunks_exact_mut(sizes.c_out * sizes.c_in);
                 each(in_parts(planes, sizes.c_in), |i, mut rows| {
                     let n = sizes.c_in * KERNEL;
-                    widest!(transform(&kernels[i * n..][..n], &mut rows));
+                    dispatch!(transform(&kernels[i * n..][..n], &mut rows));
                 });
                 Self::F32(rows)
             }
@@ -172,7 +172,7 @@ impl Own {
         let c_in = self.kernels.len() / KERNEL;
         self.transformed.resize(FREQUENCIES * c_in, 0.0);
         let mut planes: Vec<_> = self.transformed.chunks_exact_mut(c_in).collect();
-        widest!(transform(&self.kernels, &mut planes));
+        dispatch!(transform(&self.kernels, &mut planes));
         for (rows, numbers) in rows.iter_mut().zip(planes) {
             rows.set(i, numbers);
         }

@@ -2,21 +2,21 @@
 //!
 //! A tile of 4×4 output pixels is 36 products of transformed numbers instead of 144: for each of the 36, a matrix
 //! product over channels. In f32 it is as near to the plain sum as 1e-5 of the largest output, in 16-bit integers (see
-//! [`Products`]) as 3e-3. What goes before and after, a norm with SiLU, doubling of pixels and a sum, is done tile by tile,
-//! too, so that of a large picture only what goes in and what comes out is held.
+//! [`ConvPrecision`]) as 3e-3. What goes before and after, a norm with SiLU, doubling of pixels and a sum, is done tile by tile,
+//! too, so that of a large image only what goes in and what comes out is held.
 //!
 //! Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), section 4.
 
 mod kernels;
 mod points;
 
-pub use kernels::{FEWEST_CHANNELS, Kernels, Products, RoundedKernels};
+pub use kernels::{ConvPrecision, FEWEST_CHANNELS, Kernels, RoundedKernels};
 
 use self::kernels::Transformed;
 use self::points::{deinterleave, input_points, input_transform, interleave, output_points};
 use super::activation::sigmoid;
 use super::avx512::RoundedColumns;
-use super::lanes::{self, widest};
+use super::simd::{self, dispatch};
 use super::threads::{each_with, in_parts, n_threads};
 
 /// Output pixels along a tile's side.
@@ -47,7 +47,7 @@ pub struct Sizes {
 
 /// Numbers of 32 bits that [`convolve`] holds beside its input and output of so many pixels: transformed kernels, and
 /// each thread's tiles.
-pub fn scratch(c_in: usize, c_out: usize, n_pixels: usize, products: Products) -> usize {
+pub fn scratch(c_in: usize, c_out: usize, n_pixels: usize, products: ConvPrecision) -> usize {
     let n_tiles = (n_threads() * BAND).min(n_pixels.div_ceil(TILE * TILE));
     let kernels = match products.are_rounded(KERNEL_SIDE, c_in, c_out) {
         true => c_in * c_out / 2,
@@ -69,7 +69,7 @@ pub fn convolve(input: Input, kernels: Kernels, bias: &[f32], output: Output, si
     each_with(bands, |buffers: &mut Buffers, i, mut out| {
         let band = Band::new(i * lines, &out, sizes, kernels.tiles_at_once());
         buffers.resize(&band, sizes);
-        widest!(band.transform_input(input, &mut buffers.input, sizes));
+        dispatch!(band.transform_input(input, &mut buffers.input, sizes));
         let inputs = buffers.input.chunks_exact(sizes.c_in * band.n_tiles);
         let outputs = buffers.output.chunks_exact_mut(sizes.c_out * band.n_tiles);
         for (f, (input, output)) in inputs.zip(outputs).enumerate() {
@@ -77,8 +77,8 @@ pub fn convolve(input: Input, kernels: Kernels, bias: &[f32], output: Output, si
         }
         let from = &buffers.output;
         match output.is_sum {
-            true => widest!(band.transform_output::<true>(from, bias, &mut out, sizes)),
-            false => widest!(band.transform_output::<false>(from, bias, &mut out, sizes)),
+            true => dispatch!(band.transform_output::<true>(from, bias, &mut out, sizes)),
+            false => dispatch!(band.transform_output::<false>(from, bias, &mut out, sizes)),
         }
     });
 }
@@ -106,7 +106,7 @@ impl Input<'_> {
         let pixels = &self.pixels[(channel * hh + y) * ww..][..ww];
         // The next channel's line is far away: the processor does not guess it.
         for register in pixels.chunks(REGISTER) {
-            lanes::fetch_ahead(hh * ww * size_of::<f32>(), &register[0]);
+            simd::fetch_ahead(hh * ww * size_of::<f32>(), &register[0]);
         }
         if self.is_doubled {
             for (two, x) in into.chunks_exact_mut(2).zip(pixels) {
@@ -151,7 +151,7 @@ impl Buffers {
     }
 }
 
-/// Lines of the picture that are convolved together.
+/// Lines of the image that are convolved together.
 struct Band {
     first_line: usize,
     n_lines: usize,

@@ -49,7 +49,7 @@ fn true_box(scene: &Scene, solid: &Solid) -> Box3d {
     }
 }
 
-/// Objects that are seen whole: hardly covered, not cut off, and of some size in the picture.
+/// Objects that are seen whole: hardly covered, not cut off, and of some size in the image.
 fn is_whole(scene: &Scene, object: &Object) -> bool {
     let (found, (width, height)) = (&object.bounding_box, scene.image.dimensions());
     let inside = found.x > 0

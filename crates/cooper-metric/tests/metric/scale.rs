@@ -209,7 +209,7 @@ fn a_map_of_nothing_or_of_another_room_is_refused() {
 struct Flaw {
     /// Standard deviation of each pixel's noise, as a share of the depth.
     noise: f64,
-    /// The largest error of slow waves over the picture, as a share of the depth.
+    /// The largest error of slow waves over the image, as a share of the depth.
     waves: f64,
     /// Relative depth has this power too much.
     power: f64,
@@ -381,15 +381,15 @@ fn a_cloud_is_seen_at_its_pixels_and_lies_in_the_world_where_the_scene_is() {
 }
 
 #[test]
-fn a_cloud_of_a_smaller_picture_is_seen_at_the_same_place() {
+fn a_cloud_of_a_smaller_image_is_seen_at_the_same_place() {
     let scene = scenes(1).next().unwrap();
     let camera = intrinsics(&scene);
     let half = camera.scaled_to(64, 48).unwrap();
-    let picture = image::imageops::thumbnail(&scene.image, 64, 48);
+    let image = image::imageops::thumbnail(&scene.image, 64, 48);
     let metres: Vec<f32> = (0..64 * 48)
         .map(|at| scene.depth[at / 64 * 2 * 128 + at % 64 * 2])
         .collect();
-    let cloud = Cloud::new(&metres, &picture, &half).unwrap();
+    let cloud = Cloud::new(&metres, &image, &half).unwrap();
     for (at, point) in points(&cloud).into_iter().enumerate() {
         let (column, row) = ((at % 64) as f64, (at / 64) as f64);
         let small = half.project(&point).unwrap();
@@ -408,7 +408,7 @@ fn confidence_falls_where_seeds_disagree() {
     let scene = scenes(1).next().unwrap();
     let relative = scene.relative_depth(0.0, 10.0);
     let mut rng = StdRng::seed_from_u64(5);
-    // The right half of the picture is unsure.
+    // The right half of the image is unsure.
     let mut map = || -> Vec<f32> {
         let noise = |at: usize| if at % 128 < 64 { 0.002 } else { 0.1 };
         let pixel = |(at, r): (usize, &f32)| r + (noise(at) * normal(&mut rng)) as f32;

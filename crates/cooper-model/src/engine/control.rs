@@ -113,7 +113,7 @@ impl MapKind {
 /// What the model is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Reading the picture and the question.
+    /// Reading the image and the question.
     Prefill,
     /// Writing a turn.
     Thinking,
@@ -132,7 +132,7 @@ pub struct Evidence {
     pub kind: MapKind,
     /// The turn that asked for it, from 1 (0: drawn before the first turn).
     pub turn: usize,
-    /// The picture that the model looked at afterwards (depth in Spectral colours).
+    /// The image that the model looked at afterwards (depth in Spectral colours).
     pub image: Arc<RgbImage>,
     /// Of a depth map the values in [0, 1], 0 near, row-major, of the image's size.
     pub depth: Option<Arc<Vec<f32>>>,
@@ -142,8 +142,8 @@ pub struct Evidence {
     pub steps: usize,
     /// Of these, the ones that were computed; the step cache forecast the others.
     pub steps_computed: usize,
-    /// Which picture it has the size of, counted from 0: the last one that was read before it, as upstream.
-    pub picture: usize,
+    /// Which image it has the size of, counted from 0: the last one that was read before it, as upstream.
+    pub image_idx: usize,
     /// How long drawing it took.
     pub took: Duration,
 }

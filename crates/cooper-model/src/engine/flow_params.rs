@@ -22,11 +22,11 @@ const FITTED_MARGIN: f64 = 1.25;
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FlowParams {
-    /// Points of time from noise to picture, from 2; one step fewer is made.
+    /// Points of time from noise to image, from 2; one step fewer is made.
     pub time_points: usize,
     /// Scale of guidance by the text; 1 is none.
     pub guidance_text: f64,
-    /// Scale of guidance by the picture; 1 is none.
+    /// Scale of guidance by the image; 1 is none.
     pub guidance_image: f64,
     /// Guide only for shifted times in (low, high].
     pub guidance_interval: [f64; 2],

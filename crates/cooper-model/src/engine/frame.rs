@@ -7,13 +7,13 @@ use cooper_kernels::Noise;
 use image::RgbImage;
 
 use super::Engine;
-use super::context::{Pictures, Views};
+use super::context::{Images, Views};
 use super::control::Control;
-use super::kept::{Kept, Key, KeyOf, Value};
+use super::prefix_cache::{CacheKey, Key, PrefixCache, Value};
 use crate::error::Result;
 use crate::model::KvContext;
 
-/// An engine keeps openings and pictures up to this part of its weights' bytes: about ten frames of the released model.
+/// An engine keeps openings and images up to this part of its weights' bytes: about ten frames of the released model.
 const KEPT_PART: u64 = 16;
 /// Bytes that may be kept in any case.
 const KEPT_LEAST: usize = 64 << 20;
@@ -26,12 +26,12 @@ pub(super) fn kept_bytes(weights_bytes: u64) -> usize {
 /// How much work an engine has done since it was made. What was kept and used again is no work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkDone {
-    /// Pictures that the autoencoder encoded.
+    /// Images that the autoencoder encoded.
     pub vae_encoded: u64,
-    /// Pictures that the vision encoder encoded.
+    /// Images that the vision encoder encoded.
     pub vit_encoded: u64,
-    /// Tokens of pictures, markers among them, that contexts read.
-    pub picture_tokens: u64,
+    /// Tokens of images, markers among them, that contexts read.
+    pub image_tokens: u64,
     /// Tokens of texts that contexts read, or that were written.
     pub text_tokens: u64,
     /// Branches of flow steps: up to three in each.
@@ -40,9 +40,9 @@ pub struct WorkDone {
     pub flow_forecasts: u64,
 }
 
-/// A picture of the autoencoder's size, and the key of the context behind it.
+/// An image of the autoencoder's size, and the key of the context behind it.
 struct FrameToRead {
-    picture: RgbImage,
+    image: RgbImage,
     posterior: Option<Tensor>,
     key: Key,
 }
@@ -57,31 +57,31 @@ impl Engine {
         let Some(text) = text else {
             return Ok(context);
         };
-        let key = KeyOf::new("opening").text(text).key();
+        let key = CacheKey::new("opening").text(text).key();
         if let Some(kept) = self.kept_context(&key) {
             return Ok(kept);
         }
-        self.add_text(&mut context, text)?;
+        self.prefill_text(&mut context, text)?;
         self.keep(key, Value::Context(context.clone()));
         Ok(context)
     }
 
-    /// A context that has read an opening text (or none) and pictures behind it, one after another as
-    /// [`Self::add_picture`] does. The same again, with the same noise, is a fork of what was kept; so is the part
+    /// A context that has read an opening text (or none) and images behind it, one after another as
+    /// [`Self::prefill_image`] does. The same again, with the same noise, is a fork of what was kept; so is the part
     /// that begins the same.
     ///
     /// # Errors
-    /// [`crate::Error::Canceled`] after a stop; [`crate::Error::ContextFull`] if there are too many pictures;
+    /// [`crate::Error::Canceled`] after a stop; [`crate::Error::ContextFull`] if there are too many images;
     /// otherwise if the network fails.
     pub fn read_frame<'a>(
         &self,
         opening: Option<&str>,
-        pictures: impl Into<Pictures<'a>>,
+        images: impl Into<Images<'a>>,
         views: Views,
         noise: &mut Noise,
         control: &Control,
     ) -> Result<KvContext> {
-        let frames = self.frames(opening, &pictures.into(), views, noise)?;
+        let frames = self.frames(opening, &images.into(), views, noise)?;
         let mut from_last = frames.iter().enumerate().rev();
         let known = from_last.find_map(|(i, frame)| Some((i + 1, self.kept_context(&frame.key)?)));
         let (n_known, mut context) = match known {
@@ -91,41 +91,36 @@ impl Engine {
         for frame in &frames[n_known..] {
             for view in views.blocks() {
                 control.check()?;
-                self.add_blocks(
-                    &mut context,
-                    &frame.picture,
-                    *view,
-                    frame.posterior.as_ref(),
-                )?;
+                self.add_blocks(&mut context, &frame.image, *view, frame.posterior.as_ref())?;
             }
             self.keep(frame.key, Value::Context(context.clone()));
         }
         Ok(context)
     }
 
-    /// What reading each picture follows from, with all that was read before it.
+    /// What reading each image follows from, with all that was read before it.
     fn frames(
         &self,
         opening: Option<&str>,
-        pictures: &Pictures,
+        images: &Images,
         views: Views,
         noise: &mut Noise,
     ) -> Result<Vec<FrameToRead>> {
-        let mut key = KeyOf::new("frame").views(views);
+        let mut key = CacheKey::new("frame").views(views);
         if let Some(opening) = opening {
             key = key.text(opening);
         }
         let mut frames = Vec::new();
-        for picture in pictures.iter() {
-            let picture = self.vae_rule().apply(picture);
-            key = key.picture(&picture);
+        for image in images.iter() {
+            let image = self.vae_rule().apply(image);
+            key = key.image(&image);
             // Drawn in any case, so that the noise behind it is the same.
-            let posterior = self.posterior(&picture, views, noise)?;
+            let posterior = self.posterior(&image, views, noise)?;
             if let Some(posterior) = &posterior {
                 key = key.numbers(&posterior.flatten_all()?.to_vec1::<f32>()?);
             }
             frames.push(FrameToRead {
-                picture,
+                image,
                 posterior,
                 key: key.clone().key(),
             });
@@ -133,12 +128,12 @@ impl Engine {
         Ok(frames)
     }
 
-    /// Keep at most so many bytes of openings and pictures; 0 keeps nothing. What is kept now is forgotten.
+    /// Keep at most so many bytes of openings and images; 0 keeps nothing. What is kept now is forgotten.
     pub fn keep_at_most(&self, n_bytes: usize) {
-        *self.kept() = Kept::new(n_bytes);
+        *self.kept() = PrefixCache::new(n_bytes);
     }
 
-    /// Forget all openings and pictures.
+    /// Forget all openings and images.
     pub fn forget(&self) {
         self.kept().clear();
     }
@@ -153,10 +148,10 @@ impl Engine {
         note(&mut self.work.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What an encoder makes of a picture, or what it made of it before.
+    /// What an encoder makes of an image, or what it made of it before.
     pub(super) fn encoded(
         &self,
-        key: KeyOf,
+        key: CacheKey,
         encode: impl FnOnce() -> CandleResult<Tensor>,
     ) -> CandleResult<Tensor> {
         let key = key.key();
@@ -179,7 +174,7 @@ impl Engine {
         self.kept().put(key, value);
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, PrefixCache> {
         // Each change is one call, so a panic while it is locked leaves it whole.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

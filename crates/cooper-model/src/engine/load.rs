@@ -15,8 +15,8 @@ use safetensors::Dtype;
 
 use super::available::available_memory;
 use super::frame::{WorkDone, kept_bytes};
-use super::kept::Kept;
-use super::plan::{Format, MemoryPlan, Refusal, Work};
+use super::plan::{Format, MemoryPlan, Refusal, Workload};
+use super::prefix_cache::PrefixCache;
 use super::speed::Speed;
 use crate::error::{Error, Result};
 use crate::model::pixels::Normalization;
@@ -76,8 +76,8 @@ pub struct Engine {
     dir: PathBuf,
     memory_bytes: u64,
     quantization: Quantization,
-    /// Openings and pictures. The model has no state; this is beside it, and changes no result.
-    pub(super) kept: Mutex<Kept>,
+    /// Openings and images. The model has no state; this is beside it, and changes no result.
+    pub(super) kept: Mutex<PrefixCache>,
     pub(super) work: Mutex<WorkDone>,
     pub(super) speed: Mutex<Speed>,
 }
@@ -117,7 +117,7 @@ impl Engine {
             quantization: transformer.quantization,
             is_in_file: matches!(transformer.matrices, Matrices::Gguf(_)),
         };
-        let work = Work::question(Work::USUAL_PICTURE);
+        let work = Workload::question(Workload::USUAL_IMAGE);
         let plan =
             |format| MemoryPlan::new(&config, &transformer.header, &vae_header, format, work);
         if device.is_cpu() && !options.ignores_memory {
@@ -145,7 +145,7 @@ impl Engine {
             dir: dir.clone(),
             memory_bytes,
             quantization: transformer.quantization,
-            kept: Mutex::new(Kept::new(kept_bytes(memory_bytes))),
+            kept: Mutex::new(PrefixCache::new(kept_bytes(memory_bytes))),
             work: Mutex::default(),
             speed: Mutex::default(),
         })
@@ -172,7 +172,7 @@ impl Engine {
             dir: dir.into(),
             memory_bytes: 0,
             quantization: Quantization::None,
-            kept: Mutex::new(Kept::new(0)),
+            kept: Mutex::new(PrefixCache::new(0)),
             work: Mutex::default(),
             speed: Mutex::default(),
         })
@@ -231,7 +231,7 @@ impl Engine {
         &self.config
     }
 
-    /// The size rule that every picture goes through first.
+    /// The size rule that every image goes through first.
     pub fn vae_rule(&self) -> ResizeRule {
         self.config.vae_rule()
     }
@@ -251,7 +251,7 @@ impl Engine {
 fn check_memory(
     dir: &Path,
     format: Format,
-    work: Work,
+    work: Workload,
     plan: impl Fn(Format) -> MemoryPlan,
 ) -> Result<()> {
     let Some(available) = available_memory() else {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use candle_core::DType;
 use cooper_kernels::checkpoint::{SafetensorsHeader, TensorInfo};
-use cooper_kernels::{Products, Quantization, Vocabulary, quantized_bytes};
+use cooper_kernels::{ConvPrecision, Quantization, Vocabulary, quantized_bytes};
 use safetensors::Dtype;
 use serde::Serialize;
 
@@ -23,31 +23,31 @@ const INSTRUCTION: usize = 300;
 /// Tokens of all texts of a question with its thoughts, generously.
 const CONVERSATION: usize = 2_500;
 
-/// Work that memory is planned for.
+/// Workload that memory is planned for.
 #[derive(Clone, Copy, Debug)]
-pub struct Work {
-    /// Width and height of the picture as it comes, pixels.
-    pub picture: (u32, u32),
+pub struct Workload {
+    /// Width and height of the image as it comes, pixels.
+    pub image: (u32, u32),
     /// A question that draws both maps and looks at them, after others whose frames are kept; else one map and no more.
     pub is_question: bool,
 }
 
-impl Work {
+impl Workload {
     /// What a robot's camera gives, unless something else is known.
-    pub const USUAL_PICTURE: (u32, u32) = (640, 480);
+    pub const USUAL_IMAGE: (u32, u32) = (640, 480);
 
-    /// A question about a picture of this size.
-    pub fn question(picture: (u32, u32)) -> Self {
+    /// A question about an image of this size.
+    pub fn question(image: (u32, u32)) -> Self {
         Self {
-            picture,
+            image,
             is_question: true,
         }
     }
 
-    /// A map of a picture of this size.
-    pub fn map(picture: (u32, u32)) -> Self {
+    /// A map of an image of this size.
+    pub fn map(image: (u32, u32)) -> Self {
         Self {
-            picture,
+            image,
             is_question: false,
         }
     }
@@ -68,10 +68,10 @@ pub struct Format {
 
 impl Format {
     /// What the autoencoder multiplies in: beside quantised matrices nothing is exact, so it need not be, either.
-    pub fn vae_products(self) -> Products {
+    pub fn vae_products(self) -> ConvPrecision {
         match self.quantization != Quantization::None && self.vae_dtype == DType::F32 {
-            true => Products::I16,
-            false => Products::F32,
+            true => ConvPrecision::I16,
+            false => ConvPrecision::F32,
         }
     }
 
@@ -111,7 +111,7 @@ impl MemoryPlan {
         transformer: &SafetensorsHeader,
         vae: &SafetensorsHeader,
         format: Format,
-        work: Work,
+        work: Workload,
     ) -> Self {
         let weights = Weights::new(config, transformer, vae, format);
         let (other_weights, vae) = (weights.language + weights.others, weights.vae);
@@ -182,26 +182,24 @@ fn gigabytes(n_bytes: u64) -> String {
 
 /// Tokens of the work.
 struct Tokens {
-    /// The picture's size for the autoencoder.
+    /// The image's size for the autoencoder.
     size: (u32, u32),
     latents: usize,
     patches: usize,
     /// Of the longest context.
     full: usize,
-    /// Of the one without the picture.
+    /// Of the one without the image.
     alone: usize,
 }
 
 impl Tokens {
-    fn new(config: &ModelConfig, work: Work) -> Self {
-        let size = config
-            .vae_rule()
-            .output_size(work.picture.0, work.picture.1);
+    fn new(config: &ModelConfig, work: Workload) -> Self {
+        let size = config.vae_rule().output_size(work.image.0, work.image.1);
         let (width, height) = config.vit_rule().output_size(size.0, size.1);
         let side = config.vit.patch_size;
         let patches = (width as usize / side) * (height as usize / side);
         let latents = config.latent_grid(size.0, size.1).n_tokens();
-        let picture = latents + patches + 2 * N_MARKERS;
+        let image = latents + patches + 2 * N_MARKERS;
         let (maps, text) = match work.is_question {
             true => (2 * (patches + N_MARKERS), CONVERSATION),
             false => (0, INSTRUCTION),
@@ -211,7 +209,7 @@ impl Tokens {
             size,
             latents,
             patches,
-            full: (picture + maps + text).min(limit),
+            full: (image + maps + text).min(limit),
             alone: (maps + text).min(limit),
         }
     }
@@ -222,7 +220,7 @@ fn steps(
     config: &ModelConfig,
     tokens: &Tokens,
     numbers: Numbers,
-    products: Products,
+    products: ConvPrecision,
 ) -> [(&'static str, u64); 5] {
     let read = tokens.latents.max(tokens.patches) + N_MARKERS;
     let prefill = Pass {
@@ -233,17 +231,14 @@ fn steps(
     let flow_step = drawing(tokens.latents, 3, tokens.full);
     [
         (
-            "encoding the picture",
+            "encoding the image",
             encode_bytes(&config.vae, tokens.size, products),
         ),
         (
             "vision encoder",
             vision_bytes(config, tokens.patches, numbers.plain),
         ),
-        (
-            "reading the picture",
-            layers_bytes(config, prefill, numbers),
-        ),
+        ("reading the image", layers_bytes(config, prefill, numbers)),
         ("a flow step", layers_bytes(config, flow_step, numbers)),
         (
             "decoding a map",
@@ -351,7 +346,7 @@ fn matrix_bytes(out: usize, width: usize, format: Format) -> (u64, bool) {
 pub(super) struct Refusal<'a> {
     pub(super) plan: MemoryPlan,
     pub(super) available: u64,
-    pub(super) work: Work,
+    pub(super) work: Workload,
     /// Less demanding formats by their names, and what they take.
     pub(super) others: Vec<(&'a str, u64)>,
 }
@@ -363,7 +358,7 @@ impl Refusal<'_> {
         if needed <= available {
             return Ok(());
         }
-        let (width, height) = self.work.picture;
+        let (width, height) = self.work.image;
         let fits = self.others.iter().filter(|(_, peak)| *peak <= available);
         let fits: Vec<_> = fits
             .map(|(name, peak)| format!("{name} ({})", gigabytes(*peak)))
@@ -375,7 +370,7 @@ impl Refusal<'_> {
         Err(Error::weights(
             dir,
             format!(
-                "expected at least {} of free memory for questions about pictures of {width}x{height}, got {} \
+                "expected at least {} of free memory for questions about images of {width}x{height}, got {} \
                  ({}); {helps}; to load it all the same: --ignore-memory, parameter model.ignore_memory",
                 gigabytes(needed),
                 gigabytes(available),

@@ -15,7 +15,7 @@ const N_RECENT: usize = 127;
 /// Of what work the time is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Reading a picture into a context, its encoder included where nothing was kept; a unit is a token.
+    /// Reading an image into a context, its encoder included where nothing was kept; a unit is a token.
     Prefill,
     /// Writing a token; that is the unit.
     Token,

@@ -39,7 +39,7 @@ impl FromStr for Renorm {
 pub struct Guidance {
     /// Scale of the branch without text; 1 is no guidance at all.
     pub text: f64,
-    /// Scale of the branch without the picture; used only with text guidance.
+    /// Scale of the branch without the image; used only with text guidance.
     pub image: f64,
     /// Guide only for shifted times in (low, high].
     pub interval: [f64; 2],
@@ -56,7 +56,7 @@ pub struct Velocities {
     pub full: Tensor,
     /// Without the text; needed where [`Guidance::needs_text_branch`].
     pub without_text: Option<Tensor>,
-    /// Without the picture; needed where [`Guidance::needs_image_branch`].
+    /// Without the image; needed where [`Guidance::needs_image_branch`].
     pub without_image: Option<Tensor>,
 }
 
@@ -66,14 +66,14 @@ impl Guidance {
         self.text > 1.0 && t > self.interval[0] as f32 && t <= self.interval[1] as f32
     }
 
-    /// Whether the branch without the picture is needed at time `t`.
+    /// Whether the branch without the image is needed at time `t`.
     ///
     /// Upstream evaluates it without text guidance too, and then ignores it.
     pub fn needs_image_branch(&self, t: f32) -> bool {
         self.image > 1.0 && self.needs_text_branch(t)
     }
 
-    /// How many branches are needed at time `t`; the one without the picture is never needed alone.
+    /// How many branches are needed at time `t`; the one without the image is never needed alone.
     pub fn n_branches(&self, t: f32) -> usize {
         1 + usize::from(self.needs_text_branch(t)) + usize::from(self.needs_image_branch(t))
     }

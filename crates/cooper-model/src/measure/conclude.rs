@@ -14,17 +14,17 @@ const LENGTH_SHARE: f64 = 0.25;
 const LENGTH_M: f64 = 0.1;
 /// Two relative depths are told apart if they differ by this; a map's noise is below it.
 const DEPTH_STEP: f64 = 0.02;
-/// Two places are told apart if they differ by this share of the picture's side.
+/// Two places are told apart if they differ by this share of the image's side.
 const PLACE_SHARE: f64 = 0.02;
-/// Half the side of the window around a place in which depth is read, as a share of the picture's width.
+/// Half the side of the window around a place in which depth is read, as a share of the image's width.
 const WINDOW_SHARE: f64 = 0.015;
 
 /// What makes metres of relative depth and pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
-    /// Of this picture's relative depth.
+    /// Of this image's relative depth.
     pub scale: Affine,
-    /// Of this picture's size.
+    /// Of this image's size.
     pub intrinsics: Intrinsics,
 }
 
@@ -50,7 +50,7 @@ pub struct Conclusion {
     pub map_value: Option<f64>,
     /// [`Kind::Order`]: the objects in the answered order.
     pub ordered: Vec<String>,
-    /// Pixels of the first object in the source picture.
+    /// Pixels of the first object in the source image.
     pub pixel: Option<Point2<f64>>,
     /// Metres of the first object in the optical frame.
     pub point: Option<Point3<f64>>,

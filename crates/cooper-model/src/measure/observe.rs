@@ -21,7 +21,7 @@ pub const MAX_NAMED_REGIONS: usize = 16;
 /// What the model calls the thing at a pixel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Named {
-    /// Pixels of the source picture, x right, y down.
+    /// Pixels of the source image, x right, y down.
     pub at: Point2<f64>,
     /// In the model's words.
     pub name: String,
@@ -34,7 +34,7 @@ pub struct Observation {
     pub question: Question,
     /// What came of it.
     pub transcript: Transcript,
-    /// Of the source picture: width, height.
+    /// Of the source image: width, height.
     pub size: (u32, u32),
     /// Pixels of each object, where the model could tell; empty for [`Kind::Count`].
     pub places: Vec<Option<Point2<f64>>>,
@@ -46,7 +46,7 @@ pub struct Observation {
     pub names: Vec<Named>,
 }
 
-/// Ask a measurement about `picture`; of `question` all but the text counts. A place is asked for in the direct mode.
+/// Ask a measurement about `image`; of `question` all but the text counts. A place is asked for in the direct mode.
 ///
 /// Maps that the model drew for itself are used; others are drawn. If the answer was stopped, the rest is left out.
 ///
@@ -55,7 +55,7 @@ pub struct Observation {
 pub fn observe(
     engine: &Engine,
     prompts: &Prompts,
-    picture: &RgbImage,
+    image: &RgbImage,
     measurement: &Measurement,
     question: &Question,
     settings: &Settings,
@@ -73,11 +73,11 @@ pub fn observe(
             ..question.clone()
         },
     };
-    let transcript = answer(engine, prompts, picture, &question, settings, control)?;
+    let transcript = answer(engine, prompts, image, &question, settings, control)?;
     let mut seen = Observation {
         question: question.clone(),
         transcript,
-        size: picture.dimensions(),
+        size: image.dimensions(),
         places: Vec::new(),
         depth: None,
         segmentation: None,
@@ -89,7 +89,7 @@ pub fn observe(
     let observer = Observer {
         engine,
         prompts,
-        picture,
+        image,
         settings,
         seed: question.seed.unwrap_or(settings.seed),
     };
@@ -134,14 +134,14 @@ impl Needs {
     }
 }
 
-/// Ask the model what is at each of `places` of `picture`, in pixels; empty where it has no answer.
+/// Ask the model what is at each of `places` of `image`, in pixels; empty where it has no answer.
 ///
 /// # Errors
 /// [`Error::Canceled`] after a stop; otherwise if the network fails.
 pub fn names_at(
     engine: &Engine,
     prompts: &Prompts,
-    picture: &RgbImage,
+    image: &RgbImage,
     places: &[Point2<u32>],
     settings: &Settings,
     control: &Control,
@@ -149,7 +149,7 @@ pub fn names_at(
     let observer = Observer {
         engine,
         prompts,
-        picture,
+        image,
         settings,
         seed: settings.seed,
     };
@@ -160,7 +160,7 @@ pub fn names_at(
 struct Observer<'a> {
     engine: &'a Engine,
     prompts: &'a Prompts,
-    picture: &'a RgbImage,
+    image: &'a RgbImage,
     settings: &'a Settings,
     seed: u64,
 }
@@ -180,7 +180,7 @@ impl Observer<'_> {
         let told = answer(
             engine,
             prompts,
-            self.picture,
+            self.image,
             &question,
             &settings,
             &mut silent,
@@ -207,7 +207,7 @@ impl Observer<'_> {
             self.engine,
             kind,
             self.prompts.instruction(kind),
-            self.picture,
+            self.image,
             &self.settings.flow,
             &mut Noise::seeded(self.seed),
             control,
@@ -215,12 +215,12 @@ impl Observer<'_> {
         Ok(Evidence {
             kind,
             turn: 0,
-            image: Arc::new(map.picture),
+            image: Arc::new(map.image),
             depth: map.depth.map(Arc::new),
             seed: self.seed,
             steps: self.settings.flow.n_steps(),
             steps_computed: map.n_computed,
-            picture: 0,
+            image_idx: 0,
             took: started.elapsed(),
         })
     }
@@ -228,13 +228,13 @@ impl Observer<'_> {
     fn depth(&self, transcript: &Transcript, control: &mut Control) -> Result<DepthMap> {
         let map = self.map(MapKind::Depth, transcript, control)?;
         let values = map.depth.map(Arc::unwrap_or_clone).unwrap_or_default();
-        let (drawn, source) = (map.image.dimensions(), self.picture.dimensions());
+        let (drawn, source) = (map.image.dimensions(), self.image.dimensions());
         Ok(DepthMap::at_size(values, drawn, source))
     }
 
     fn regions(&self, transcript: &Transcript, control: &mut Control) -> Result<Segmentation> {
         let map = self.map(MapKind::Segmentation, transcript, control)?;
-        Ok(Segmentation::at_size(&map.image, self.picture.dimensions()))
+        Ok(Segmentation::at_size(&map.image, self.image.dimensions()))
     }
 
     fn names(&self, kind: Kind, seen: &Observation, control: &Control) -> Result<Vec<Named>> {
@@ -257,7 +257,7 @@ impl Observer<'_> {
 
     /// What is at a pixel.
     fn name(&self, at: Point2<f64>, control: &Control) -> Result<String> {
-        let (width, height) = self.picture.dimensions();
+        let (width, height) = self.image.dimensions();
         let percent = |at: f64, extent: u32| (((at + 0.5) / f64::from(extent)) * 100.0) as u32;
         let place = [percent(at.x, width), percent(at.y, height)];
         self.ask(&self.prompts.place.name(place), control)

@@ -106,9 +106,9 @@ impl Default for BagelConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct VaeConfig {
-    /// Channels of the picture.
+    /// Channels of the image.
     pub in_channels: usize,
-    /// Channels of the decoded picture.
+    /// Channels of the decoded image.
     pub out_ch: usize,
     /// Channels of the first level.
     pub ch: usize,
@@ -149,7 +149,7 @@ impl VaeConfig {
     }
 }
 
-/// One picture transform's sizes in pixels.
+/// One image transform's sizes in pixels.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TransformConfig {
     /// The longer side is at most this.
@@ -160,7 +160,7 @@ pub struct TransformConfig {
     pub image_stride: u32,
 }
 
-/// Picture sizes and normalisation, `preprocessor_config.json`.
+/// Image sizes and normalisation, `preprocessor_config.json`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct PreprocessorConfig {
@@ -168,7 +168,7 @@ pub struct PreprocessorConfig {
     pub vae: TransformConfig,
     /// For the vision encoder.
     pub vit: TransformConfig,
-    /// The most pixels of a picture.
+    /// The most pixels of an image.
     pub max_pixels: u32,
     /// Subtracted from each channel in [0, 1].
     pub image_mean: [f32; 3],
@@ -216,7 +216,7 @@ pub struct ModelConfig {
     pub bagel: BagelConfig,
     /// The autoencoder.
     pub vae: VaeConfig,
-    /// Picture sizes.
+    /// Image sizes.
     pub preprocessor: PreprocessorConfig,
 }
 

@@ -4,9 +4,9 @@
 
 use candle_core::{Module, Result, Tensor};
 
-use super::experts::{Expert, Sorted};
+use super::experts::{Expert, ExpertTokens};
 use super::kv_context::KvContext;
-use super::qwen2_mot::{Block, N_MARKERS, Sight};
+use super::qwen2_mot::{Attends, Block, N_MARKERS};
 use super::unified::{Grid, UnifiedModel};
 
 /// What all steps of a drawing share, computed once.
@@ -66,16 +66,18 @@ impl Drawing<'_> {
         let time = self.times.get(step)?;
         let latents = (embeds.broadcast_add(&time)? + &self.positions)?;
         let n = latents.dim(0)?;
-        let route = [(Expert::Und, N_MARKERS), (Expert::Gen, n)];
+        let routing = [(Expert::Und, N_MARKERS), (Expert::Gen, n)];
         let branches = contexts.iter().zip(&self.angles);
         let blocks = branches.map(|(context, angles)| Block {
-            route: &route,
+            routing: &routing,
             angles,
-            sight: Sight::Behind(context),
+            attends: Attends::Behind(context),
         });
         let blocks: Vec<_> = blocks.collect();
         let runs = [(Expert::Und, &self.markers), (Expert::Gen, &latents)].repeat(blocks.len());
-        let hidden = model.language_model.forward(Sorted::cat(&runs)?, &blocks)?;
+        let hidden = model
+            .language_model
+            .forward(ExpertTokens::cat(&runs)?, &blocks)?;
         let velocities = model.velocity_head(hidden.tokens(Expert::Gen)?)?;
         velocities.reshape((blocks.len(), n, ()))
     }

@@ -13,14 +13,14 @@ use candle_core::{Result, Tensor, bail};
 /// Which copy of the weights a token uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expert {
-    /// Text, picture markers and ViT tokens (plain names in the checkpoint).
+    /// Text, image markers and ViT tokens (plain names in the checkpoint).
     Und,
     /// Latent tokens, clean or noisy (`_moe_gen` in the checkpoint).
     Gen,
 }
 
 /// Consecutive runs of tokens, each with its expert: how a block of tokens is split.
-pub type Route = [(Expert, usize)];
+pub type ExpertRouting = [(Expert, usize)];
 
 /// One of each expert.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct PerExpert<T> {
 }
 
 /// What there is of each expert's tokens, in their order; none where it has no tokens.
-pub type Sorted<T = Tensor> = PerExpert<Option<T>>;
+pub type ExpertTokens<T = Tensor> = PerExpert<Option<T>>;
 
 impl<T> PerExpert<T> {
     /// Build both; `build` gets the suffix of the checkpoint's names.
@@ -51,19 +51,19 @@ impl<T> PerExpert<T> {
     /// Each expert's part on its tokens.
     pub(super) fn on<R>(
         &self,
-        tokens: &Sorted,
+        tokens: &ExpertTokens,
         apply: impl Fn(&T, &Tensor) -> Result<R>,
-    ) -> Result<Sorted<R>> {
+    ) -> Result<ExpertTokens<R>> {
         let of = |expert: Expert| {
             let tokens = tokens.of(expert).as_ref();
             let done = tokens.map(|tokens| apply(self.of(expert), tokens));
             done.transpose()
         };
-        Sorted::from(of)
+        ExpertTokens::from(of)
     }
 }
 
-impl<T> Sorted<T> {
+impl<T> ExpertTokens<T> {
     pub(super) fn from(of: impl Fn(Expert) -> Result<Option<T>>) -> Result<Self> {
         Ok(Self {
             und: of(Expert::Und)?,
@@ -83,7 +83,7 @@ impl<T> Sorted<T> {
     }
 }
 
-impl Sorted {
+impl ExpertTokens {
     /// Of runs of tokens (n, c) that follow each other.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Sorted {
 
 /// Where the runs of routes that follow each other lie among the tokens of their expert: as many lists as routes.
 pub(super) fn places<'a>(
-    routes: impl Iterator<Item = &'a Route>,
+    routings: impl Iterator<Item = &'a ExpertRouting>,
 ) -> Vec<Vec<(Expert, Range<usize>)>> {
     let (mut und, mut r#gen) = (0, 0);
     let mut place = |(expert, n): &(Expert, usize)| {
@@ -119,8 +119,8 @@ pub(super) fn places<'a>(
         *end += n;
         (*expert, start..*end)
     };
-    routes
-        .map(|route| route.iter().map(&mut place).collect())
+    routings
+        .map(|routing| routing.iter().map(&mut place).collect())
         .collect()
 }
 
@@ -132,18 +132,19 @@ mod tests {
 
     #[test]
     fn runs_have_their_places_among_their_experts_tokens() {
-        let routes: [&Route; 2] = [&[(Und, 1), (Gen, 3), (Und, 2)], &[(Gen, 2), (Und, 1)]];
+        let routings: [&ExpertRouting; 2] =
+            [&[(Und, 1), (Gen, 3), (Und, 2)], &[(Gen, 2), (Und, 1)]];
         let expected = [
             vec![(Und, 0..1), (Gen, 0..3), (Und, 1..3)],
             vec![(Gen, 3..5), (Und, 3..4)],
         ];
-        assert_eq!(places(routes.into_iter()), expected);
+        assert_eq!(places(routings.into_iter()), expected);
     }
 
     #[test]
     fn an_expert_without_tokens_has_none() {
         let tokens = Tensor::zeros((2, 3), candle_core::DType::F32, &candle_core::Device::Cpu);
-        let sorted = Sorted::cat(&[(Und, &tokens.unwrap())]).unwrap();
+        let sorted = ExpertTokens::cat(&[(Und, &tokens.unwrap())]).unwrap();
         assert_eq!(sorted.tokens(Und).unwrap().dims(), [2, 3]);
         let error = sorted.tokens(Gen).unwrap_err().to_string();
         assert!(

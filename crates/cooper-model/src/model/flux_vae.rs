@@ -1,20 +1,20 @@
-//! The FLUX autoencoder: pictures to latents of 1/8 the size and back.
+//! The FLUX autoencoder: images to latents of 1/8 the size and back.
 //!
 //! Source: BAGEL `modeling/autoencoder.py`. The posterior is sampled with given noise, never drawn inside.
 //!
-//! The finest levels have hundreds of channels at the picture's size. On a CPU a block holds its input, its result and what
+//! The finest levels have hundreds of channels at the image's size. On a CPU a block holds its input, its result and what
 //! is between its two convolutions; all else is done tile by tile within them (see [`Conv2d`]).
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
-use cooper_kernels::{Conv2d, ConvShape, GroupNorm, Products, attention, keys_dtype};
+use cooper_kernels::{Conv2d, ConvPrecision, ConvShape, GroupNorm, attention, keys_dtype};
 
 use super::config::VaeConfig;
 
 const EPS: f64 = 1e-6;
 
 /// Whether a tensor of the autoencoder is kept in 16-bit integers.
-pub fn is_rounded(products: Products, shape: &[usize]) -> bool {
+pub fn is_rounded(products: ConvPrecision, shape: &[usize]) -> bool {
     matches!(shape, [c_out, c_in, kernel, _] if products.are_rounded(*kernel, *c_in, *c_out))
 }
 
@@ -22,7 +22,7 @@ pub fn is_rounded(products: Products, shape: &[usize]) -> bool {
 #[derive(Clone, Copy)]
 struct Build {
     n_groups: usize,
-    products: Products,
+    products: ConvPrecision,
 }
 
 impl Build {
@@ -93,7 +93,7 @@ struct AttnBlock {
 impl AttnBlock {
     fn new(build: Build, c: usize, vb: VarBuilder) -> Result<Self> {
         let conv = |name: &str| build.conv1x1(c, c, vb.pp(name));
-        let is_rounded = build.products == Products::I16;
+        let is_rounded = build.products == ConvPrecision::I16;
         Ok(Self {
             keys_dtype: keys_dtype(vb.dtype(), is_rounded, c, vb.device()),
             norm: build.norm(c, vb.pp("norm"))?,
@@ -107,7 +107,7 @@ impl AttnBlock {
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let (b, c, hh, ww) = xs.dims4()?;
         let normed = self.norm.forward(xs)?;
-        // Pictures of a batch do not see each other: they take the place of heads.
+        // Images of a batch do not see each other: they take the place of heads.
         let cells = |conv: &Conv2d| {
             conv.forward(&normed)?
                 .flatten_from(2)?
@@ -169,7 +169,7 @@ impl Level {
     }
 }
 
-/// Pictures to the posterior's moments.
+/// Images to the posterior's moments.
 #[derive(Clone, Debug)]
 struct Encoder {
     conv_in: Conv2d,
@@ -216,7 +216,7 @@ impl Encoder {
     }
 }
 
-/// Latents to pictures.
+/// Latents to images.
 #[derive(Clone, Debug)]
 struct Decoder {
     conv_in: Conv2d,
@@ -276,7 +276,7 @@ impl FluxVae {
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
-    pub fn new(config: &VaeConfig, products: Products, vb: VarBuilder) -> Result<Self> {
+    pub fn new(config: &VaeConfig, products: ConvPrecision, vb: VarBuilder) -> Result<Self> {
         let build = Build {
             n_groups: config.norm_num_groups,
             products,

@@ -90,7 +90,7 @@ impl KvContext {
         self.len == 0
     }
 
-    /// The rope position of the next token. A whole picture block takes one.
+    /// The rope position of the next token. A whole image block takes one.
     pub fn next_position(&self) -> u32 {
         self.next_position
     }

@@ -4,9 +4,9 @@
 //! what is alive there changes it here. `tests/memory.rs` holds them against real runs.
 
 use candle_core::{DType, Device};
-use cooper_kernels::patches::BAND;
+use cooper_kernels::im2col::BAND;
 use cooper_kernels::winograd::{self, FEWEST_CHANNELS};
-use cooper_kernels::{Products, Quantization, has_tiles, keys_dtype};
+use cooper_kernels::{ConvPrecision, Quantization, has_tiles, keys_dtype};
 
 use super::config::{ModelConfig, VaeConfig};
 use super::kv_context::buffer_tokens;
@@ -107,9 +107,13 @@ pub fn vision_bytes(config: &ModelConfig, n: usize, number: usize) -> u64 {
     (4 * n * c * number + wide.max(seen) + SCRATCH) as u64
 }
 
-/// Of the autoencoder reading a picture (width, height).
-pub fn encode_bytes(config: &VaeConfig, (width, height): (u32, u32), products: Products) -> u64 {
-    let mut held = Held::new((width * height) as usize, products);
+/// Of the autoencoder reading an image (width, height).
+pub fn encode_bytes(
+    config: &VaeConfig,
+    (width, height): (u32, u32),
+    products: ConvPrecision,
+) -> u64 {
+    let mut held = PeakMemory::new((width * height) as usize, products);
     let mut c = config.ch;
     held.at_most(config.in_channels + c);
     for (i, c_out) in channels(config).into_iter().enumerate() {
@@ -127,11 +131,15 @@ pub fn encode_bytes(config: &VaeConfig, (width, height): (u32, u32), products: P
     held.bytes()
 }
 
-/// Of the autoencoder drawing a picture (width, height).
-pub fn decode_bytes(config: &VaeConfig, (width, height): (u32, u32), products: Products) -> u64 {
+/// Of the autoencoder drawing an image (width, height).
+pub fn decode_bytes(
+    config: &VaeConfig,
+    (width, height): (u32, u32),
+    products: ConvPrecision,
+) -> u64 {
     let channels = channels(config);
     let n_pixels = (width * height) as usize >> (2 * (channels.len() - 1));
-    let mut held = Held::new(n_pixels, products);
+    let mut held = PeakMemory::new(n_pixels, products);
     let mut c = channels.last().copied().unwrap_or(config.ch);
     held.at_most(config.z_channels + c);
     held.middle(c);
@@ -154,15 +162,15 @@ fn channels(config: &VaeConfig) -> Vec<usize> {
 }
 
 /// Numbers that are held at most, from level to level.
-struct Held {
+struct PeakMemory {
     /// Of the present level.
     n_pixels: usize,
     most: usize,
-    products: Products,
+    products: ConvPrecision,
 }
 
-impl Held {
-    fn new(n_pixels: usize, products: Products) -> Self {
+impl PeakMemory {
+    fn new(n_pixels: usize, products: ConvPrecision) -> Self {
         Self {
             n_pixels,
             most: 0,

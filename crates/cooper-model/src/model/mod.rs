@@ -1,4 +1,4 @@
-//! The network: BAGEL's two-expert transformer, its two picture encoders, and what joins them.
+//! The network: BAGEL's two-expert transformer, its two image encoders, and what joins them.
 //!
 //! Weights and forward passes only; contexts are values that are passed in (see [`KvContext`]).
 
@@ -6,11 +6,11 @@ pub mod config;
 pub mod drawing;
 pub mod experts;
 pub mod flux_vae;
+mod images;
 pub mod inventory;
 pub mod kv_context;
 pub mod memory;
 pub mod parts;
-mod pictures;
 pub mod pixels;
 pub mod qwen2_mot;
 pub mod siglip_navit;

@@ -1,4 +1,4 @@
-//! Between 8-bit pictures and the network's tensors.
+//! Between 8-bit images and the network's tensors.
 
 use candle_core::{Device, Result, Tensor, bail};
 use image::RgbImage;
@@ -13,7 +13,7 @@ pub struct Normalization {
 }
 
 impl Normalization {
-    /// The picture as (3, hh, ww), f32.
+    /// The image as (3, hh, ww), f32.
     ///
     /// # Errors
     /// If the device fails.
@@ -47,7 +47,7 @@ pub fn patchify(pixels: &Tensor, p: usize) -> Result<Tensor> {
         .reshape((rows * columns, p * p * c))
 }
 
-/// (3, hh, ww) in [0, 1], clamped, as an 8-bit picture; fractions are cut off, as upstream.
+/// (3, hh, ww) in [0, 1], clamped, as an 8-bit image; fractions are cut off, as upstream.
 ///
 /// # Errors
 /// If the shape is another.

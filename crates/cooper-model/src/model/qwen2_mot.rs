@@ -1,7 +1,7 @@
 //! Qwen2 as a mixture of transformers: every weight twice, one attention over all tokens.
 //!
 //! Source: BAGEL `modeling/bagel/qwen2_navit.py`, `Qwen2MoTDecoderLayer` and `PackedAttentionMoT`.
-//! Queries and keys are normed and rotated in f32 here, which upstream does only for drawn pictures.
+//! Queries and keys are normed and rotated in f32 here, which upstream does only for drawn images.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use candle_core::{DType, Module, Result, Tensor};
 use candle_nn::VarBuilder;
 use cooper_kernels::{
-    HeadRows, Linear, Matrices, RmsNorm, RotaryEmbedding, Units, Vocabulary, attention, head_rows,
-    heads, keys_dtype, packed_attention,
+    HeadRows, Linear, Matrices, RmsNorm, RotaryEmbedding, Segments, Vocabulary, attention,
+    head_rows, heads, keys_dtype, packed_attention,
 };
 
 use super::config::LlmConfig;
-use super::experts::{Expert, PerExpert, Route, Sorted, places};
+use super::experts::{Expert, ExpertRouting, ExpertTokens, PerExpert, places};
 use super::kv_context::{KvContext, KvSizes};
 
 /// Everything before the attention: norm, projections, per-head norms.
@@ -109,34 +109,44 @@ impl DecoderLayer {
     }
 
     /// (n, c) → (n, c)
-    fn forward(&self, xs: &Sorted, layer_idx: usize, blocks: &[Block]) -> Result<Sorted> {
-        let xs = xs.plus(&self.see(xs, layer_idx, blocks)?)?;
+    fn forward(
+        &self,
+        xs: &ExpertTokens,
+        layer_idx: usize,
+        blocks: &[Block],
+    ) -> Result<ExpertTokens> {
+        let xs = xs.plus(&self.attend(xs, layer_idx, blocks)?)?;
         let thought = self.feed_forward.on(&xs, FeedForward::forward)?;
         xs.plus(&thought)
     }
 
     /// Attention from norm to projection, (n, c) → (n, c).
-    fn see(&self, xs: &Sorted, layer_idx: usize, blocks: &[Block]) -> Result<Sorted> {
+    fn attend(
+        &self,
+        xs: &ExpertTokens,
+        layer_idx: usize,
+        blocks: &[Block],
+    ) -> Result<ExpertTokens> {
         // Nothing is kept longer than it is needed: `model::memory` counts on it.
         let seen = {
             let qkv = self.projections.on(xs, Projections::forward)?;
-            self.attend(&qkv, layer_idx, blocks)?
+            self.attended_values(&qkv, layer_idx, blocks)?
         };
         self.o_proj.on(&seen, |o_proj, xs| o_proj.forward(xs))
     }
 
-    /// What each token sees (n, h·d).
-    fn attend(
+    /// The attention-weighted values of each token (n, h·d).
+    fn attended_values(
         &self,
-        qkv: &Sorted<[Tensor; 3]>,
+        qkv: &ExpertTokens<[Tensor; 3]>,
         layer_idx: usize,
         blocks: &[Block],
-    ) -> Result<Sorted> {
+    ) -> Result<ExpertTokens> {
         let mut all_seen = Vec::new();
-        let routes = places(blocks.iter().map(|block| block.route));
-        for (block, places) in blocks.iter().zip(routes) {
+        let routings = places(blocks.iter().map(|block| block.routing));
+        for (block, places) in blocks.iter().zip(routings) {
             let [q, k, v] = self.qkv(qkv, &places, block.angles)?;
-            let seen = block.sight.attend(layer_idx, &q, k, v)?; // (h, n, d)
+            let seen = block.attends.attend(layer_idx, &q, k, v)?; // (h, n, d)
             let mut start = 0;
             for (expert, place) in places {
                 let end = start + place.len();
@@ -144,7 +154,7 @@ impl DecoderLayer {
                 start = end;
             }
         }
-        Sorted::from(|expert| {
+        ExpertTokens::from(|expert| {
             let own = all_seen.iter().filter(|(of_run, _)| *of_run == expert);
             let own: Vec<_> = own.map(|(_, run)| run.clone()).collect();
             (!own.is_empty()).then(|| head_rows(&own)).transpose()
@@ -154,7 +164,7 @@ impl DecoderLayer {
     /// A block's rotated queries (h, n, d) in the dtype of `qkv`, rotated keys and values (kv, n, d) in theirs.
     fn qkv(
         &self,
-        qkv: &Sorted<[Tensor; 3]>,
+        qkv: &ExpertTokens<[Tensor; 3]>,
         places: &[(Expert, Range<usize>)],
         angles: &(Tensor, Tensor),
     ) -> Result<[Tensor; 3]> {
@@ -184,22 +194,22 @@ fn of_keys(config: &LlmConfig, vb: &VarBuilder, matrices: &Matrices) -> DType {
     keys_dtype(vb.dtype(), are_quantized, config.head_dim(), vb.device())
 }
 
-/// Tokens around a picture's own: one before, one behind.
+/// Tokens around an image's own: one before, one behind.
 pub const N_MARKERS: usize = 2;
 
 /// What the tokens of a block see.
 #[derive(Clone, Copy, Debug)]
-pub enum Sight<'a> {
+pub enum Attends<'a> {
     /// They are the last of this context, and their keys and values are written there. They see all of it, or what
     /// a mask (n, len) lets them.
     Context(&'a KvContext, Option<&'a Tensor>),
     /// This context and each other; they leave nothing behind.
     Behind(&'a KvContext),
-    /// Within units. For training: f32 on the CPU.
-    Units(&'a Arc<Units>),
+    /// Within segments. For training: f32 on the CPU.
+    Segments(&'a Arc<Segments>),
 }
 
-impl Sight<'_> {
+impl Attends<'_> {
     /// What rotated queries (h, n, d) see of a layer, given their own keys and values (kv, n, d): (h, n, d).
     fn attend(&self, layer_idx: usize, q: &Tensor, k: Tensor, v: Tensor) -> Result<Tensor> {
         match self {
@@ -214,7 +224,7 @@ impl Sight<'_> {
                 };
                 attention(q, &k, &v, None)
             }
-            Self::Units(units) => packed_attention(q, &k, &v, units),
+            Self::Segments(segments) => packed_attention(q, &k, &v, segments),
         }
     }
 }
@@ -223,11 +233,11 @@ impl Sight<'_> {
 #[derive(Debug)]
 pub struct Block<'a> {
     /// The expert of each token.
-    pub route: &'a Route,
+    pub routing: &'a ExpertRouting,
     /// Cosines and sines (n, d/2) of each token's rope position, see [`Qwen2Mot::angles`].
     pub angles: &'a (Tensor, Tensor),
     /// Who sees whom.
-    pub sight: Sight<'a>,
+    pub attends: Attends<'a>,
 }
 
 /// The decoder with its embedding and head.
@@ -293,7 +303,7 @@ impl Qwen2Mot {
         self.rotary.angles(positions)
     }
 
-    /// `context` with `n` more tokens, which take `n_positions`, for a block that [`Sight::Context`] writes there.
+    /// `context` with `n` more tokens, which take `n_positions`, for a block that [`Attends::Context`] writes there.
     ///
     /// # Errors
     /// If memory runs out.
@@ -306,7 +316,7 @@ impl Qwen2Mot {
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn forward(&self, embeds: Sorted, blocks: &[Block]) -> Result<Sorted> {
+    pub fn forward(&self, embeds: ExpertTokens, blocks: &[Block]) -> Result<ExpertTokens> {
         let mut xs = embeds;
         for (layer_idx, layer) in self.layers.iter().enumerate() {
             xs = layer.forward(&xs, layer_idx, blocks)?;
@@ -326,7 +336,7 @@ impl Qwen2Mot {
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn likeliest(&self, hidden: &Tensor, n: usize) -> Result<u32> {
-        self.lm_head.likeliest(hidden, n)
+    pub fn argmax(&self, hidden: &Tensor, n: usize) -> Result<u32> {
+        self.lm_head.argmax(hidden, n)
     }
 }

@@ -4,7 +4,7 @@
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::{Linear, VarBuilder, linear};
-use cooper_kernels::{LayerNorm, Seen, gelu};
+use cooper_kernels::{AttentionMask, LayerNorm, gelu};
 
 use super::config::VitConfig;
 
@@ -42,7 +42,7 @@ impl EncoderLayer {
         })
     }
 
-    fn forward(&self, xs: &Tensor, seen: Seen) -> Result<Tensor> {
+    fn forward(&self, xs: &Tensor, seen: AttentionMask) -> Result<Tensor> {
         let (n, c) = xs.dims2()?;
         let normed = self.layer_norm1.forward(xs)?;
         let heads = |proj: &Linear| {
@@ -91,11 +91,16 @@ impl SiglipNavit {
         })
     }
 
-    /// Patches (n, p·p·c) with their position ids (n) → features (n, hidden); a picture sees only itself.
+    /// Patches (n, p·p·c) with their position ids (n) → features (n, hidden); an image sees only itself.
     ///
     /// # Errors
     /// If shapes do not fit or a position is outside the table.
-    pub fn forward(&self, patches: &Tensor, position_ids: &Tensor, seen: Seen) -> Result<Tensor> {
+    pub fn forward(
+        &self,
+        patches: &Tensor,
+        position_ids: &Tensor,
+        seen: AttentionMask,
+    ) -> Result<Tensor> {
         let patches = patches.to_dtype(self.position_embedding.dtype())?;
         let positions = self.position_embedding.index_select(position_ids, 0)?;
         let mut xs = (self.patch_embedding.forward(&patches)? + positions)?;

@@ -19,9 +19,9 @@ pub struct ControlTokens {
     pub im_start: u32,
     /// `<|im_end|>`, closes a text.
     pub im_end: u32,
-    /// `<|vision_start|>`, opens a picture.
+    /// `<|vision_start|>`, opens an image.
     pub vision_start: u32,
-    /// `<|vision_end|>`, closes a picture.
+    /// `<|vision_end|>`, closes an image.
     pub vision_end: u32,
 }
 

@@ -1,27 +1,27 @@
-//! The unified model: reads text and pictures into contexts, and scores the next token ([`super::drawing`] draws).
+//! The unified model: reads text and images into contexts, and scores the next token ([`super::drawing`] draws).
 //!
 //! Source: BAGEL `modeling/bagel/bagel.py`, `forward_cache_update_{text,vit,vae}`.
-//! A drawn or read picture is a block `<|vision_start|>` · tokens · `<|vision_end|>` that shares one rope position.
+//! A drawn or read image is a block `<|vision_start|>` · tokens · `<|vision_end|>` that shares one rope position.
 
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Module, Result, Tensor, bail};
 use candle_nn::{Linear, VarBuilder, linear};
-use cooper_kernels::{Matrices, Seen, Unit, Units, causal_mask};
+use cooper_kernels::{AttentionMask, Matrices, Segment, Segments, causal_mask};
 
 use super::config::ModelConfig;
-use super::experts::{Expert, Sorted};
+use super::experts::{Expert, ExpertTokens};
 use super::inventory::PositionSides;
 use super::kv_context::KvContext;
 use super::parts::{Connector, TimeEmbedder, sincos_table};
-use super::qwen2_mot::{Block, N_MARKERS, Qwen2Mot, Sight};
+use super::qwen2_mot::{Attends, Block, N_MARKERS, Qwen2Mot};
 use super::siglip_navit::SiglipNavit;
 use super::tokenizer::ControlTokens;
 
 /// Tokens of a text that are read at once: the scores of more would fill the memory.
 const CHUNK: usize = 256;
 
-/// Rows and columns of a picture's tokens.
+/// Rows and columns of an image's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     /// From top to bottom.
@@ -43,7 +43,7 @@ impl Grid {
     pub fn position_ids(self, side: usize, device: &Device) -> Result<Tensor> {
         let Self { rows, columns } = self;
         if rows > side || columns > side {
-            bail!("picture: expected at most {side}x{side} tokens, got {columns}x{rows}");
+            bail!("image: expected at most {side}x{side} tokens, got {columns}x{rows}");
         }
         let ids: Vec<u32> = (0..rows * columns)
             .map(|i| (i / columns * side + i % columns) as u32)
@@ -70,7 +70,7 @@ impl PositionTable {
         Ok(Self { table, side })
     }
 
-    /// The rows of pictures one behind the other (n, c).
+    /// The rows of images one behind the other (n, c).
     pub(super) fn of(&self, grids: &[Grid]) -> Result<Tensor> {
         let device = self.table.device();
         let ids = grids
@@ -150,16 +150,16 @@ impl UnifiedModel {
         grid.position_ids(self.vit_pos_embed.side, &self.device)
     }
 
-    /// ViT patches (n, p·p·3) of a picture → the encoder's features (n, vit hidden).
+    /// ViT patches (n, p·p·3) of an image → the encoder's features (n, vit hidden).
     ///
     /// # Errors
     /// If shapes do not fit.
     pub fn vit_features(&self, patches: &Tensor, grid: Grid) -> Result<Tensor> {
         let ids = self.vit_position_ids(grid)?;
-        self.vit_model.forward(patches, &ids, Seen::All)
+        self.vit_model.forward(patches, &ids, AttentionMask::All)
     }
 
-    /// As [`Self::vit_features`], of the patches of many pictures one behind the other. For training.
+    /// As [`Self::vit_features`], of the patches of many images one behind the other. For training.
     ///
     /// # Errors
     /// If shapes do not fit.
@@ -170,13 +170,14 @@ impl UnifiedModel {
         let units = grids.iter().map(|grid| {
             let rows = start..start + grid.n_tokens() as u32;
             start = rows.end;
-            Unit::full(rows)
+            Segment::full(rows)
         });
-        let units = Arc::new(Units(units.collect()));
-        self.vit_model.forward(patches, &ids, Seen::Units(&units))
+        let units = Arc::new(Segments(units.collect()));
+        self.vit_model
+            .forward(patches, &ids, AttentionMask::Segments(&units))
     }
 
-    /// The encoder's features (n, vit hidden) of pictures one behind the other → token embeddings (n, c).
+    /// The encoder's features (n, vit hidden) of images one behind the other → token embeddings (n, c).
     ///
     /// # Errors
     /// If shapes do not fit.
@@ -184,7 +185,7 @@ impl UnifiedModel {
         self.connector.forward(features)? + self.vit_pos_embed.of(grids)?
     }
 
-    /// Latent tokens (n, p·p·z) at flow time `t` (0: a clean picture) → token embeddings (n, c).
+    /// Latent tokens (n, p·p·z) at flow time `t` (0: a clean image) → token embeddings (n, c).
     ///
     /// # Errors
     /// If shapes do not fit.
@@ -192,7 +193,7 @@ impl UnifiedModel {
         self.embed_latents(latent, &[t], &[grid])
     }
 
-    /// As [`Self::embed_latent`], of many pictures one behind the other, each with its time.
+    /// As [`Self::embed_latent`], of many images one behind the other, each with its time.
     ///
     /// # Errors
     /// If shapes do not fit.
@@ -201,19 +202,19 @@ impl UnifiedModel {
         let times = self
             .time_embedder
             .forward(&Tensor::new(times, &self.device)?)?;
-        let picture_of_token: Vec<u32> = (0u32..)
+        let image_of_token: Vec<u32> = (0u32..)
             .zip(grids)
             .flat_map(|(i, grid)| std::iter::repeat_n(i, grid.n_tokens()))
             .collect();
-        let picture_of_token = Tensor::new(picture_of_token, &self.device)?;
-        (embeds + times.index_select(&picture_of_token, 0)?)? + self.latent_pos_embed.of(grids)?
+        let image_of_token = Tensor::new(image_of_token, &self.device)?;
+        (embeds + times.index_select(&image_of_token, 0)?)? + self.latent_pos_embed.of(grids)?
     }
 
     /// Read token ids, causally; returns the hidden states (n, c) of them.
     ///
     /// # Errors
     /// If an id is outside the vocabulary.
-    pub fn read_ids(&self, context: &mut KvContext, ids: &[u32]) -> Result<Tensor> {
+    pub fn prefill_tokens(&self, context: &mut KvContext, ids: &[u32]) -> Result<Tensor> {
         if ids.len() <= CHUNK {
             return self.read_chunk(context, ids);
         }
@@ -230,11 +231,11 @@ impl UnifiedModel {
         let grown = self.language_model.grown(context, n, n as u32)?;
         let mask = causal_mask(n, grown.len(), &self.device)?;
         let block = Block {
-            route: &[(Expert::Und, n)],
+            routing: &[(Expert::Und, n)],
             angles: &self.language_model.angles(&positions)?,
-            sight: Sight::Context(&grown, mask.as_ref()),
+            attends: Attends::Context(&grown, mask.as_ref()),
         };
-        let embeds = Sorted::cat(&[(Expert::Und, &self.language_model.embed(ids)?)])?;
+        let embeds = ExpertTokens::cat(&[(Expert::Und, &self.language_model.embed(ids)?)])?;
         let hidden = self.language_model.forward(embeds, &[block])?;
         *context = grown;
         hidden.tokens(Expert::Und).cloned()
@@ -244,19 +245,19 @@ impl UnifiedModel {
     ///
     /// # Errors
     /// If an id is outside the vocabulary.
-    pub fn read_text(&self, context: &mut KvContext, ids: &[u32]) -> Result<()> {
+    pub fn prefill_text(&self, context: &mut KvContext, ids: &[u32]) -> Result<()> {
         let mut framed = Vec::with_capacity(ids.len() + 2);
         framed.push(self.control.im_start);
         framed.extend_from_slice(ids);
         framed.push(self.control.im_end);
-        self.read_ids(context, &framed).map(|_| ())
+        self.prefill_tokens(context, &framed).map(|_| ())
     }
 
-    /// Read a picture's tokens (n, c) of one expert, between its markers.
+    /// Read an image's tokens (n, c) of one expert, between its markers.
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn read_picture(
+    pub fn read_image(
         &self,
         context: &mut KvContext,
         tokens: Tensor,
@@ -268,16 +269,17 @@ impl UnifiedModel {
         let markers = self.markers()?;
         let (start, end) = (markers.narrow(0, 0, 1)?, markers.narrow(0, 1, 1)?);
         let block = Block {
-            route: &[(Expert::Und, 1), (expert, n - N_MARKERS), (Expert::Und, 1)],
+            routing: &[(Expert::Und, 1), (expert, n - N_MARKERS), (Expert::Und, 1)],
             angles: &self.language_model.angles(&vec![position; n])?,
-            sight: Sight::Context(&grown, None),
+            attends: Attends::Context(&grown, None),
         };
         let runs = [
             (Expert::Und, &start),
             (expert, &tokens),
             (Expert::Und, &end),
         ];
-        self.language_model.forward(Sorted::cat(&runs)?, &[block])?;
+        self.language_model
+            .forward(ExpertTokens::cat(&runs)?, &[block])?;
         *context = grown;
         Ok(())
     }
@@ -310,7 +312,7 @@ impl UnifiedModel {
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn forward_embeds(&self, embeds: Sorted, block: Block) -> Result<Sorted> {
+    pub fn forward_embeds(&self, embeds: ExpertTokens, block: Block) -> Result<ExpertTokens> {
         self.language_model.forward(embeds, &[block])
     }
 
@@ -335,10 +337,10 @@ impl UnifiedModel {
     /// # Errors
     /// If shapes do not fit.
     pub fn next_likeliest(&self, hidden: &Tensor, n: usize) -> Result<u32> {
-        self.language_model.likeliest(&last(hidden)?, n)
+        self.language_model.argmax(&last(hidden)?, n)
     }
 
-    /// The embeddings (2, c) of what stands before and behind a picture's tokens.
+    /// The embeddings (2, c) of what stands before and behind an image's tokens.
     pub(super) fn markers(&self) -> Result<Tensor> {
         let ids = [self.control.vision_start, self.control.vision_end];
         self.language_model.embed(&ids)

@@ -7,7 +7,7 @@ use super::map::draw_map_of;
 use crate::engine::{Control, Engine, FlowParams, MapKind, Noise};
 use crate::error::Result;
 
-/// Relative depth at the source picture's size.
+/// Relative depth at the source image's size.
 #[derive(Clone, Debug)]
 pub struct DepthMap {
     /// Pixels of a row.
@@ -20,14 +20,14 @@ pub struct DepthMap {
     pub color: RgbImage,
 }
 
-/// Draw the depth map of `picture`; `instruction` is the prompt that asks for it.
+/// Draw the depth map of `image`; `instruction` is the prompt that asks for it.
 ///
 /// # Errors
 /// [`crate::Error::Canceled`] within one flow step of a stop.
 pub fn estimate_depth(
     engine: &Engine,
     instruction: &str,
-    picture: &RgbImage,
+    image: &RgbImage,
     flow: &FlowParams,
     seed: u64,
     control: &mut Control,
@@ -37,13 +37,13 @@ pub fn estimate_depth(
         engine,
         MapKind::Depth,
         instruction,
-        picture,
+        image,
         flow,
         &mut noise,
         control,
     )?;
     let values = map.depth.unwrap_or_default();
-    let (drawn, source) = (map.picture.dimensions(), picture.dimensions());
+    let (drawn, source) = (map.image.dimensions(), image.dimensions());
     Ok(DepthMap::at_size(values, drawn, source))
 }
 

@@ -14,7 +14,7 @@ use crate::model::pixels::from_unit_pixels;
 #[derive(Clone, Debug)]
 pub struct DrawnMap {
     /// What the model looks at: Spectral colours of depth, or the segmentation's own colours.
-    pub picture: RgbImage,
+    pub image: RgbImage,
     /// For depth, the values in [0, 1], 0 near, row-major.
     pub depth: Option<Vec<f32>>,
     /// The latent tokens (n, p·p·z) that it was decoded from.
@@ -36,11 +36,11 @@ pub fn draw_map(
     noise: &mut Noise,
     control: &mut Control,
 ) -> Result<DrawnMap> {
-    let drawn = engine.draw_latent(contexts, size, flow, noise, control)?;
+    let drawn = engine.sample_latent(contexts, size, flow, noise, control)?;
     let latent = drawn.tokens;
     control.check()?;
     let pixels = engine.decode_latent(&latent, size)?;
-    let (picture, depth) = match kind {
+    let (image, depth) = match kind {
         MapKind::Depth => {
             let depth: Vec<f32> = pixels.mean(0)?.flatten_all()?.to_vec1()?;
             (spectral(&depth, size.0, size.1), Some(depth))
@@ -48,14 +48,14 @@ pub fn draw_map(
         MapKind::Segmentation => (from_unit_pixels(&pixels)?, None),
     };
     Ok(DrawnMap {
-        picture,
+        image,
         depth,
         latent,
         n_computed: drawn.n_computed,
     })
 }
 
-/// Draw a map of a picture that nothing else was said about.
+/// Draw a map of an image that nothing else was said about.
 ///
 /// # Errors
 /// [`crate::Error::Canceled`] within one flow step of a stop.
@@ -63,35 +63,35 @@ pub fn draw_map_of(
     engine: &Engine,
     kind: MapKind,
     instruction: &str,
-    picture: &RgbImage,
+    image: &RgbImage,
     flow: &FlowParams,
     noise: &mut Noise,
     control: &mut Control,
 ) -> Result<DrawnMap> {
     control.check()?;
     control.tell(Progress::Stage(Stage::Prefill, 0));
-    let picture = engine.vae_rule().apply(picture);
-    let contexts = contexts_of(engine, instruction, &picture, noise, control)?;
+    let image = engine.vae_rule().apply(image);
+    let contexts = contexts_of(engine, instruction, &image, noise, control)?;
     control.tell(Progress::Stage(stage_of(kind), 0));
     draw_map(
         engine,
         kind,
         &contexts,
-        picture.dimensions(),
+        image.dimensions(),
         flow,
         noise,
         control,
     )
 }
 
-/// How far the step cache takes a map of a picture that nothing else was said about: see [`Engine::cache_error`].
+/// How far the step cache takes a map of an image that nothing else was said about: see [`Engine::cache_error`].
 ///
 /// # Errors
 /// [`crate::Error::Canceled`] within one flow step of a stop.
 pub fn cache_error_of(
     engine: &Engine,
     instruction: &str,
-    picture: &RgbImage,
+    image: &RgbImage,
     flow: &FlowParams,
     seed: u64,
     cancel: &Cancel,
@@ -100,23 +100,23 @@ pub fn cache_error_of(
         &mut Noise::seeded(seed),
         Control::new(cancel.clone(), |_| {}),
     );
-    let picture = engine.vae_rule().apply(picture);
-    let contexts = contexts_of(engine, instruction, &picture, noise, &control)?;
-    engine.cache_error(&contexts, picture.dimensions(), flow, seed, cancel)
+    let image = engine.vae_rule().apply(image);
+    let contexts = contexts_of(engine, instruction, &image, noise, &control)?;
+    engine.cache_error(&contexts, image.dimensions(), flow, seed, cancel)
 }
 
-/// The contexts in which a map of `picture`, of the autoencoder's size, is drawn.
+/// The contexts in which a map of `image`, of the autoencoder's size, is drawn.
 fn contexts_of(
     engine: &Engine,
     instruction: &str,
-    picture: &RgbImage,
+    image: &RgbImage,
     noise: &mut Noise,
     control: &Control,
 ) -> Result<GuidanceContexts> {
-    let without_text = engine.read_frame(None, picture, Views::VaeAndVit, noise, control)?;
+    let without_text = engine.read_frame(None, image, Views::VaeAndVit, noise, control)?;
     control.check()?;
     let mut full = without_text.clone();
-    engine.add_text(&mut full, instruction)?;
+    engine.prefill_text(&mut full, instruction)?;
     Ok(GuidanceContexts {
         full,
         without_text,

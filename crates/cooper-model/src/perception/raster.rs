@@ -73,9 +73,9 @@ mod tests {
     }
 
     #[test]
-    fn regions_lie_over_the_picture_half_and_half() {
-        let picture = RgbImage::from_pixel(2, 1, Rgb([100, 50, 0]));
-        let blended = segmentation(1).overlay(&picture);
+    fn regions_lie_over_the_image_half_and_half() {
+        let image = RgbImage::from_pixel(2, 1, Rgb([100, 50, 0]));
+        let blended = segmentation(1).overlay(&image);
         assert_eq!(blended.into_raw(), [150, 25, 50, 100, 50, 0]);
     }
 

@@ -1,6 +1,6 @@
 //! Segmentations: the model paints objects in flat colours; here the colours become regions.
 //!
-//! There are no classes in the picture, only colours: a region is a connected area of one colour.
+//! There are no classes in the image, only colours: a region is a connected area of one colour.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use crate::error::Result;
 /// The label of pixels that belong to no region.
 pub const UNLABELED: u16 = u16::MAX;
 
-/// A colour is flat paint if at least this share of the picture has it.
+/// A colour is flat paint if at least this share of the image has it.
 const MIN_COLOR_SHARE: f64 = 0.004;
-/// A connected area is a region if it covers at least this share of the picture.
+/// A connected area is a region if it covers at least this share of the image.
 const MIN_REGION_SHARE: f64 = 0.002;
 /// Colours nearer than this (Euclidean, 8-bit RGB) are one paint, blurred by decoding.
 const SAME_PAINT: i32 = 48;
 
-/// A rectangle in pixels, both corners inside the picture.
+/// A rectangle in pixels, both corners inside the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BoundingBox {
     /// Left column.
@@ -51,7 +51,7 @@ pub struct Region {
     pub name: Option<String>,
 }
 
-/// A segmentation at the source picture's size.
+/// A segmentation at the source image's size.
 #[derive(Clone, Debug)]
 pub struct Segmentation {
     /// As the model painted it.
@@ -62,40 +62,32 @@ pub struct Segmentation {
     pub regions: Vec<Region>,
 }
 
-/// Draw the segmentation of `picture`; `instruction` is the prompt that asks for it.
+/// Draw the segmentation of `image`; `instruction` is the prompt that asks for it.
 ///
 /// # Errors
 /// [`crate::Error::Canceled`] within one flow step of a stop.
 pub fn segment(
     engine: &Engine,
     instruction: &str,
-    picture: &RgbImage,
+    image: &RgbImage,
     flow: &FlowParams,
     seed: u64,
     control: &mut Control,
 ) -> Result<Segmentation> {
     let mut noise = Noise::seeded(seed);
     let kind = MapKind::Segmentation;
-    let map = draw_map_of(
-        engine,
-        kind,
-        instruction,
-        picture,
-        flow,
-        &mut noise,
-        control,
-    )?;
-    Ok(Segmentation::at_size(&map.picture, picture.dimensions()))
+    let map = draw_map_of(engine, kind, instruction, image, flow, &mut noise, control)?;
+    Ok(Segmentation::at_size(&map.image, image.dimensions()))
 }
 
 impl Segmentation {
-    /// The regions of a drawn picture, brought to the size `source` (width, height).
+    /// The regions of a drawn image, brought to the size `source` (width, height).
     pub fn at_size(drawn: &RgbImage, (width, height): (u32, u32)) -> Self {
         let nearest = imageops::FilterType::Nearest;
         Self::from_colors(imageops::resize(drawn, width, height, nearest))
     }
 
-    /// Find the regions of a picture in flat colours.
+    /// Find the regions of an image in flat colours.
     pub fn from_colors(color: RgbImage) -> Self {
         let paints = paints_of(&color);
         let painted: Vec<Option<usize>> = color.pixels().map(|p| nearest(&paints, p.0)).collect();
@@ -146,7 +138,7 @@ impl Segmentation {
     }
 }
 
-/// Steps along rows and columns from each pixel to the nearest one outside of its region; outside of the picture is
+/// Steps along rows and columns from each pixel to the nearest one outside of its region; outside of the image is
 /// outside of all.
 fn inner_depths(labels: &[u16], width: usize) -> Vec<u32> {
     let n = labels.len();
@@ -195,7 +187,7 @@ impl Region {
     }
 }
 
-/// The colours that cover enough of the picture, the commonest first.
+/// The colours that cover enough of the image, the commonest first.
 fn paints_of(color: &RgbImage) -> Vec<[u8; 3]> {
     // Count in cells of 16 levels a channel, keeping sums so that a paint is the mean of its cell.
     let mut cells = vec![(0u64, [0u64; 3]); 16 * 16 * 16];

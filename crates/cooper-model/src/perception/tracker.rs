@@ -1,6 +1,6 @@
 //! Ids that stay with their regions from one segmentation of a camera to the next.
 //!
-//! The model paints every picture anew, so colours say nothing about identity; overlap does while the camera moves
+//! The model paints every image anew, so colours say nothing about identity; overlap does while the camera moves
 //! slowly.
 
 use std::collections::BTreeMap;
@@ -121,15 +121,15 @@ mod tests {
 
     /// Rectangles on grey.
     fn painted(rectangles: &[Painted]) -> Segmentation {
-        let mut picture = RgbImage::from_pixel(60, 40, Rgb([90; 3]));
+        let mut image = RgbImage::from_pixel(60, 40, Rgb([90; 3]));
         for ((left, top, width, height), color) in rectangles {
             for (x, y) in
                 (*left..left + width).flat_map(|x| (*top..top + height).map(move |y| (x, y)))
             {
-                picture.put_pixel(x, y, Rgb(*color));
+                image.put_pixel(x, y, Rgb(*color));
             }
         }
-        Segmentation::from_colors(picture)
+        Segmentation::from_colors(image)
     }
 
     fn id_at(segmentation: &Segmentation, x: usize, y: usize) -> u16 {

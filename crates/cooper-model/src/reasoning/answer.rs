@@ -4,21 +4,21 @@
 
 use std::time::{Duration, Instant};
 
-use super::budget::Ahead;
+use super::budget::BudgetPlan;
+use super::contexts::GenerationContexts;
 use super::prompts::Prompts;
 use super::settings::Settings;
-use super::studio::Studio;
 use super::transcript::{Mode, Status, Timings, Transcript};
 use super::turn::{Step, parse_turn, short_answer};
 use crate::engine::{
-    Control, Engine, KvContext, MapKind, Noise, Pictures, Progress, SamplingParams, Speech, Stage,
+    Control, Engine, Generation, Images, KvContext, MapKind, Noise, Progress, SamplingParams, Stage,
 };
 use crate::error::{Error, Result};
 
 /// The longest question.
 pub const MAX_QUESTION_CHARS: usize = 8192;
 
-/// A question about a picture or several.
+/// A question about an image or several.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
     /// The user's words.
@@ -42,18 +42,18 @@ impl Question {
 }
 
 /// Who writes the turns: the model, or a script in tests.
-pub trait Speaker {
+pub trait TextGenerator {
     /// Write the text that follows `context`; `turn` counts from 1.
     ///
     /// # Errors
     /// If the network fails.
-    fn speak(
+    fn generate(
         &mut self,
         engine: &Engine,
         context: &KvContext,
         turn: usize,
         control: &mut Control,
-    ) -> Result<Speech>;
+    ) -> Result<Generation>;
 
     /// Whether it would write the same text again after the same context.
     fn repeats_itself(&self) -> bool;
@@ -68,16 +68,16 @@ pub struct Sampler<'a> {
     pub seed: u64,
 }
 
-impl Speaker for Sampler<'_> {
-    fn speak(
+impl TextGenerator for Sampler<'_> {
+    fn generate(
         &mut self,
         engine: &Engine,
         context: &KvContext,
         turn: usize,
         control: &mut Control,
-    ) -> Result<Speech> {
+    ) -> Result<Generation> {
         let seed = self.seed.wrapping_add(turn as u64);
-        engine.write_text(context, self.params, seed, control)
+        engine.generate_text(context, self.params, seed, control)
     }
 
     fn repeats_itself(&self) -> bool {
@@ -85,28 +85,29 @@ impl Speaker for Sampler<'_> {
     }
 }
 
-/// Answer `question` about a picture or several. No answer, a broken turn and a stop are outcomes, not errors.
+/// Answer `question` about an image or several. No answer, a broken turn and a stop are outcomes, not errors.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an empty question or no turns; otherwise if the network fails.
 pub fn answer<'p>(
     engine: &Engine,
     prompts: &Prompts,
-    pictures: impl Into<Pictures<'p>>,
+    images: impl Into<Images<'p>>,
     question: &Question,
     settings: &Settings,
     control: &mut Control,
 ) -> Result<Transcript> {
     let seed = question.seed.unwrap_or(settings.seed);
-    let mut speaker = Sampler {
+    let mut generator = Sampler {
         params: &settings.sampling,
         seed,
     };
-    let mut studio = Studio::new(engine, prompts, &settings.flow, Noise::seeded(seed), seed);
+    let mut contexts =
+        GenerationContexts::new(engine, prompts, &settings.flow, Noise::seeded(seed), seed);
     answer_with(
-        &mut speaker,
-        &mut studio,
-        pictures,
+        &mut generator,
+        &mut contexts,
+        images,
         question,
         settings,
         control,
@@ -118,9 +119,9 @@ pub fn answer<'p>(
 /// # Errors
 /// As [`answer`].
 pub fn answer_with<'p>(
-    speaker: &mut dyn Speaker,
-    studio: &mut Studio,
-    pictures: impl Into<Pictures<'p>>,
+    generator: &mut dyn TextGenerator,
+    contexts: &mut GenerationContexts,
+    images: impl Into<Images<'p>>,
     question: &Question,
     settings: &Settings,
     control: &mut Control,
@@ -139,30 +140,30 @@ pub fn answer_with<'p>(
     }
     let started = Instant::now();
     let mode = question.mode.unwrap_or(settings.mode);
-    let opened = studio.open(mode, pictures, &question.text, control);
-    let conversation = Conversation::new(speaker, studio, control);
+    let opened = contexts.open(mode, images, &question.text, control);
+    let conversation = Conversation::new(generator, contexts, control);
     conversation.told(opened, max_turns, started)
 }
 
 /// Answer in a studio that was opened for a question before: many answers may follow one opening, each on a
-/// [`Studio::fork`].
+/// [`GenerationContexts::fork`].
 ///
 /// # Errors
 /// [`Error::Internal`] if the studio is not open; otherwise if the network fails.
 pub fn answer_opened(
-    speaker: &mut dyn Speaker,
-    studio: &mut Studio,
+    generator: &mut dyn TextGenerator,
+    contexts: &mut GenerationContexts,
     max_turns: usize,
     control: &mut Control,
 ) -> Result<Transcript> {
-    Conversation::new(speaker, studio, control).told(Ok(()), max_turns, Instant::now())
+    Conversation::new(generator, contexts, control).told(Ok(()), max_turns, Instant::now())
 }
 
 type Ended = (Status, String);
 
 struct Conversation<'a, 'e, 'c> {
-    studio: &'a mut Studio<'e>,
-    speaker: &'a mut dyn Speaker,
+    contexts: &'a mut GenerationContexts<'e>,
+    generator: &'a mut dyn TextGenerator,
     control: &'a mut Control<'c>,
     turns: Vec<String>,
     ids: Vec<Vec<u32>>,
@@ -171,13 +172,13 @@ struct Conversation<'a, 'e, 'c> {
 
 impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
     fn new(
-        speaker: &'a mut dyn Speaker,
-        studio: &'a mut Studio<'e>,
+        generator: &'a mut dyn TextGenerator,
+        contexts: &'a mut GenerationContexts<'e>,
         control: &'a mut Control<'c>,
     ) -> Self {
         Self {
-            studio,
-            speaker,
+            contexts,
+            generator,
             control,
             turns: Vec::new(),
             ids: Vec::new(),
@@ -192,7 +193,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
         max_turns: usize,
         started: Instant,
     ) -> Result<Transcript> {
-        let ended = opened.and_then(|()| match self.studio.opened()?.mode {
+        let ended = opened.and_then(|()| match self.contexts.opened()?.mode {
             Mode::Interleaved => self.interleaved(max_turns),
             Mode::Perception => self.perception(),
             Mode::Text => self.text(true),
@@ -206,7 +207,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
             }
             Err(error) => return Err(error),
         };
-        let (maps, total) = (self.studio.drawing_time, started.elapsed());
+        let (maps, total) = (self.contexts.drawing_time, started.elapsed());
         let text = self.turn_times.iter().sum();
         Ok(Transcript {
             status,
@@ -220,31 +221,31 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
                 total,
                 turns: self.turn_times,
             },
-            evidence: std::mem::take(&mut self.studio.evidence),
+            evidence: std::mem::take(&mut self.contexts.evidence),
         })
     }
 
     /// COOPER's loop: the model decides in each turn whether to draw, and looks at what it drew.
     fn interleaved(&mut self, max_turns: usize) -> Result<Ended> {
         for turn in 1..=max_turns {
-            let speech = self.speak(turn, Stage::Thinking)?;
-            match parse_turn(&speech.text) {
+            let generation = self.generate(turn, Stage::Thinking)?;
+            match parse_turn(&generation.text) {
                 // Also if it was stopped behind its answer.
                 Step::Answer(content) => return Ok((Status::Answered, short_answer(&content))),
-                _ if speech.canceled => return Err(Error::Canceled),
+                _ if generation.canceled => return Err(Error::Canceled),
                 // A tool call in the last turn is never carried out.
-                _ if turn == max_turns => return Ok((unanswered(&speech), String::new())),
+                _ if turn == max_turns => return Ok((unanswered(&generation), String::new())),
                 Step::Draw(kind, tag) => {
-                    self.studio.remember_turn(&speech, &tag)?;
+                    self.contexts.remember_turn(&generation, &tag)?;
                     // Each turn but the last may bring a map.
                     let (maps, texts) = (max_turns - turn, max_turns - turn);
-                    let ahead = Ahead { maps, texts };
-                    self.studio.draw(kind, turn, ahead, self.control)?;
-                    self.studio.remember_reflection()?;
+                    let ahead = BudgetPlan { maps, texts };
+                    self.contexts.draw(kind, turn, ahead, self.control)?;
+                    self.contexts.remember_reflection()?;
                 }
                 // The context stays as it was: greedy decoding would only write the same again.
-                Step::Nothing if self.speaker.repeats_itself() => {
-                    return Ok((unanswered(&speech), String::new()));
+                Step::Nothing if self.generator.repeats_itself() => {
+                    return Ok((unanswered(&generation), String::new()));
                 }
                 Step::Nothing => {}
             }
@@ -256,22 +257,25 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
     fn perception(&mut self) -> Result<Ended> {
         const OPENING: &str = "<answer>";
         for (kind, maps) in [(MapKind::Depth, 2), (MapKind::Segmentation, 1)] {
-            self.studio.remember_instruction(kind)?;
-            let ahead = Ahead { maps, texts: 1 };
-            self.studio.draw(kind, 0, ahead, self.control)?;
+            self.contexts.remember_instruction(kind)?;
+            let ahead = BudgetPlan { maps, texts: 1 };
+            self.contexts.draw(kind, 0, ahead, self.control)?;
         }
-        self.studio.remember_opening(OPENING)?;
-        let mut speech = self.speak(1, Stage::Answering)?;
-        speech.text.insert_str(0, OPENING);
+        self.contexts.remember_opening(OPENING)?;
+        let mut generation = self.generate(1, Stage::Answering)?;
+        generation.text.insert_str(0, OPENING);
         if let Some(turn) = self.turns.last_mut() {
-            turn.clone_from(&speech.text);
+            turn.clone_from(&generation.text);
         }
-        let content = &speech.text[OPENING.len()..];
+        let content = &generation.text[OPENING.len()..];
         match content.split_once("</answer>") {
             Some((content, _)) if !content.trim().is_empty() => {
                 Ok((Status::Answered, short_answer(content)))
             }
-            _ => Ok((spoken_status(&speech, content), short_answer(content))),
+            _ => Ok((
+                generation_status(&generation, content),
+                short_answer(content),
+            )),
         }
     }
 
@@ -282,18 +286,21 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
         } else {
             Stage::Answering
         };
-        let speech = self.speak(1, stage)?;
-        let content = match speech.text.rsplit_once("</think>") {
+        let generation = self.generate(1, stage)?;
+        let content = match generation.text.rsplit_once("</think>") {
             Some((_, content)) => content,
             // Thoughts that were cut off hold no answer.
-            None if thinking && !speech.ended => "",
-            None => &speech.text,
+            None if thinking && !generation.ended => "",
+            None => &generation.text,
         };
-        Ok((spoken_status(&speech, content), short_answer(content)))
+        Ok((
+            generation_status(&generation, content),
+            short_answer(content),
+        ))
     }
 
     /// Let the speaker write a turn; an answer tag in the stream is told as a stage of its own.
-    fn speak(&mut self, turn: usize, stage: Stage) -> Result<Speech> {
+    fn generate(&mut self, turn: usize, stage: Stage) -> Result<Generation> {
         let started = Instant::now();
         self.control.tell(Progress::Stage(stage, turn));
         let outer = &mut *self.control;
@@ -309,21 +316,23 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
             }
             outer.tell(progress);
         });
-        let (engine, context) = (self.studio.engine, &self.studio.contexts.full);
-        let speech = self.speaker.speak(engine, context, turn, &mut control)?;
+        let (engine, context) = (self.contexts.engine, &self.contexts.guided.full);
+        let generation = self
+            .generator
+            .generate(engine, context, turn, &mut control)?;
         drop(control);
         self.turn_times.push(started.elapsed());
-        self.turns.push(speech.text.clone());
-        self.ids.push(speech.ids.clone());
-        Ok(speech)
+        self.turns.push(generation.text.clone());
+        self.ids.push(generation.ids.clone());
+        Ok(generation)
     }
 }
 
 /// The status of a text that should have held an answer.
-fn spoken_status(speech: &Speech, content: &str) -> Status {
-    if speech.canceled {
+fn generation_status(generation: &Generation, content: &str) -> Status {
+    if generation.canceled {
         Status::Canceled
-    } else if !speech.ended {
+    } else if !generation.ended {
         Status::Truncated
     } else if content.trim().is_empty() {
         Status::NoAnswer
@@ -332,8 +341,8 @@ fn spoken_status(speech: &Speech, content: &str) -> Status {
     }
 }
 
-fn unanswered(speech: &Speech) -> Status {
-    if speech.ended {
+fn unanswered(generation: &Generation) -> Status {
+    if generation.ended {
         Status::NoAnswer
     } else {
         Status::Truncated

@@ -9,14 +9,14 @@ const SHORTEST_TEXT: usize = 64;
 
 /// What a conversation may still do, from a map on that it is about to draw.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ahead {
+pub(super) struct BudgetPlan {
     /// Maps, this one included; from 1.
     pub(super) maps: usize,
     /// Texts.
     pub(super) texts: usize,
 }
 
-impl Ahead {
+impl BudgetPlan {
     /// The time for drawing this map where so much is `left`: what looking at all maps (in so many contexts) and writing
     /// all texts do not need, in equal shares.
     pub(super) fn share(self, left: Duration, speed: &Speed, n_contexts: usize) -> Duration {
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn what_is_left_is_shared_by_the_maps_ahead() {
         let mut speed = Speed::default();
-        let ahead = Ahead { maps: 2, texts: 1 };
+        let ahead = BudgetPlan { maps: 2, texts: 1 };
         let share = |left: u64, speed: &Speed| {
             let share = ahead.share(Duration::from_secs(left), speed, 2);
             (share.as_secs_f64() * 1e3).round() as u64

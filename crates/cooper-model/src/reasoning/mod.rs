@@ -2,19 +2,19 @@
 
 mod answer;
 mod budget;
+mod contexts;
 mod prompts;
 mod quantities;
 mod settings;
-mod studio;
 mod transcript;
 mod turn;
 
 pub use answer::{
-    MAX_QUESTION_CHARS, Question, Sampler, Speaker, answer, answer_opened, answer_with,
+    MAX_QUESTION_CHARS, Question, Sampler, TextGenerator, answer, answer_opened, answer_with,
 };
+pub use contexts::GenerationContexts;
 pub use prompts::{PlacePrompts, Prompts};
 pub use quantities::{Found, LengthUnit, last_number, numbers, parse_length_cm};
 pub use settings::Settings;
-pub use studio::Studio;
 pub use transcript::{Mode, Status, Timings, Transcript};
 pub use turn::{Step, parse_turn, short_answer, tag_name};

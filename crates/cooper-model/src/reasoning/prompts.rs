@@ -39,7 +39,7 @@ pub struct Prompts {
 #[serde(deny_unknown_fields)]
 pub struct PlacePrompts {
     /// `{object}` stands for its name with an article. The answer's first two numbers are the place, in percent of the
-    /// picture's width from the left and of its height from the top.
+    /// image's width from the left and of its height from the top.
     pub locate: String,
     /// `{x}` and `{y}` stand for such a place. The answer is a name.
     pub name: String,
@@ -64,7 +64,7 @@ impl PlacePrompts {
         self.locate.replace("{object}", object)
     }
 
-    /// The question for what is at a place, in whole percent of the picture's width and height.
+    /// The question for what is at a place, in whole percent of the image's width and height.
     pub fn name(&self, [x, y]: [u32; 2]) -> String {
         let name = self.name.replace("{x}", &format!("{x:02}"));
         name.replace("{y}", &format!("{y:02}"))
@@ -101,7 +101,7 @@ impl Prompts {
         }
     }
 
-    /// What a conversation of a mode begins with: its system prompt, and how the picture is read.
+    /// What a conversation of a mode begins with: its system prompt, and how the image is read.
     pub fn opening(&self, mode: Mode) -> (Option<&str>, Views) {
         match mode {
             Mode::Interleaved => (Some(&self.interleave_system), Views::VaeAndVit),

@@ -36,7 +36,7 @@ pub enum Status {
 /// Where the time was spent.
 #[derive(Clone, Debug, Default)]
 pub struct Timings {
-    /// Reading the system prompt, the pictures, the question and the maps.
+    /// Reading the system prompt, the images, the question and the maps.
     pub prefill: Duration,
     /// Writing text.
     pub text: Duration,

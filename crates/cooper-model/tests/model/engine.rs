@@ -8,29 +8,29 @@ use cooper_model::engine::{
     Cancel, Control, Engine, FlowParams, GuidanceContexts, KvContext, Noise, Progress,
     SamplingParams, Views,
 };
-use cooper_model::model::experts::{Expert, Sorted};
-use cooper_model::model::qwen2_mot::{Block, Qwen2Mot, Sight};
+use cooper_model::model::experts::{Expert, ExpertTokens};
+use cooper_model::model::qwen2_mot::{Attends, Block, Qwen2Mot};
 
 use crate::common;
-use crate::common::{ENGINE, difference, fixture, picture};
+use crate::common::{ENGINE, difference, fixture, image};
 
 const QUESTION: &str = "How far is the red box from the blue ball?";
 const SIZE: (u32, u32) = (64, 48);
 
-fn context_with_picture() -> KvContext {
+fn context_with_image() -> KvContext {
     let mut context = KvContext::default();
     let mut noise = Noise::seeded(7);
     ENGINE
-        .add_picture(&mut context, &picture(), Views::VaeAndVit, &mut noise)
+        .prefill_image(&mut context, &image(), Views::VaeAndVit, &mut noise)
         .unwrap();
     context
 }
 
 fn contexts() -> GuidanceContexts {
-    let without_text = context_with_picture();
+    let without_text = context_with_image();
     let (mut full, mut without_image) = (without_text.clone(), KvContext::default());
-    ENGINE.add_text(&mut full, QUESTION).unwrap();
-    ENGINE.add_text(&mut without_image, QUESTION).unwrap();
+    ENGINE.prefill_text(&mut full, QUESTION).unwrap();
+    ENGINE.prefill_text(&mut without_image, QUESTION).unwrap();
     GuidanceContexts {
         full,
         without_text,
@@ -48,7 +48,7 @@ fn few_steps() -> FlowParams {
 fn draw(engine: &Engine, flow: &FlowParams, seed: u64) -> Tensor {
     let (mut noise, mut control) = (Noise::seeded(seed), Control::unattended());
     engine
-        .draw_latent(&contexts(), SIZE, flow, &mut noise, &mut control)
+        .sample_latent(&contexts(), SIZE, flow, &mut noise, &mut control)
         .unwrap()
         .tokens
 }
@@ -65,10 +65,13 @@ fn assert_same(a: &KvContext, b: &KvContext, tolerance: f32) {
 #[test]
 fn reading_all_at_once_is_reading_one_by_one() {
     let ids = ENGINE.tokenizer().encode(QUESTION).unwrap();
-    let (mut at_once, mut one_by_one) = (context_with_picture(), context_with_picture());
-    let all = ENGINE.model().read_ids(&mut at_once, &ids).unwrap();
+    let (mut at_once, mut one_by_one) = (context_with_image(), context_with_image());
+    let all = ENGINE.model().prefill_tokens(&mut at_once, &ids).unwrap();
     for (i, id) in ids.iter().enumerate() {
-        let one = ENGINE.model().read_ids(&mut one_by_one, &[*id]).unwrap();
+        let one = ENGINE
+            .model()
+            .prefill_tokens(&mut one_by_one, &[*id])
+            .unwrap();
         assert!(difference(&one, &all.narrow(0, i, 1).unwrap()) < 1e-5);
     }
     assert_same(&at_once, &one_by_one, 1e-5);
@@ -90,11 +93,11 @@ fn two_texts_packed_are_two_texts_alone() {
         let n = ids.len();
         let context = llm.grown(&KvContext::default(), n, n as u32).unwrap();
         let block = Block {
-            route: &[(Expert::Und, n)],
+            routing: &[(Expert::Und, n)],
             angles: &llm.angles(positions).unwrap(),
-            sight: Sight::Context(&context, Some(mask)),
+            attends: Attends::Context(&context, Some(mask)),
         };
-        let embeds = Sorted::cat(&[(Expert::Und, &llm.embed(ids).unwrap())]).unwrap();
+        let embeds = ExpertTokens::cat(&[(Expert::Und, &llm.embed(ids).unwrap())]).unwrap();
         let hidden = llm.forward(embeds, &[block]).unwrap();
         hidden.tokens(Expert::Und).unwrap().clone()
     };
@@ -130,17 +133,17 @@ fn two_texts_packed_are_two_texts_alone() {
 
 #[test]
 fn a_fork_never_changes_its_parent() {
-    let parent = context_with_picture();
+    let parent = context_with_image();
     let before: Vec<Vec<f32>> = cache_values(&parent);
     let (mut one, mut other) = (parent.clone(), parent.clone());
-    ENGINE.add_text(&mut one, "near").unwrap();
-    ENGINE.add_text(&mut other, QUESTION).unwrap();
+    ENGINE.prefill_text(&mut one, "near").unwrap();
+    ENGINE.prefill_text(&mut other, QUESTION).unwrap();
     let mut noise = Noise::seeded(1);
     ENGINE
-        .add_picture(&mut one, &picture(), Views::Vit, &mut noise)
+        .prefill_image(&mut one, &image(), Views::Vit, &mut noise)
         .unwrap();
     ENGINE
-        .write_text(&other, &short_text(), 0, &mut Control::unattended())
+        .generate_text(&other, &short_text(), 0, &mut Control::unattended())
         .unwrap();
     assert_eq!(cache_values(&parent), before, "bit for bit");
     assert!(one.len() > parent.len() && other.len() > parent.len() && one.len() != other.len());
@@ -202,7 +205,7 @@ fn branches_together_are_branches_alone() {
 }
 
 #[test]
-fn one_seed_gives_one_picture_and_one_text() {
+fn one_seed_gives_one_image_and_one_text() {
     let flow = few_steps();
     assert_eq!(
         difference(&draw(&ENGINE, &flow, 3), &draw(&ENGINE, &flow, 3)),
@@ -218,7 +221,7 @@ fn one_seed_gives_one_picture_and_one_text() {
     let write = |seed| {
         let control = &mut Control::unattended();
         ENGINE
-            .write_text(&context, &sampling, seed, control)
+            .generate_text(&context, &sampling, seed, control)
             .unwrap()
     };
     assert_eq!(write(5), write(5));
@@ -238,12 +241,12 @@ fn streamed_text_joins_to_the_whole() {
         temperature: 1.0,
         top_p: 1.0,
     };
-    let speech = ENGINE
-        .write_text(&contexts().full, &sampling, 11, &mut control)
+    let generation = ENGINE
+        .generate_text(&contexts().full, &sampling, 11, &mut control)
         .unwrap();
     drop(control);
-    assert!(!speech.text.is_empty());
-    assert_eq!(streamed, speech.text);
+    assert!(!generation.text.is_empty());
+    assert_eq!(streamed, generation.text);
 }
 
 #[test]
@@ -260,7 +263,7 @@ fn a_stop_acts_within_one_step_and_one_token() {
         time_points: 50,
         ..FlowParams::default()
     };
-    let drawn = ENGINE.draw_latent(
+    let drawn = ENGINE.sample_latent(
         &contexts(),
         SIZE,
         &flow,
@@ -281,10 +284,13 @@ fn a_stop_acts_within_one_step_and_one_token() {
         max_new_tokens: 50,
         ..SamplingParams::default()
     };
-    let speech = ENGINE
-        .write_text(&contexts().full, &sampling, 0, &mut control)
+    let generation = ENGINE
+        .generate_text(&contexts().full, &sampling, 0, &mut control)
         .unwrap();
-    assert!(speech.canceled && speech.ids.len() == 6, "{speech:?}");
+    assert!(
+        generation.canceled && generation.ids.len() == 6,
+        "{generation:?}"
+    );
 }
 
 #[test]
@@ -316,10 +322,10 @@ fn a_long_text_is_read_in_chunks_and_a_too_long_one_refused() {
         .unwrap();
     assert!(ids.len() > 512, "{}", ids.len());
     let (mut chunked, mut single) = (KvContext::default(), KvContext::default());
-    let at_once = ENGINE.model().read_ids(&mut chunked, &ids).unwrap();
+    let at_once = ENGINE.model().prefill_tokens(&mut chunked, &ids).unwrap();
     assert_eq!(at_once.dims()[0], ids.len());
     for part in ids.chunks(100) {
-        ENGINE.model().read_ids(&mut single, part).unwrap();
+        ENGINE.model().prefill_tokens(&mut single, part).unwrap();
     }
     assert_same(&chunked, &single, 1e-4);
     let mut context = KvContext::default();

@@ -56,7 +56,7 @@ fn seen(answer: &str) -> Observation {
     }
 }
 
-/// 10 m from relative 0 to 1; the axis through the picture's middle.
+/// 10 m from relative 0 to 1; the axis through the image's middle.
 fn metric() -> Metric {
     let k = [50.0, 0.0, 50.0, 0.0, 50.0, 40.0, 0.0, 0.0, 1.0];
     Metric {

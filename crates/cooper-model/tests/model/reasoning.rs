@@ -1,15 +1,16 @@
 //! The modes and the loop, with the model's words replaced by lines of a script.
 
 use cooper_model::engine::{
-    Cancel, Control, Engine, FlowParams, KvContext, MapKind, Noise, Pictures, Progress, Speech,
+    Cancel, Control, Engine, FlowParams, Generation, Images, KvContext, MapKind, Noise, Progress,
     Stage,
 };
 use cooper_model::reasoning::{
-    Mode, Prompts, Question, Settings, Speaker, Status, Studio, Transcript, answer_with,
+    GenerationContexts, Mode, Prompts, Question, Settings, Status, TextGenerator, Transcript,
+    answer_with,
 };
 use cooper_model::{Error, Result};
 
-use crate::common::{ENGINE, picture};
+use crate::common::{ENGINE, image};
 
 const DEPTH: &str = "<think> d </think>\n<depth-estimation>go</depth-estimation>";
 const SEGMENT: &str = "<think> s </think>\n<segmentation>go</segmentation>";
@@ -35,22 +36,22 @@ impl Script {
     }
 }
 
-impl Speaker for Script {
-    fn speak(
+impl TextGenerator for Script {
+    fn generate(
         &mut self,
         _: &Engine,
         context: &KvContext,
         turn: usize,
         control: &mut Control,
-    ) -> Result<Speech> {
+    ) -> Result<Generation> {
         self.lens.push(context.len());
         let text = self.lines[turn - 1].to_string();
         control.tell(Progress::Text(text.clone()));
-        Ok(Speech {
+        Ok(Generation {
             text,
             ended: self.ended,
             canceled: self.canceled,
-            ..Speech::default()
+            ..Generation::default()
         })
     }
 
@@ -72,11 +73,12 @@ fn settings() -> Settings {
 fn ask(script: &mut Script, question: &Question, control: &mut Control) -> Result<Transcript> {
     let prompts = Prompts::built_in().unwrap();
     let settings = settings();
-    let mut studio = Studio::new(&ENGINE, &prompts, &settings.flow, Noise::seeded(1), 1);
+    let mut contexts =
+        GenerationContexts::new(&ENGINE, &prompts, &settings.flow, Noise::seeded(1), 1);
     answer_with(
         script,
-        &mut studio,
-        &picture(),
+        &mut contexts,
+        &image(),
         question,
         &settings,
         control,
@@ -91,19 +93,20 @@ fn run(lines: &[&'static str]) -> (Transcript, Script) {
 }
 
 #[test]
-fn maps_have_the_size_of_the_last_picture_and_say_so() {
-    let narrow = image::imageops::rotate90(&picture());
+fn maps_have_the_size_of_the_last_image_and_say_so() {
+    let narrow = image::imageops::rotate90(&image());
     let (prompts, settings) = (Prompts::built_in().unwrap(), settings());
     let rule = ENGINE.vae_rule();
-    for (pictures, last) in [
-        (vec![picture(), narrow.clone()], &narrow),
-        (vec![narrow.clone(), picture()], &picture()),
+    for (images, last) in [
+        (vec![image(), narrow.clone()], &narrow),
+        (vec![narrow.clone(), image()], &image()),
     ] {
-        let mut studio = Studio::new(&ENGINE, &prompts, &settings.flow, Noise::seeded(1), 1);
+        let mut contexts =
+            GenerationContexts::new(&ENGINE, &prompts, &settings.flow, Noise::seeded(1), 1);
         let transcript = answer_with(
             &mut Script::new(&[DEPTH, ANSWER]),
-            &mut studio,
-            Pictures::new(&pictures[0], [&pictures[1]]),
+            &mut contexts,
+            Images::new(&images[0], [&images[1]]),
             &Question::new("How far?"),
             &settings,
             &mut Control::unattended(),
@@ -113,7 +116,7 @@ fn maps_have_the_size_of_the_last_picture_and_say_so() {
             map.image.dimensions(),
             rule.output_size(last.width(), last.height())
         );
-        assert_eq!(map.picture, 1);
+        assert_eq!(map.image_idx, 1);
         assert!(!map.took.is_zero());
     }
 }

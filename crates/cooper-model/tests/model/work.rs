@@ -1,14 +1,14 @@
 //! Work that is done once: counted, and compared with doing it again.
 
 use cooper_model::engine::{
-    Control, Engine, FlowParams, GuidanceContexts, KvContext, MapKind, ModelOptions, Noise,
-    Pictures, SamplingParams, Speech, Views, WorkDone,
+    Control, Engine, FlowParams, Generation, GuidanceContexts, Images, KvContext, MapKind,
+    ModelOptions, Noise, SamplingParams, Views, WorkDone,
 };
 use cooper_model::perception::{draw_map_of, estimate_depth, segment};
 use cooper_model::reasoning::{Mode, Prompts, Question, Settings, Transcript, answer};
 use image::RgbImage;
 
-use crate::common::{difference, model_options, picture};
+use crate::common::{difference, image, model_options};
 
 /// An engine of its own: others would count too.
 fn engine() -> Engine {
@@ -31,21 +31,21 @@ fn settings(mode: Mode) -> Settings {
     }
 }
 
-fn ask(engine: &Engine, picture: &RgbImage, words: &str, mode: Mode, seed: u64) -> Transcript {
+fn ask(engine: &Engine, image: &RgbImage, words: &str, mode: Mode, seed: u64) -> Transcript {
     let question = Question {
         seed: Some(seed),
         ..Question::new(words)
     };
     let (prompts, settings) = (Prompts::built_in().unwrap(), settings(mode));
     let control = &mut Control::unattended();
-    answer(engine, &prompts, picture, &question, &settings, control).unwrap()
+    answer(engine, &prompts, image, &question, &settings, control).unwrap()
 }
 
-fn depth(engine: &Engine, picture: &RgbImage) -> Vec<f32> {
+fn depth(engine: &Engine, image: &RgbImage) -> Vec<f32> {
     let instruction = Prompts::built_in().unwrap().depth_instruction;
     let flow = settings(Mode::Direct).flow;
     let control = &mut Control::unattended();
-    let map = estimate_depth(engine, &instruction, picture, &flow, 0, control);
+    let map = estimate_depth(engine, &instruction, image, &flow, 0, control);
     map.unwrap().values
 }
 
@@ -57,7 +57,7 @@ fn counted(engine: &Engine, work: impl FnOnce()) -> WorkDone {
     WorkDone {
         vae_encoded: after.vae_encoded - before.vae_encoded,
         vit_encoded: after.vit_encoded - before.vit_encoded,
-        picture_tokens: after.picture_tokens - before.picture_tokens,
+        image_tokens: after.image_tokens - before.image_tokens,
         text_tokens: after.text_tokens - before.text_tokens,
         flow_branches: after.flow_branches - before.flow_branches,
         flow_forecasts: after.flow_forecasts - before.flow_forecasts,
@@ -65,13 +65,13 @@ fn counted(engine: &Engine, work: impl FnOnce()) -> WorkDone {
 }
 
 fn image_work(work: &WorkDone) -> (u64, u64, bool) {
-    (work.vae_encoded, work.vit_encoded, work.picture_tokens > 0)
+    (work.vae_encoded, work.vit_encoded, work.image_tokens > 0)
 }
 
 #[test]
 fn the_second_question_on_a_frame_does_no_image_work() {
     for (mode, vae) in [(Mode::Interleaved, 1), (Mode::Text, 0), (Mode::Direct, 0)] {
-        let (engine, frame) = (engine(), picture());
+        let (engine, frame) = (engine(), image());
         let of = |words: &str, seed| {
             let work = counted(&engine, || drop(ask(&engine, &frame, words, mode, seed)));
             assert!(work.text_tokens > 0);
@@ -85,21 +85,21 @@ fn the_second_question_on_a_frame_does_no_image_work() {
 }
 
 #[test]
-fn several_pictures_are_read_one_after_another() {
+fn several_images_are_read_one_after_another() {
     let engine = engine();
-    let (left, right) = (picture(), image::imageops::flip_horizontal(&picture()));
-    let read = |pictures: Pictures| {
+    let (left, right) = (image(), image::imageops::flip_horizontal(&image()));
+    let read = |images: Images| {
         let (noise, control) = (&mut Noise::seeded(3), &Control::unattended());
         let views = Views::VaeAndVit;
-        let context = engine.read_frame(Some("Look."), pictures, views, noise, control);
+        let context = engine.read_frame(Some("Look."), images, views, noise, control);
         context.unwrap()
     };
-    let both = || Pictures::new(&left, [&right]);
+    let both = || Images::new(&left, [&right]);
     let mut by_hand = KvContext::default();
-    engine.add_text(&mut by_hand, "Look.").unwrap();
+    engine.prefill_text(&mut by_hand, "Look.").unwrap();
     let noise = &mut Noise::seeded(3);
-    for picture in [&left, &right] {
-        let added = engine.add_picture(&mut by_hand, picture, Views::VaeAndVit, noise);
+    for image in [&left, &right] {
+        let added = engine.prefill_image(&mut by_hand, image, Views::VaeAndVit, noise);
         added.unwrap();
     }
     engine.forget();
@@ -111,21 +111,21 @@ fn several_pictures_are_read_one_after_another() {
         (image_work(&forked), forked.text_tokens),
         ((0, 0, false), 0)
     );
-    let alone = counted(&engine, || drop(read(Pictures::from(&left))));
+    let alone = counted(&engine, || drop(read(Images::from(&left))));
     assert_eq!(image_work(&alone), (0, 0, false));
-    let other = counted(&engine, || drop(read(Pictures::new(&left, [&left]))));
+    let other = counted(&engine, || drop(read(Images::new(&left, [&left]))));
     assert_eq!(
         image_work(&other),
         (0, 0, true),
         "encoded before, read anew"
     );
-    let swapped = read(Pictures::new(&right, [&left]));
+    let swapped = read(Images::new(&right, [&left]));
     let layer = |context: &KvContext| context.layer(0).unwrap().unwrap().0;
     assert!(difference(&layer(&first), &layer(&swapped)) > 0.0);
 }
 
 #[test]
-fn too_many_pictures_are_refused() {
+fn too_many_images_are_refused() {
     // A model that can read less, so that it is full soon.
     let dir = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(model_options().dir).unwrap() {
@@ -140,12 +140,12 @@ fn too_many_pictures_are_refused() {
         dir: dir.path().into(),
         ..model_options()
     };
-    let (engine, frame) = (Engine::load(&options).unwrap(), picture());
+    let (engine, frame) = (Engine::load(&options).unwrap(), image());
     let (noise, control) = (&mut Noise::seeded(3), &Control::unattended());
     let read = |n: usize, noise: &mut Noise| {
         let further = std::iter::repeat_n(&frame, n - 1);
-        let pictures = Pictures::new(&frame, further);
-        engine.read_frame(None, pictures, Views::Vit, noise, control)
+        let images = Images::new(&frame, further);
+        engine.read_frame(None, images, Views::Vit, noise, control)
     };
     let n_tokens = read(1, noise).unwrap().len();
     let n_fit = engine.max_tokens() / n_tokens;
@@ -158,17 +158,17 @@ fn too_many_pictures_are_refused() {
 }
 
 #[test]
-fn another_picture_is_work() {
+fn another_image_is_work() {
     let engine = engine();
-    depth(&engine, &picture());
-    let other = image::imageops::flip_horizontal(&picture());
+    depth(&engine, &image());
+    let other = image::imageops::flip_horizontal(&image());
     let work = counted(&engine, || drop(depth(&engine, &other)));
     assert_eq!(image_work(&work), (1, 1, true));
 }
 
 #[test]
 fn maps_and_questions_share_a_frame() {
-    let (engine, frame) = (engine(), picture());
+    let (engine, frame) = (engine(), image());
     depth(&engine, &frame);
     let work = counted(&engine, || {
         let instruction = Prompts::built_in().unwrap().segmentation_instruction;
@@ -176,7 +176,7 @@ fn maps_and_questions_share_a_frame() {
         segment(&engine, &instruction, &frame, &flow, 0, control).unwrap();
     });
     assert_eq!(image_work(&work), (0, 0, false));
-    // A system prompt stands before the picture: its blocks are read anew, but not encoded.
+    // A system prompt stands before the image: its blocks are read anew, but not encoded.
     let asked = || {
         drop(ask(
             &engine,
@@ -191,7 +191,7 @@ fn maps_and_questions_share_a_frame() {
 
 #[test]
 fn what_was_kept_changes_no_result() {
-    let (used, frame) = (engine(), picture());
+    let (used, frame) = (engine(), image());
     let none = engine();
     none.keep_at_most(0);
     for engine in [&used, &none] {
@@ -222,7 +222,7 @@ fn a_forked_frame_is_a_fresh_one() {
     let read = |engine: &Engine| {
         let (noise, control) = (&mut Noise::seeded(3), &Control::unattended());
         let views = Views::VaeAndVit;
-        let frame = engine.read_frame(Some("Look."), &picture(), views, noise, control);
+        let frame = engine.read_frame(Some("Look."), &image(), views, noise, control);
         let mut context = frame.unwrap();
         engine
             .add_user_text(&mut context, "Which is nearer?")
@@ -233,10 +233,10 @@ fn a_forked_frame_is_a_fresh_one() {
     engine.forget();
     let fresh = read(&engine);
     let mut by_hand = KvContext::default();
-    engine.add_text(&mut by_hand, "Look.").unwrap();
+    engine.prefill_text(&mut by_hand, "Look.").unwrap();
     let (views, noise) = (Views::VaeAndVit, &mut Noise::seeded(3));
     engine
-        .add_picture(&mut by_hand, &picture(), views, noise)
+        .prefill_image(&mut by_hand, &image(), views, noise)
         .unwrap();
     engine
         .add_user_text(&mut by_hand, "Which is nearer?")
@@ -268,7 +268,7 @@ fn no_branch_is_computed_that_guidance_does_not_need() {
         };
         let draw = || {
             let (noise, control) = (&mut Noise::seeded(0), &mut Control::unattended());
-            let drawn = engine.draw_latent(&contexts, (64, 48), &flow, noise, control);
+            let drawn = engine.sample_latent(&contexts, (64, 48), &flow, noise, control);
             drop(drawn.unwrap());
         };
         counted(&engine, draw).flow_branches
@@ -288,7 +288,7 @@ fn a_map_of_a_kept_frame_is_the_map_of_a_new_one() {
     let draw = || {
         let (noise, control) = (&mut Noise::seeded(9), &mut Control::unattended());
         let (kind, flow) = (MapKind::Depth, settings(Mode::Direct).flow);
-        let frame = picture();
+        let frame = image();
         let map = draw_map_of(&engine, kind, &instruction, &frame, &flow, noise, control);
         map.unwrap().latent
     };
@@ -300,12 +300,14 @@ fn a_map_of_a_kept_frame_is_the_map_of_a_new_one() {
 fn a_turn_that_was_written_is_not_read_again() {
     let engine = engine();
     let mut context = KvContext::default();
-    engine.add_text(&mut context, "Which is nearer?").unwrap();
-    let read = |text: &str, speech: &Speech| {
+    engine
+        .prefill_text(&mut context, "Which is nearer?")
+        .unwrap();
+    let read = |text: &str, generation: &Generation| {
         let (mut anew, mut known) = (context.clone(), context.clone());
-        engine.add_text(&mut anew, text).unwrap();
+        engine.prefill_text(&mut anew, text).unwrap();
         let work = counted(&engine, || {
-            engine.add_turn(&mut known, text, speech).unwrap();
+            engine.add_turn(&mut known, text, generation).unwrap();
         });
         assert_same(&engine, &anew, &known, 1e-5);
         work.text_tokens
@@ -315,31 +317,31 @@ fn a_turn_that_was_written_is_not_read_again() {
     ids.extend(engine.tokenizer().encode(text).unwrap());
     let mut heard = context.clone();
     for id in &ids {
-        engine.model().read_ids(&mut heard, &[*id]).unwrap();
+        engine.model().prefill_tokens(&mut heard, &[*id]).unwrap();
     }
-    let speech = Speech {
+    let generation = Generation {
         ids: ids.clone(),
         text: text.into(),
         ended: true,
         heard: Some(heard.clone()),
-        ..Speech::default()
+        ..Generation::default()
     };
     // The end token alone.
-    assert_eq!(read(text, &speech), 1);
+    assert_eq!(read(text, &generation), 1);
     // What was said behind the part that agrees is forgotten.
     let other = "the blue ball is far, far away";
     let n = engine.tokenizer().encode(other).unwrap().len() as u64 + 2;
-    let n_read = read(other, &speech);
+    let n_read = read(other, &generation);
     assert!((2..n - 3).contains(&n_read), "{n_read} of {n}");
     // A speaker that heard nothing, or said other ids.
-    let deaf = Speech {
+    let deaf = Generation {
         heard: None,
-        ..speech.clone()
+        ..generation.clone()
     };
     assert_eq!(read(text, &deaf), ids.len() as u64 + 1);
-    let odd = Speech {
+    let odd = Generation {
         ids: ids.iter().rev().copied().collect(),
-        ..speech
+        ..generation
     };
     assert_eq!(read(text, &odd), ids.len() as u64 + 1);
 }
@@ -348,16 +350,20 @@ fn a_turn_that_was_written_is_not_read_again() {
 fn what_the_model_writes_is_heard() {
     let engine = engine();
     let mut context = KvContext::default();
-    engine.add_text(&mut context, "Which is nearer?").unwrap();
+    engine
+        .prefill_text(&mut context, "Which is nearer?")
+        .unwrap();
     let params = settings(Mode::Direct).sampling;
-    let speech = engine.write_text(&context, &params, 0, &mut Control::unattended());
-    let speech = speech.unwrap();
-    let heard = speech.heard.clone().unwrap();
+    let generation = engine.generate_text(&context, &params, 0, &mut Control::unattended());
+    let generation = generation.unwrap();
+    let heard = generation.heard.clone().unwrap();
     // The last one was not read before the limit ended the text.
     assert_eq!(heard.len() - context.len(), params.max_new_tokens);
-    assert_eq!(speech.ids.len(), params.max_new_tokens + 1);
+    assert_eq!(generation.ids.len(), params.max_new_tokens + 1);
     let (mut anew, mut known) = (context.clone(), context.clone());
-    engine.add_text(&mut anew, &speech.text).unwrap();
-    engine.add_turn(&mut known, &speech.text, &speech).unwrap();
+    engine.prefill_text(&mut anew, &generation.text).unwrap();
+    engine
+        .add_turn(&mut known, &generation.text, &generation)
+        .unwrap();
     assert_same(&engine, &anew, &known, 1e-5);
 }

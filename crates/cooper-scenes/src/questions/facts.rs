@@ -1,6 +1,6 @@
 //! Thoughts: facts about the objects of a question in a fixed form.
 //!
-//! An object's place is its visible centroid in percent of the picture's width and height, two digits each.
+//! An object's place is its visible centroid in percent of the image's width and height, two digits each.
 
 use super::super::object::Object;
 use super::super::scene::Scene;
@@ -57,7 +57,7 @@ pub(super) fn wide(scene: &Scene, object: &Object) -> String {
     format!("{place}, {:.1} m, {percent} wide.", object.nearest_m)
 }
 
-/// The centroid in whole percent of the picture, 0 to 99.
+/// The centroid in whole percent of the image, 0 to 99.
 pub(super) fn percent_place(scene: &Scene, object: &Object) -> [u32; 2] {
     let (width, height) = scene.image.dimensions();
     let share = |at: f64, size: u32| (at + 0.5) / f64::from(size);

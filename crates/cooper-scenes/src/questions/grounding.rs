@@ -1,7 +1,7 @@
 //! Grounding: what is at a place, where something is, and what there is, all tied to pixels.
 //!
 //! Short and many, these teach a young model to bind names to places before it compares them.
-//! A place is told as in the thoughts, in percent of the picture's width and height.
+//! A place is told as in the thoughts, in percent of the image's width and height.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;

@@ -40,7 +40,7 @@ pub(super) fn about(scene: &Scene, index: usize, rng: &mut StdRng) -> Vec<Draft>
     drafts
 }
 
-/// Whether an object's outline tells its size: hardly covered, and not cut off by the picture's edges.
+/// Whether an object's outline tells its size: hardly covered, and not cut off by the image's edges.
 fn is_whole(scene: &Scene, object: &Object) -> bool {
     let bounds = object.bounding_box;
     let (width, height) = scene.image.dimensions();

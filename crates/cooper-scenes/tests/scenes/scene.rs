@@ -234,8 +234,8 @@ fn scenes_have_as_many_objects_as_wanted_and_colours_name_them() {
 #[test]
 fn segmentations_show_the_labels() {
     for scene in scenes(10) {
-        let picture = scene.segmentation_picture();
-        for (id, paint) in scene.ids.iter().zip(picture.pixels()) {
+        let image = scene.segmentation_image();
+        for (id, paint) in scene.ids.iter().zip(image.pixels()) {
             let expected = match *id {
                 FLOOR => FLOOR_GREY,
                 WALL => WALL_GREY,
@@ -335,7 +335,7 @@ fn sheet() {
         let scene = scene(Split::Train, u64::from(i));
         let (x, y) = (i64::from(i % 4 * width), i64::from(i / 4 * 2 * height));
         image::imageops::replace(&mut sheet, &scene.image, x, y);
-        let segmentation = scene.segmentation_picture();
+        let segmentation = scene.segmentation_image();
         image::imageops::replace(&mut sheet, &segmentation, x, y + i64::from(height));
     }
     sheet.save(path).unwrap();

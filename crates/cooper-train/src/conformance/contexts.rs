@@ -13,16 +13,16 @@ pub fn check(engine: &Engine, report: &mut Report) -> Result<()> {
     let prompt = report.golden.text("/prompt")?;
     let image = &report.golden.image;
     let mut text = KvContext::default();
-    engine.add_text(&mut text, prompt)?;
+    engine.prefill_text(&mut text, prompt)?;
     context(engine, report, "ctx.text", &text)?;
     let mut vae = KvContext::default();
     let mut noise = Noise::given([report.given("ctx.vae.noise")?]);
-    engine.add_picture(&mut vae, image, Views::Vae, &mut noise)?;
+    engine.prefill_image(&mut vae, image, Views::Vae, &mut noise)?;
     context(engine, report, "ctx.vae", &vae)?;
     let mut vit = KvContext::default();
-    engine.add_picture(&mut vit, image, Views::Vit, &mut noise)?;
+    engine.prefill_image(&mut vit, image, Views::Vit, &mut noise)?;
     context(engine, report, "ctx.vit", &vit)?;
-    engine.add_text(&mut vit, prompt)?;
+    engine.prefill_text(&mut vit, prompt)?;
     context(engine, report, "ctx.vit_text", &vit)?;
     greedy(engine, report, &vit)?;
     flow(engine, report)
@@ -59,7 +59,9 @@ fn context(engine: &Engine, report: &mut Report, name: &str, context: &KvContext
 /// The logits of the first token of a text that would be written now.
 pub fn next_logits(engine: &Engine, context: &KvContext) -> Result<candle_core::Tensor> {
     let start = engine.tokenizer().control.im_start;
-    let hidden = engine.model().read_ids(&mut context.clone(), &[start])?;
+    let hidden = engine
+        .model()
+        .prefill_tokens(&mut context.clone(), &[start])?;
     Ok(engine.model().next_logits(&hidden)?)
 }
 
@@ -69,11 +71,11 @@ fn greedy(engine: &Engine, report: &mut Report, context: &KvContext) -> Result<(
         max_new_tokens: max_length.saturating_sub(1),
         ..SamplingParams::default()
     };
-    let speech = engine.write_text(context, &sampling, 0, &mut Control::unattended())?;
+    let generation = engine.generate_text(context, &sampling, 0, &mut Control::unattended())?;
     report.chosen(
         "greedy.ids",
         &report.golden.ids("/greedy/ids")?,
-        &speech.ids,
+        &generation.ids,
     );
     Ok(())
 }
@@ -84,10 +86,10 @@ fn flow(engine: &Engine, report: &mut Report) -> Result<()> {
     let mut contexts = GuidanceContexts::default();
     let mut noise = Noise::given([report.given("flow.vae_noise")?]);
     let full = &mut contexts.full;
-    engine.add_picture(full, &golden.image, Views::VaeAndVit, &mut noise)?;
+    engine.prefill_image(full, &golden.image, Views::VaeAndVit, &mut noise)?;
     contexts.without_text = full.clone();
-    engine.add_text(full, prompt)?;
-    engine.add_text(&mut contexts.without_image, prompt)?;
+    engine.prefill_text(full, prompt)?;
+    engine.prefill_text(&mut contexts.without_image, prompt)?;
     context(engine, report, "flow.ctx", &contexts.full)?;
     let start = report.given("flow.init_noise")?;
     let size = ["/flow/image_size_hw/1", "/flow/image_size_hw/0"];
@@ -100,11 +102,11 @@ fn flow(engine: &Engine, report: &mut Report) -> Result<()> {
         let name = golden.text(&format!("/flow/cases/{i}/name"))?;
         let mut noise = Noise::given([start.clone()]);
         let control = &mut Control::unattended();
-        let drawn = engine.draw_latent(&contexts, size, &params, &mut noise, control)?;
+        let drawn = engine.sample_latent(&contexts, size, &params, &mut noise, control)?;
         let latent = drawn.tokens;
         report.latent(&format!("flow.{name}.latent"), &latent)?;
         let pixels = engine.decode_latent(&latent, size)?;
-        report.picture(
+        report.image(
             &format!("flow.{name}.image_u8"),
             &from_unit_pixels(&pixels)?,
         )?;
@@ -112,7 +114,7 @@ fn flow(engine: &Engine, report: &mut Report) -> Result<()> {
             let depth = pixels.mean(0)?;
             report.tensor("flow.depth01", &depth)?;
             let color = spectral(&depth.flatten_all()?.to_vec1::<f32>()?, size.0, size.1);
-            report.depth_picture("flow.depth_color_u8", &color)?;
+            report.depth_image("flow.depth_color_u8", &color)?;
         }
     }
     Ok(())

@@ -64,8 +64,8 @@ impl Golden {
         Ok(view.load(&Device::Cpu)?)
     }
 
-    /// An 8-bit picture (hh, ww, 3).
-    pub fn picture(&self, name: &str) -> Result<RgbImage> {
+    /// An 8-bit image (hh, ww, 3).
+    pub fn image(&self, name: &str) -> Result<RgbImage> {
         let tensor = self.tensor(name)?;
         let (height, width, _) = tensor.dims3()?;
         let data = tensor.flatten_all()?.to_vec1::<u8>()?;

@@ -9,7 +9,7 @@ use super::report::Report;
 pub fn check(engine: &Engine, report: &mut Report) -> Result<()> {
     tokenizer(engine, report)?;
     resize_table(report)?;
-    pictures(engine, report)?;
+    images(engine, report)?;
     autoencoder(engine, report)?;
     let lut = spectral_lut();
     report.bytes("spectral_lut_u8", lut.as_flattened())
@@ -85,12 +85,12 @@ fn resize_table(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn pictures(engine: &Engine, report: &mut Report) -> Result<()> {
+fn images(engine: &Engine, report: &mut Report) -> Result<()> {
     let device = engine.model().device();
     let resized = engine.vae_rule().apply(&report.golden.image);
-    report.picture("pre.vae_resized_u8", &resized)?;
+    report.image("pre.vae_resized_u8", &resized)?;
     let over_white = load_rgb(&report.golden.file("image_rgba.png"))?;
-    report.picture("pre.rgba_on_white_u8", &over_white)?;
+    report.image("pre.rgba_on_white_u8", &over_white)?;
     let normalization = engine.normalization();
     report.tensor("pre.vae_pixels", &normalization.pixels(&resized, device)?)?;
     let for_vit = engine.vit_rule().apply(&resized);
@@ -105,10 +105,10 @@ fn pictures(engine: &Engine, report: &mut Report) -> Result<()> {
 
 fn autoencoder(engine: &Engine, report: &mut Report) -> Result<()> {
     let vae = engine.vae();
-    let picture = engine.vae_rule().apply(&report.golden.image);
+    let image = engine.vae_rule().apply(&report.golden.image);
     let pixels = engine
         .normalization()
-        .pixels(&picture, engine.model().device())?;
+        .pixels(&image, engine.model().device())?;
     let moments = vae.moments(&pixels.unsqueeze(0)?)?;
     report.tensor("vae.moments", &moments)?;
     let mean = vae.latent(&moments, None)?;

@@ -15,7 +15,7 @@ const F32_TOLERANCE: f64 = 1e-4;
 const HALF_TOLERANCE: f64 = 0.15;
 /// One less the cosine of a latent that was drawn with coarse rounding and the reference's.
 const COSINE_TOLERANCE: f64 = 1e-3;
-/// Values of an 8-bit picture that may be off by one, since the reference cuts fractions off.
+/// Values of an 8-bit image that may be off by one, since the reference cuts fractions off.
 const OFF_BY_ONE_SHARE: f64 = 0.005;
 
 /// How a check ended.
@@ -171,9 +171,9 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Compare an 8-bit picture with the golden one of this name.
-    pub fn picture(&mut self, name: &str, got: &RgbImage) -> Result<()> {
-        let expected = self.golden_picture(name)?;
+    /// Compare an 8-bit image with the golden one of this name.
+    pub fn image(&mut self, name: &str, got: &RgbImage) -> Result<()> {
+        let expected = self.golden_image(name)?;
         if self.same_size(name, &expected, got) {
             self.steps(name, expected.as_raw(), got.as_raw());
         }
@@ -182,8 +182,8 @@ impl<'a> Report<'a> {
 
     /// Compare depth in Spectral colours with the golden one, in steps of the 256 colours:
     /// one step of depth is up to four steps of a colour channel.
-    pub fn depth_picture(&mut self, name: &str, got: &RgbImage) -> Result<()> {
-        let expected = self.golden_picture(name)?;
+    pub fn depth_image(&mut self, name: &str, got: &RgbImage) -> Result<()> {
+        let expected = self.golden_image(name)?;
         if self.same_size(name, &expected, got) {
             self.steps(name, &color_indices(&expected), &color_indices(got));
         }
@@ -197,9 +197,9 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    fn golden_picture(&mut self, name: &str) -> Result<RgbImage> {
+    fn golden_image(&mut self, name: &str) -> Result<RgbImage> {
         self.seen.insert(name.into());
-        self.golden.picture(name)
+        self.golden.image(name)
     }
 
     fn same_size(&mut self, name: &str, expected: &RgbImage, got: &RgbImage) -> bool {
@@ -293,10 +293,10 @@ impl<'a> Report<'a> {
 }
 
 /// Each pixel's place among the Spectral colours; what is none of them counts as the first.
-fn color_indices(picture: &RgbImage) -> Vec<u8> {
+fn color_indices(image: &RgbImage) -> Vec<u8> {
     let paints = spectral_paints();
     let place = |color: [u8; 3]| paints.iter().position(|c| *c == color).unwrap_or(0) as u8;
-    picture.pixels().map(|pixel| place(pixel.0)).collect()
+    image.pixels().map(|pixel| place(pixel.0)).collect()
 }
 
 /// The largest absolute value; not-a-number counts as infinite.

@@ -1,8 +1,8 @@
 //! The reasoning modes, with the model's words replaced by a script.
 
-use cooper_model::engine::{Control, Engine, FlowParams, KvContext, MapKind, Noise, Speech};
+use cooper_model::engine::{Control, Engine, FlowParams, Generation, KvContext, MapKind, Noise};
 use cooper_model::reasoning::{
-    Mode, Prompts, Question, Settings, Speaker, Studio, Transcript, answer_with,
+    GenerationContexts, Mode, Prompts, Question, Settings, TextGenerator, Transcript, answer_with,
 };
 use cooper_model::{Error, Result};
 use image::RgbImage;
@@ -40,23 +40,23 @@ struct Script {
     moments: Vec<Moment>,
 }
 
-impl Speaker for Script {
-    fn speak(
+impl TextGenerator for Script {
+    fn generate(
         &mut self,
         engine: &Engine,
         context: &KvContext,
         turn: usize,
         _: &mut Control,
-    ) -> Result<Speech> {
+    ) -> Result<Generation> {
         self.moments.push(Moment {
             logits: next_logits(engine, context)?,
             len: context.len(),
             position: context.next_position() as usize,
         });
-        Ok(Speech {
+        Ok(Generation {
             text: self.lines.get(turn - 1).cloned().unwrap_or_default(),
             ended: true,
-            ..Speech::default()
+            ..Generation::default()
         })
     }
 
@@ -82,7 +82,8 @@ fn run(engine: &Engine, report: &mut Report, name: &str, mode: Mode) -> Result<(
     };
     let noise = noise(report, name)?;
     let shown = shown(report, name)?;
-    let mut studio = Studio::new(engine, &prompts, &settings.flow, noise, 0).showing(shown);
+    let mut contexts =
+        GenerationContexts::new(engine, &prompts, &settings.flow, noise, 0).showing(shown);
     let question = Question {
         text: golden.text("/prompt")?.into(),
         max_turns: Some(script.lines.len().max(1)),
@@ -92,7 +93,7 @@ fn run(engine: &Engine, report: &mut Report, name: &str, mode: Mode) -> Result<(
     let image = &golden.image;
     let transcript = answer_with(
         &mut script,
-        &mut studio,
+        &mut contexts,
         image,
         &question,
         &settings,
@@ -138,7 +139,7 @@ fn shown(report: &Report, name: &str) -> Result<Vec<RgbImage>> {
     let golden = report.golden;
     let names = (0..).map(|i| format!("{name}.image{i}_u8"));
     let names = names.take_while(|image| golden.has(image));
-    names.map(|image| golden.picture(&image)).collect()
+    names.map(|image| golden.image(&image)).collect()
 }
 
 fn moments(report: &mut Report, name: &str, moments: &[Moment]) -> Result<()> {
@@ -164,8 +165,8 @@ fn outputs(report: &mut Report, name: &str, transcript: &Transcript) -> Result<(
     for (i, evidence) in transcript.evidence.iter().enumerate() {
         let name = format!("{name}.image{i}_u8");
         match evidence.kind {
-            MapKind::Depth => report.depth_picture(&name, &evidence.image)?,
-            MapKind::Segmentation => report.picture(&name, &evidence.image)?,
+            MapKind::Depth => report.depth_image(&name, &evidence.image)?,
+            MapKind::Segmentation => report.image(&name, &evidence.image)?,
         }
     }
     let Ok(output) = report.golden.texts(&format!("/{name}/output")) else {

@@ -80,8 +80,8 @@ fn trainable(engine: &Engine, report: &Report) -> Result<(UnifiedModel, Vars)> {
 fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<(Tensor, Tensor)> {
     let golden = report.golden;
     let mut packer = Packer::new(engine.tokenizer().control);
-    let picture = engine.vae_rule().apply(&golden.image);
-    let grid = engine.latent_grid(picture.width(), picture.height());
+    let image = engine.vae_rule().apply(&golden.image);
+    let grid = engine.latent_grid(image.width(), image.height());
     let latent = report.given("train.latent")?;
     let clean = engine.patchify_latent(&latent, grid)?;
     let target = engine.patchify_latent(&flipped(&latent)?, grid)?;
@@ -103,10 +103,10 @@ fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<
                 packer.add_clean(clean.clone(), grid);
             }
             Some("full") => {
-                let (patches, grid) = engine.vit_patches(&picture)?;
+                let (patches, grid) = engine.vit_patches(&image)?;
                 packer.add_vit(patches, grid);
             }
-            _ => spoken = packer.add_text(&text_ids(report, start..start + n)?),
+            _ => spoken = packer.prefill_text(&text_ids(report, start..start + n)?),
         }
         start += n;
     }

@@ -1,4 +1,4 @@
-//! Files of a data set: pictures with truth beside them, tables of JSON lines.
+//! Files of a data set: images with truth beside them, tables of JSON lines.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 /// A member of a data set that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Broken {
-    /// The picture's or the row's name.
+    /// The image's or the row's name.
     pub name: String,
     /// What was expected and what was found.
     pub why: String,
@@ -66,18 +66,18 @@ pub(super) fn folder_of(table: &Path) -> PathBuf {
     table.parent().unwrap_or_else(|| Path::new("")).into()
 }
 
-/// Pictures of a folder, by their names without ending: `x.png`, `x.jpg` or `x.jpeg`, but not `x_depth.png`.
+/// Images of a folder, by their names without ending: `x.png`, `x.jpg` or `x.jpeg`, but not `x_depth.png`.
 ///
 /// # Errors
 /// [`Error::Io`] if the folder cannot be read.
-pub(super) fn pictures_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+pub(super) fn images_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let ending = path.extension().unwrap_or_default().to_string_lossy();
-        let is_picture = ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
-        if is_picture && !MAP_ENDINGS.iter().any(|map| stem.ends_with(map)) {
+        let is_image = ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
+        if is_image && !MAP_ENDINGS.iter().any(|map| stem.ends_with(map)) {
             found.insert(stem.into_owned(), path);
         }
     }

@@ -9,8 +9,8 @@
 mod cases;
 pub mod depth;
 mod files;
+pub mod images;
 mod npy;
-pub mod pictures;
 pub mod qa;
 mod scene_set;
 pub mod segmentation;

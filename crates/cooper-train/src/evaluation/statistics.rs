@@ -46,7 +46,7 @@ impl Bootstrap {
     }
 
     /// The mean of (cluster, value) pairs of which those of one cluster are drawn together:
-    /// questions about one picture succeed and fail together, so they are no independent evidence.
+    /// questions about one image succeed and fail together, so they are no independent evidence.
     pub fn clustered(&self, values: &[(usize, f64)]) -> Option<Estimate> {
         let clusters = sums(values);
         let mean = ratio(clusters.iter())?;

@@ -17,15 +17,15 @@ use super::packing::{Packed, Packer};
 use super::sample::{Author, Part, Sample, Target};
 
 /// The chances that a part that is not to be written or drawn is left out, for guidance.
-/// A picture that is left out keeps its rope position.
+/// An image that is left out keeps its rope position.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dropout {
     /// Of a text without loss.
     pub text: f64,
-    /// Of a picture's ViT tokens.
+    /// Of an image's ViT tokens.
     pub vit: f64,
-    /// Of a picture's latent tokens.
+    /// Of an image's latent tokens.
     pub vae: f64,
 }
 
@@ -55,7 +55,7 @@ pub struct Spoken {
 pub struct Drawn {
     /// Rows of [`super::Hidden::latents`].
     pub rows: Range<usize>,
-    /// The picture's latent tokens (n, p·p·z).
+    /// The image's latent tokens (n, p·p·z).
     pub data: Tensor,
     /// What they were mixed with.
     pub noise: Tensor,
@@ -68,7 +68,7 @@ pub struct Collated {
     pub packed: Packed,
     /// Texts with a loss.
     pub spoken: Vec<Spoken>,
-    /// Pictures with a loss.
+    /// Images with a loss.
     pub drawn: Vec<Drawn>,
     /// Samples in it.
     pub n_samples: usize,
@@ -91,7 +91,7 @@ impl Collator {
     /// Pack samples.
     ///
     /// # Errors
-    /// If a text or a picture cannot be encoded, or a sample is longer than the model can read.
+    /// If a text or an image cannot be encoded, or a sample is longer than the model can read.
     pub fn collate(&self, samples: &[Sample], rng: &mut StdRng) -> Result<Collated> {
         let mut batch = Batch {
             collator: self,
@@ -128,7 +128,7 @@ impl Collator {
         let side = config.latent_downsample();
         if !hh.is_multiple_of(side) || !ww.is_multiple_of(side) {
             let why = format!("expected sides that are multiples of {side}, got {ww}x{hh}");
-            return Err(Error::invalid("picture", why));
+            return Err(Error::invalid("image", why));
         }
         let grid = config.latent_grid(ww as u32, hh as u32);
         let moments = self.vae.moments(&pixels.unsqueeze(0)?)?;
@@ -142,9 +142,7 @@ impl Collator {
     fn target_pixels(&self, target: &Target) -> Result<Tensor> {
         let normalization = self.directory.config.normalization();
         match target {
-            Target::Picture(picture) => {
-                Ok(normalization.pixels(&self.vae_sized(picture), &Device::Cpu)?)
-            }
+            Target::Image(image) => Ok(normalization.pixels(&self.vae_sized(image), &Device::Cpu)?),
             Target::Depth {
                 values,
                 width,
@@ -159,8 +157,8 @@ impl Collator {
         }
     }
 
-    fn vae_sized(&self, picture: &RgbImage) -> RgbImage {
-        self.directory.config.vae_rule().apply(picture)
+    fn vae_sized(&self, image: &RgbImage) -> RgbImage {
+        self.directory.config.vae_rule().apply(image)
     }
 
     /// A logit-normal flow time, shifted.
@@ -196,13 +194,13 @@ impl Batch<'_> {
         for part in parts {
             let before = self.packer.n_tokens();
             match part {
-                Part::Text { text, by } => self.add_text(text, *by, rng)?,
+                Part::Text { text, by } => self.prefill_text(text, *by, rng)?,
                 Part::Ids {
                     ids,
                     n_spoken,
                     aside,
                 } => self.add_ids(ids, *n_spoken, *aside),
-                Part::Read { picture, views } => self.add_picture(picture, *views, rng)?,
+                Part::Read { image, views } => self.prefill_image(image, *views, rng)?,
                 Part::Draw(target) => self.add_drawing(target, rng)?,
             }
             if !matches!(part, Part::Ids { aside: true, .. }) {
@@ -212,7 +210,7 @@ impl Batch<'_> {
         Ok(n_tokens)
     }
 
-    fn add_text(&mut self, text: &str, by: Author, rng: &mut StdRng) -> Result<()> {
+    fn prefill_text(&mut self, text: &str, by: Author, rng: &mut StdRng) -> Result<()> {
         let dropout = self.collator.dropout.text;
         if by != Author::Model && dropout > 0.0 && rng.random_bool(dropout) {
             return Ok(());
@@ -239,7 +237,7 @@ impl Batch<'_> {
     fn add_ids(&mut self, ids: &[u32], n_spoken: usize, aside: bool) {
         let rows = match aside {
             true => self.packer.add_aside(ids),
-            false => self.packer.add_text(ids),
+            false => self.packer.prefill_text(ids),
         };
         if n_spoken > 0 {
             self.spoken.push(Spoken {
@@ -249,28 +247,28 @@ impl Batch<'_> {
         }
     }
 
-    fn add_picture(&mut self, picture: &RgbImage, views: Views, rng: &mut StdRng) -> Result<()> {
+    fn prefill_image(&mut self, image: &RgbImage, views: Views, rng: &mut StdRng) -> Result<()> {
         let collator = self.collator;
-        let picture = collator.vae_sized(picture);
+        let image = collator.vae_sized(image);
         for view in views.blocks() {
             let dropout = match view {
                 Views::Vit => collator.dropout.vit,
                 _ => collator.dropout.vae,
             };
             if dropout > 0.0 && rng.random_bool(dropout) {
-                self.packer.skip_picture();
+                self.packer.skip_image();
             } else if *view == Views::Vit {
                 let (patches, grid) = collator
                     .directory
                     .config
-                    .vit_patches(&picture, &Device::Cpu)?;
+                    .vit_patches(&image, &Device::Cpu)?;
                 self.packer.add_vit(patches, grid);
             } else {
                 let pixels = collator
                     .directory
                     .config
                     .normalization()
-                    .pixels(&picture, &Device::Cpu)?;
+                    .pixels(&image, &Device::Cpu)?;
                 let (latent, grid) = collator.latent(&pixels, rng)?;
                 self.packer.add_clean(latent, grid);
             }

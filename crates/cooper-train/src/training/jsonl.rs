@@ -2,9 +2,9 @@
 //!
 //! | rows | keys of a row | sample |
 //! |---|---|---|
-//! | `depth` | `rgb_image`, `depth_image` | the picture (both encoders), the depth instruction, the depth map to draw |
+//! | `depth` | `rgb_image`, `depth_image` | the image (both encoders), the depth instruction, the depth map to draw |
 //! | `segmentation` | `rgb_image`, `seg_image` | the same with the segmentation |
-//! | `interleaved` | `interleaved_reason` | the interleaved system prompt, then texts and pictures in the row's order |
+//! | `interleaved` | `interleaved_reason` | the interleaved system prompt, then texts and images in the row's order |
 //!
 //! Other keys of a row are ignored. Files are read when their row is drawn: a data set may be larger than memory.
 
@@ -46,10 +46,10 @@ pub struct JsonlRows {
     /// Keep the lowest 352 rows and the middle 1216 columns, as KITTI's benchmark; none: for `vkitti` and `kitti`.
     #[serde(default)]
     pub kitti_crop: Option<bool>,
-    /// The chance that a picture and its map are mirrored, left to right.
+    /// The chance that an image and its map are mirrored, left to right.
     #[serde(default = "half")]
     pub flip: f64,
-    /// How pictures behind the first text with a loss are read in `interleaved` rows: they were generated.
+    /// How images behind the first text with a loss are read in `interleaved` rows: they were generated.
     #[serde(default)]
     pub generated_views: GeneratedViews,
 }
@@ -62,15 +62,15 @@ fn half() -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RowForm {
-    /// A picture and its depth map.
+    /// An image and its depth map.
     Depth,
-    /// A picture and its segmentation.
+    /// An image and its segmentation.
     Segmentation,
-    /// A conversation with pictures.
+    /// A conversation with images.
     Interleaved,
 }
 
-/// How generated pictures are read.
+/// How generated images are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GeneratedViews {
@@ -124,7 +124,7 @@ impl JsonlRows {
         self.depth_scale.or(self.dataset.map(DepthDataset::scale))
     }
 
-    /// Whether pictures are cut as KITTI's benchmark does.
+    /// Whether images are cut as KITTI's benchmark does.
     pub(super) fn crops(&self) -> bool {
         let kitti = [Some(DepthDataset::Kitti), Some(DepthDataset::Vkitti)];
         self.kitti_crop.unwrap_or(kitti.contains(&self.dataset))
@@ -259,8 +259,8 @@ impl Row<'_> {
         }
     }
 
-    /// The picture that a key names.
-    pub(super) fn picture(&self, key: &str) -> Result<RgbImage> {
+    /// The image that a key names.
+    pub(super) fn image(&self, key: &str) -> Result<RgbImage> {
         let path = self.path(key)?;
         load_rgb(&path).map_err(|e| self.wrong(key, e.to_string()))
     }

@@ -1,4 +1,4 @@
-//! Rows of stage 1: a picture, and the map that shall be drawn of it.
+//! Rows of stage 1: an image, and the map that shall be drawn of it.
 //!
 //! Source: `cooper_spec.md` §8. Depth is linear in metres between the ends of its data set's range.
 
@@ -75,7 +75,7 @@ impl DepthScale {
     }
 }
 
-/// The picture, the instruction, and the map to draw; both mirrored or neither.
+/// The image, the instruction, and the map to draw; both mirrored or neither.
 pub(super) fn sample(
     row: &Row,
     config: &JsonlRows,
@@ -84,7 +84,7 @@ pub(super) fn sample(
     rng: &mut StdRng,
 ) -> Result<Sample> {
     let flip = rng.random_bool(config.flip);
-    let whole = row.picture("rgb_image")?;
+    let whole = row.image("rgb_image")?;
     let (kind, target) = match (config.rows, config.scale()) {
         (RowForm::Depth, Some(scale)) => {
             let map = load_grey16(&row.path("depth_image")?);
@@ -97,16 +97,16 @@ pub(super) fn sample(
             )
         }
         _ => {
-            let map = row.picture("seg_image")?;
+            let map = row.image("seg_image")?;
             check_size(row, "seg_image", map.dimensions(), whole.dimensions())?;
             let map = cut(row, "seg_image", &map, config.crops(), flip)?;
-            (MapKind::Segmentation, Target::Picture(Arc::new(map)))
+            (MapKind::Segmentation, Target::Image(Arc::new(map)))
         }
     };
-    let picture = Arc::new(cut(row, "rgb_image", &whole, config.crops(), flip)?);
+    let image = Arc::new(cut(row, "rgb_image", &whole, config.crops(), flip)?);
     Ok(Sample {
         trunk: vec![
-            Part::read(&picture, Views::VaeAndVit),
+            Part::read(&image, Views::VaeAndVit),
             Part::prompt(prompts.instruction(kind)),
             Part::Draw(target),
         ],

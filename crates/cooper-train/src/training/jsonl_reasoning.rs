@@ -1,7 +1,7 @@
-//! Rows of supervised fine-tuning: a conversation with pictures inside.
+//! Rows of supervised fine-tuning: a conversation with images inside.
 //!
 //! `interleaved_reason` is a list of `{"type": "text" | "image", "value": …, "need_loss": "true" | "false"}`; a
-//! picture's value is a PNG or JPEG in base64. Only texts have a loss; what a picture says about it is ignored.
+//! image's value is a PNG or JPEG in base64. Only texts have a loss; what an image says about it is ignored.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::sample::{Part, Sample};
 
 const KEY: &str = "interleaved_reason";
 
-/// The system prompt, and the row's items in their order; `generated` is how pictures behind the model's first text
+/// The system prompt, and the row's items in their order; `generated` is how images behind the model's first text
 /// are read.
 pub(super) fn sample(row: &Row, prompts: &Prompts, generated: Views) -> Result<Sample> {
     let Some(Value::Array(items)) = row.values.get(KEY) else {
@@ -42,7 +42,7 @@ pub(super) fn sample(row: &Row, prompts: &Prompts, generated: Views) -> Result<S
                 } else {
                     Views::VaeAndVit
                 };
-                trunk.push(Part::read(&Arc::new(item.picture()?), views));
+                trunk.push(Part::read(&Arc::new(item.image()?), views));
             }
             other => {
                 return Err(item.wrong("type", format!("expected text or image, got `{other}`")));
@@ -87,10 +87,10 @@ impl<'a> Item<'a> {
         }
     }
 
-    fn picture(&self) -> Result<RgbImage> {
+    fn image(&self) -> Result<RgbImage> {
         let bytes = STANDARD.decode(self.text("value")?.trim());
         let bytes =
-            bytes.map_err(|e| self.wrong("value", format!("expected a picture in base64: {e}")))?;
-        decode_rgb(&bytes, "picture").map_err(|e| self.wrong("value", e.to_string()))
+            bytes.map_err(|e| self.wrong("value", format!("expected an image in base64: {e}")))?;
+        decode_rgb(&bytes, "image").map_err(|e| self.wrong("value", e.to_string()))
     }
 }

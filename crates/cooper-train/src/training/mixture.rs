@@ -149,7 +149,7 @@ impl<'c> Mixture<'c> {
     }
 }
 
-/// Whether samples can be made of these scenes, and their pictures keep their size.
+/// Whether samples can be made of these scenes, and their images keep their size.
 fn check_scenes(tasks: &SceneTasks, rule: ResizeRule) -> Result<()> {
     let weights = tasks.weights();
     let is_wrong = |weight: f64| weight.is_nan() || weight < 0.0;
@@ -169,7 +169,7 @@ fn check_scenes(tasks: &SceneTasks, rule: ResizeRule) -> Result<()> {
     if kept != (width, height) {
         let (w, h) = kept;
         let why = format!(
-            "expected a size that the model's pictures keep, got {width}x{height}, which would become {w}x{h}"
+            "expected a size that the model's images keep, got {width}x{height}, which would become {w}x{h}"
         );
         return Err(Error::invalid("data: scenes: width, height", why));
     }

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use cooper_kernels::autograd::values;
 use cooper_kernels::checkpoint::SafetensorsHeader;
-use cooper_kernels::{Matrices, Products};
+use cooper_kernels::{ConvPrecision, Matrices};
 use cooper_model::engine::{ModelOptions, VAE_NAME};
 use cooper_model::model::{FluxVae, ModelConfig, Tokenizer, UnifiedModel, inventory};
 use cooper_model::{Error, Result};
@@ -81,7 +81,7 @@ impl ModelDirectory {
     pub fn vae(&self) -> Result<FluxVae> {
         let weights = load_finite(&self.dir.join(VAE_NAME))?;
         let builder = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
-        Ok(FluxVae::new(&self.config.vae, Products::F32, builder)?)
+        Ok(FluxVae::new(&self.config.vae, ConvPrecision::F32, builder)?)
     }
 }
 

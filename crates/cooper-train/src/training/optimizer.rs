@@ -188,9 +188,7 @@ impl Optimizer {
     ) -> Result<f64> {
         let mut squares = 0f64;
         for gradient in gradients.values() {
-            squares += values([gradient], |[g]| {
-                f64::from(cooper_kernels::lanes::dot(g, g))
-            })?;
+            squares += values([gradient], |[g]| f64::from(cooper_kernels::simd::dot(g, g)))?;
         }
         let length = squares.sqrt();
         let clip = (self.settings.clip / (length + 1e-6)).min(1.0);

@@ -10,9 +10,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor};
-use cooper_kernels::{Unit, Units};
-use cooper_model::model::experts::{Expert, Sorted};
-use cooper_model::model::qwen2_mot::{Block, Sight};
+use cooper_kernels::{Segment, Segments};
+use cooper_model::model::experts::{Expert, ExpertTokens};
+use cooper_model::model::qwen2_mot::{Attends, Block};
 use cooper_model::model::{ControlTokens, Grid, UnifiedModel};
 
 use super::split::{Source, SplitMode, Token, mask};
@@ -28,7 +28,7 @@ struct Sample {
     trunk_position: u32,
 }
 
-/// Latent tokens (n, p·p·z) of one picture at a flow time.
+/// Latent tokens (n, p·p·z) of one image at a flow time.
 #[derive(Clone, Debug)]
 struct Latent {
     tokens: Tensor,
@@ -43,20 +43,20 @@ pub struct Packer {
     ids: Vec<u32>,
     n_vit: usize,
     n_latent: usize,
-    pictures: Vec<(Tensor, Grid)>,
+    images: Vec<(Tensor, Grid)>,
     latents: Vec<Latent>,
     samples: Vec<Sample>,
 }
 
 impl Packer {
-    /// Nothing yet; `control` has the markers around pictures.
+    /// Nothing yet; `control` has the markers around images.
     pub fn new(control: ControlTokens) -> Self {
         Self {
             control,
             ids: Vec::new(),
             n_vit: 0,
             n_latent: 0,
-            pictures: Vec::new(),
+            images: Vec::new(),
             latents: Vec::new(),
             samples: Vec::new(),
         }
@@ -91,7 +91,7 @@ impl Packer {
     }
 
     /// Add a text with its start and end token; returns where its tokens are in [`Hidden::text`].
-    pub fn add_text(&mut self, ids: &[u32]) -> Range<usize> {
+    pub fn prefill_text(&mut self, ids: &[u32]) -> Range<usize> {
         let rows = self.add_ids(ids, SplitMode::Causal);
         self.sample().next_position += ids.len() as u32;
         rows
@@ -114,27 +114,27 @@ impl Packer {
         start..start + n
     }
 
-    /// Add a picture for the vision encoder, by its patches (n, p·p·3).
+    /// Add an image for the vision encoder, by its patches (n, p·p·3).
     pub fn add_vit(&mut self, patches: Tensor, grid: Grid) {
         let start = self.n_vit;
         self.n_vit += grid.n_tokens();
-        self.pictures.push((patches, grid));
-        self.add_picture(start..self.n_vit, Source::Vit, SplitMode::Full);
+        self.images.push((patches, grid));
+        self.prefill_image(start..self.n_vit, Source::Vit, SplitMode::Full);
     }
 
-    /// Add a clean picture by its latent tokens (n, p·p·z).
+    /// Add a clean image by its latent tokens (n, p·p·z).
     pub fn add_clean(&mut self, latent: Tensor, grid: Grid) {
         self.add_latent(latent, 0.0, grid, SplitMode::Full);
     }
 
-    /// Add a noised picture `x_t` (n, p·p·z) at flow time `t`, which takes no rope position from what follows;
+    /// Add a noised image `x_t` (n, p·p·z) at flow time `t`, which takes no rope position from what follows;
     /// returns where its tokens are in [`Hidden::latents`].
     pub fn add_noised(&mut self, x_t: Tensor, t: f32, grid: Grid) -> Range<usize> {
         self.add_latent(x_t, t, grid, SplitMode::Noise)
     }
 
-    /// A picture that is left out: it keeps its rope position.
-    pub fn skip_picture(&mut self) {
+    /// An image that is left out: it keeps its rope position.
+    pub fn skip_image(&mut self) {
         self.sample().next_position += 1;
     }
 
@@ -148,11 +148,11 @@ impl Packer {
         let start = self.n_latent;
         self.n_latent += grid.n_tokens();
         self.latents.push(Latent { tokens, time, grid });
-        self.add_picture(start..self.n_latent, Source::Latent, mode);
+        self.prefill_image(start..self.n_latent, Source::Latent, mode);
         start..self.n_latent
     }
 
-    fn add_picture(
+    fn prefill_image(
         &mut self,
         tokens: Range<usize>,
         source: impl Fn(usize) -> Source,
@@ -180,7 +180,7 @@ impl Packer {
     /// If patches or latents differ in width.
     pub fn finish(self, device: &Device) -> Result<Packed> {
         let mut positions = vec![0; self.n_tokens()];
-        let mut units = Vec::new();
+        let mut segments = Vec::new();
         let row = |token: &Token| match token.source {
             Source::Id(i) => i,
             Source::Vit(i) => self.ids.len() + i,
@@ -191,8 +191,8 @@ impl Packer {
                 positions[row(token)] = token.position;
             }
             let rows = |tokens: &[&Token]| tokens.iter().map(|t| row(t) as u32).collect();
-            for (queries, keys) in sample.units() {
-                units.push(Unit {
+            for (queries, keys) in sample.segments() {
+                segments.push(Segment {
                     mask: Some(mask(&queries, &keys, device)?),
                     queries: rows(&queries),
                     keys: rows(&keys),
@@ -204,14 +204,14 @@ impl Packer {
             false => Tensor::cat(&parts, 0).map(Some),
         };
         Ok(Packed {
-            patches: cat(self.pictures.iter().map(|(patches, _)| patches).collect())?,
-            picture_grids: self.pictures.iter().map(|(_, grid)| *grid).collect(),
+            patches: cat(self.images.iter().map(|(patches, _)| patches).collect())?,
+            image_grids: self.images.iter().map(|(_, grid)| *grid).collect(),
             latents: cat(self.latents.iter().map(|latent| &latent.tokens).collect())?,
             latent_times: self.latents.iter().map(|latent| latent.time).collect(),
             latent_grids: self.latents.iter().map(|latent| latent.grid).collect(),
             ids: self.ids,
             positions,
-            units: Arc::new(Units(units)),
+            segments: Arc::new(Segments(segments)),
             samples: self.samples,
         })
     }
@@ -228,20 +228,20 @@ impl Sample {
     }
 
     /// The trunk with itself, and each branch with the trunk and itself: (queries, keys).
-    fn units(&self) -> Vec<(Vec<&Token>, Vec<&Token>)> {
+    fn segments(&self) -> Vec<(Vec<&Token>, Vec<&Token>)> {
         let end_of_trunk = self.branches.first().copied().unwrap_or(self.tokens.len());
         let trunk: Vec<&Token> = self.tokens[..end_of_trunk].iter().collect();
-        let mut units = vec![(trunk.clone(), trunk.clone())];
+        let mut segments = vec![(trunk.clone(), trunk.clone())];
         let ends = self.branches.iter().skip(1).copied();
         for (start, end) in self.branches.iter().zip(ends.chain([self.tokens.len()])) {
             let branch: Vec<&Token> = self.tokens[*start..end].iter().collect();
-            units.push((
+            segments.push((
                 branch.clone(),
                 trunk.iter().copied().chain(branch).collect(),
             ));
         }
-        units.retain(|(queries, _)| !queries.is_empty());
-        units
+        segments.retain(|(queries, _)| !queries.is_empty());
+        segments
     }
 }
 
@@ -250,13 +250,13 @@ impl Sample {
 pub struct Packed {
     ids: Vec<u32>,
     patches: Option<Tensor>,
-    picture_grids: Vec<Grid>,
+    image_grids: Vec<Grid>,
     latents: Option<Tensor>,
     latent_times: Vec<f32>,
     latent_grids: Vec<Grid>,
     /// By packed row.
     positions: Vec<u32>,
-    units: Arc<Units>,
+    segments: Arc<Segments>,
     samples: Vec<Sample>,
 }
 
@@ -283,8 +283,14 @@ impl Packed {
 
     /// (n, n) of a sample without branches, in its own order: 0 where a token (row) sees another, −∞ where not.
     pub fn mask(&self, sample: usize) -> Option<&Tensor> {
-        let before: usize = self.samples[..sample].iter().map(|s| s.units().len()).sum();
-        self.units.0.get(before).and_then(|unit| unit.mask.as_ref())
+        let before: usize = self.samples[..sample]
+            .iter()
+            .map(|s| s.segments().len())
+            .sum();
+        self.segments
+            .0
+            .get(before)
+            .and_then(|segment| segment.mask.as_ref())
     }
 
     /// Run the network.
@@ -294,8 +300,8 @@ impl Packed {
     pub fn forward(&self, model: &UnifiedModel) -> Result<Hidden> {
         let mut embeds = vec![(Expert::Und, model.embed_ids(&self.ids)?)];
         if let Some(patches) = &self.patches {
-            let features = model.vit_features_of(patches, &self.picture_grids)?;
-            let tokens = model.embed_vit(&features, &self.picture_grids)?;
+            let features = model.vit_features_of(patches, &self.image_grids)?;
+            let tokens = model.embed_vit(&features, &self.image_grids)?;
             embeds.push((Expert::Und, tokens));
         }
         if let Some(latents) = &self.latents {
@@ -305,11 +311,11 @@ impl Packed {
         let runs: Vec<_> = embeds.iter().map(|(expert, xs)| (*expert, xs)).collect();
         let lengths = runs.iter().map(|(expert, xs)| Ok((*expert, xs.dim(0)?)));
         let block = Block {
-            route: &lengths.collect::<Result<Vec<_>>>()?,
+            routing: &lengths.collect::<Result<Vec<_>>>()?,
             angles: &model.angles(&self.positions)?,
-            sight: Sight::Units(&self.units),
+            attends: Attends::Segments(&self.segments),
         };
-        let hidden = model.forward_embeds(Sorted::cat(&runs)?, block)?;
+        let hidden = model.forward_embeds(ExpertTokens::cat(&runs)?, block)?;
         let text = hidden.tokens(Expert::Und)?.narrow(0, 0, self.ids.len())?;
         let latents = self.latents.as_ref();
         let latents = latents.map(|_| hidden.tokens(Expert::Gen).cloned());

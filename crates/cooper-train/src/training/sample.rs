@@ -1,4 +1,4 @@
-//! A training sample before it is packed: texts, pictures that are read, pictures that are drawn.
+//! A training sample before it is packed: texts, images that are read, images that are drawn.
 
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ pub enum Part {
         /// Whether nothing came of it: what follows does not see it.
         aside: bool,
     },
-    /// A picture that is read.
+    /// An image that is read.
     Read {
-        /// The picture.
-        picture: Arc<RgbImage>,
+        /// The image.
+        image: Arc<RgbImage>,
         /// With which encoders.
         views: Views,
     },
-    /// A picture that the model shall draw here.
+    /// An image that the model shall draw here.
     Draw(Target),
 }
 
@@ -49,9 +49,9 @@ pub enum Author {
 /// What is to be drawn.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// A picture.
-    Picture(Arc<RgbImage>),
-    /// Depth in [0, 1], row-major, drawn as a grey picture.
+    /// An image.
+    Image(Arc<RgbImage>),
+    /// Depth in [0, 1], row-major, drawn as a grey image.
     Depth {
         /// The values.
         values: Arc<Vec<f32>>,
@@ -94,10 +94,10 @@ impl Part {
         }
     }
 
-    /// A picture to read.
-    pub fn read(picture: &Arc<RgbImage>, views: Views) -> Self {
+    /// An image to read.
+    pub fn read(image: &Arc<RgbImage>, views: Views) -> Self {
         Self::Read {
-            picture: picture.clone(),
+            image: image.clone(),
             views,
         }
     }

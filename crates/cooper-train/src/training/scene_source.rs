@@ -145,14 +145,14 @@ pub(super) enum Task {
     GroundingInMaps,
 }
 
-/// A scene with its maps as pictures.
+/// A scene with its maps as images.
 struct Told<'a> {
     scene: Scene,
     tasks: &'a SceneTasks,
     prompts: &'a Prompts,
-    picture: Arc<RgbImage>,
+    image: Arc<RgbImage>,
     depth: Arc<Vec<f32>>,
-    depth_picture: Arc<RgbImage>,
+    depth_image: Arc<RgbImage>,
     segmentation: Arc<RgbImage>,
 }
 
@@ -164,10 +164,10 @@ impl<'a> Told<'a> {
         Self {
             tasks,
             prompts,
-            picture: Arc::new(scene.image.clone()),
-            depth_picture: Arc::new(spectral(&depth, width, height)),
+            image: Arc::new(scene.image.clone()),
+            depth_image: Arc::new(spectral(&depth, width, height)),
             depth: Arc::new(depth),
-            segmentation: Arc::new(scene.segmentation_picture()),
+            segmentation: Arc::new(scene.segmentation_image()),
             scene,
         }
     }
@@ -176,7 +176,7 @@ impl<'a> Told<'a> {
     fn direct(&self, questions: Vec<Question>) -> Sample {
         let answer = |q: Question| vec![Part::user(&q.text), Part::model(&q.direct())];
         Sample {
-            trunk: vec![Part::read(&self.picture, Views::Vit)],
+            trunk: vec![Part::read(&self.image, Views::Vit)],
             branches: questions.into_iter().map(answer).collect(),
         }
     }
@@ -184,7 +184,7 @@ impl<'a> Told<'a> {
     /// Asked and answered as in the direct mode.
     fn grounding(&self, rng: &mut StdRng) -> Sample {
         Sample {
-            trunk: vec![Part::read(&self.picture, Views::Vit)],
+            trunk: vec![Part::read(&self.image, Views::Vit)],
             branches: self.grounded(rng),
         }
     }
@@ -217,7 +217,7 @@ impl<'a> Told<'a> {
         Sample {
             trunk: vec![
                 Part::prompt(&self.prompts.think_system),
-                Part::read(&self.picture, Views::Vit),
+                Part::read(&self.image, Views::Vit),
             ],
             branches: questions.into_iter().map(answer).collect(),
         }
@@ -273,7 +273,7 @@ impl<'a> Told<'a> {
             vec![instruction, Part::Draw(self.target(kind))]
         };
         Sample {
-            trunk: vec![Part::read(&self.picture, Views::VaeAndVit)],
+            trunk: vec![Part::read(&self.image, Views::VaeAndVit)],
             branches: [MapKind::Depth, MapKind::Segmentation].map(branch).into(),
         }
     }
@@ -281,7 +281,7 @@ impl<'a> Told<'a> {
     fn read_after(&self, system: &str) -> Vec<Part> {
         vec![
             Part::prompt(system),
-            Part::read(&self.picture, Views::VaeAndVit),
+            Part::read(&self.image, Views::VaeAndVit),
         ]
     }
 
@@ -290,21 +290,21 @@ impl<'a> Told<'a> {
         if self.tasks.draw_within {
             parts.push(Part::Draw(self.target(kind)));
         }
-        let picture = match kind {
-            MapKind::Depth => &self.depth_picture,
+        let image = match kind {
+            MapKind::Depth => &self.depth_image,
             MapKind::Segmentation => &self.segmentation,
         };
-        parts.push(Part::read(picture, Views::Vit));
+        parts.push(Part::read(image, Views::Vit));
     }
 
     fn target(&self, kind: MapKind) -> Target {
         match kind {
             MapKind::Depth => Target::Depth {
                 values: self.depth.clone(),
-                width: self.picture.width(),
-                height: self.picture.height(),
+                width: self.image.width(),
+                height: self.image.height(),
             },
-            MapKind::Segmentation => Target::Picture(self.segmentation.clone()),
+            MapKind::Segmentation => Target::Image(self.segmentation.clone()),
         }
     }
 }

@@ -4,14 +4,14 @@
 
 use candle_core::{Device, Result, Tensor};
 
-/// How the tokens of a split see each other. All of them see everything before, but for noised pictures.
+/// How the tokens of a split see each other. All of them see everything before, but for noised images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitMode {
     /// A text: each token sees the ones before it.
     Causal,
-    /// A picture that is read: all tokens see each other.
+    /// An image that is read: all tokens see each other.
     Full,
-    /// A picture that is drawn: all tokens see each other, and no other split sees them.
+    /// An image that is drawn: all tokens see each other, and no other split sees them.
     Noise,
     /// A text that nothing was made of: each token sees the ones before it, and no other split sees them.
     Aside,
@@ -35,15 +35,15 @@ pub(super) struct Token {
 }
 
 /// (queries, keys): 0 where a token sees another, −∞ where not. Token i sees token j if j is not later, or both are
-/// in one picture; a noised picture and an aside are seen from inside only. The queries are the last of the keys.
+/// in one image; a noised image and an aside are seen from inside only. The queries are the last of the keys.
 pub(super) fn mask(queries: &[&Token], keys: &[&Token], device: &Device) -> Result<Tensor> {
     let n_before = keys.len() - queries.len();
     let mut cells = Vec::with_capacity(queries.len() * keys.len());
     for (i, query) in queries.iter().enumerate() {
         for (j, key) in keys.iter().enumerate() {
             let same = query.split == key.split;
-            let picture = matches!(query.mode, SplitMode::Full | SplitMode::Noise);
-            let reaches = n_before + i >= j || (same && picture);
+            let image = matches!(query.mode, SplitMode::Full | SplitMode::Noise);
+            let reaches = n_before + i >= j || (same && image);
             let hidden = matches!(key.mode, SplitMode::Noise | SplitMode::Aside) && !same;
             let sees = reaches && !hidden;
             cells.push(if sees { 0.0 } else { f32::NEG_INFINITY });
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_noised_picture_is_seen_from_inside_only() {
+    fn a_noised_image_is_seen_from_inside_only() {
         use SplitMode::{Causal, Full, Noise};
         let splits = [(Full, 2), (Causal, 2), (Noise, 2), (Causal, 1)];
         let tokens: Vec<Token> = (0..)

@@ -1,11 +1,11 @@
-//! The autoencoder of a small model: pictures, depth maps and segmentations of generated scenes, in crops.
+//! The autoencoder of a small model: images, depth maps and segmentations of generated scenes, in crops.
 //!
 //! The released autoencoder is FLUX's and is never trained; a small model needs one of its own size.
 
 use std::collections::HashMap;
 
 use candle_core::{D, Device, Tensor};
-use cooper_kernels::Products;
+use cooper_kernels::ConvPrecision;
 use cooper_model::engine::VAE_NAME;
 use cooper_model::model::{FluxVae, ModelConfig};
 use cooper_model::{Error, Result};
@@ -29,9 +29,9 @@ pub struct VaeTraining {
     pub run: RunConfig,
     /// See [`VaeLoss`].
     pub loss: VaeLoss,
-    /// Where pictures come from.
+    /// Where images come from.
     pub scenes: SceneConfig,
-    /// Scenes of a micro-batch; each gives a picture, a depth map and a segmentation.
+    /// Scenes of a micro-batch; each gives an image, a depth map and a segmentation.
     pub samples: usize,
     /// Rows and columns of the crops, multiples of a latent cell's side.
     pub crop: [usize; 2],
@@ -98,10 +98,10 @@ impl<'c> VaeStage<'c> {
         }
         check_depth_range(config.depth_range_m)?;
         config.scenes.check()?;
-        let picture = [config.scenes.height, config.scenes.width].map(|side| side as usize);
-        if config.crop[0] > picture[0] || config.crop[1] > picture[1] {
+        let image = [config.scenes.height, config.scenes.width].map(|side| side as usize);
+        if config.crop[0] > image[0] || config.crop[1] > image[1] {
             let why = format!(
-                "expected at most the scenes' {picture:?}, got {:?}",
+                "expected at most the scenes' {image:?}, got {:?}",
                 config.crop
             );
             return Err(Error::invalid("crop", why));
@@ -109,11 +109,11 @@ impl<'c> VaeStage<'c> {
         let file = config.run.init.join(VAE_NAME);
         let mut parameters = Parameters::read(&file, &config.run.freeze)?;
         if config.normalize_first {
-            let vae = FluxVae::new(&model.vae, Products::F32, parameters.builder())?;
+            let vae = FluxVae::new(&model.vae, ConvPrecision::F32, parameters.builder())?;
             let stage = Self::of(config, vae, &model);
             parameters = stage.normalized(&parameters, &model)?;
         }
-        let vae = FluxVae::new(&model.vae, Products::F32, parameters.builder())?;
+        let vae = FluxVae::new(&model.vae, ConvPrecision::F32, parameters.builder())?;
         Ok((Self::of(config, vae, &model), parameters))
     }
 
@@ -126,7 +126,7 @@ impl<'c> VaeStage<'c> {
         }
     }
 
-    /// Crops of a scene's picture, depth map and segmentation.
+    /// Crops of a scene's image, depth map and segmentation.
     fn crops(&self, index: u64, rng: &mut StdRng) -> Vec<f32> {
         let scene = Scene::generate(&self.config.scenes, Split::Train, index);
         let (ww, hh) = (scene.image.width() as usize, scene.image.height() as usize);
@@ -134,9 +134,9 @@ impl<'c> VaeStage<'c> {
         let (rows, columns) = (rows.min(hh), columns.min(ww));
         let [near, far] = self.config.depth_range_m;
         let depth = scene.relative_depth(near, far);
-        let segmentation = scene.segmentation_picture();
+        let segmentation = scene.segmentation_image();
         let mut crops = Vec::with_capacity(9 * rows * columns);
-        for picture in 0..3 {
+        for image in 0..3 {
             let top = rng.random_range(0..=hh - rows);
             let left = rng.random_range(0..=ww - columns);
             let flip = rng.random_bool(0.5);
@@ -145,7 +145,7 @@ impl<'c> VaeStage<'c> {
                     for i in 0..columns {
                         let column = left + if flip { columns - 1 - i } else { i };
                         let (x, y) = (column as u32, row as u32);
-                        let unit = match picture {
+                        let unit = match image {
                             0 => f32::from(scene.image.get_pixel(x, y).0[c]) / 255.0,
                             1 => depth[row * ww + column],
                             _ => f32::from(segmentation.get_pixel(x, y).0[c]) / 255.0,
@@ -289,9 +289,9 @@ impl Stage for VaeStage<'_> {
             "kl".into(),
             (f64::from(kl.to_scalar::<f32>()?) * share, share),
         );
-        // Pictures, depth maps and segmentations alternate; the range of [−1, 1] is 2.
-        let by_picture: Vec<f32> = squared.detach().flatten_from(1)?.mean(1)?.to_vec1()?;
-        for (i, squared) in by_picture.iter().enumerate() {
+        // Images, depth maps and segmentations alternate; the range of [−1, 1] is 2.
+        let by_image: Vec<f32> = squared.detach().flatten_from(1)?.mean(1)?.to_vec1()?;
+        for (i, squared) in by_image.iter().enumerate() {
             let name = ["psnr_rgb_db", "psnr_depth_db", "psnr_segmentation_db"][i % 3];
             let entry = metrics.entry(name.into()).or_default();
             entry.0 += 10.0 * (4.0 / f64::from(squared.max(1e-10))).log10();

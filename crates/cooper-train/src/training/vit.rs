@@ -1,6 +1,6 @@
 //! Dense pre-training of a small model's vision encoder: each patch tells what is seen in its cells.
 //!
-//! A released model's encoder is SigLIP's, trained on the world's pictures. A small one that only ever reads questions
+//! A released model's encoder is SigLIP's, trained on the world's images. A small one that only ever reads questions
 //! learns to see very slowly; here a linear layer on the connector's output, thrown away afterwards, must tell for
 //! each cell of 2 x 2 to a patch the shares of what is seen, the shares of colours, and the depth.
 
@@ -32,18 +32,18 @@ use super::settings::settings_of;
 pub struct VitTraining {
     /// What all stages have in common.
     pub run: RunConfig,
-    /// Where pictures come from.
+    /// Where images come from.
     pub scenes: SceneConfig,
-    /// Pictures of a micro-batch.
+    /// Images of a micro-batch.
     pub samples: usize,
     /// The depths that are drawn as 0 and 1, in metres.
     pub depth_range_m: [f32; 2],
-    /// The share of depth maps and of segmentations among the pictures.
+    /// The share of depth maps and of segmentations among the images.
     pub map_share: f64,
 }
 
 impl VitTraining {
-    /// Whether pictures can be made and cut into patches of `p` pixels a side.
+    /// Whether images can be made and cut into patches of `p` pixels a side.
     fn check(&self, p: usize) -> Result<()> {
         if self.samples == 0 {
             return Err(Error::invalid("samples", "expected at least 1, got 0"));
@@ -92,7 +92,7 @@ pub struct VitStage<'c> {
     normalization: Normalization,
 }
 
-/// What a picture shows.
+/// What an image shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shows {
     Colors,
@@ -100,7 +100,7 @@ enum Shows {
     Segmentation,
 }
 
-/// Patches of many pictures, and what is seen in their cells.
+/// Patches of many images, and what is seen in their cells.
 #[derive(Debug)]
 pub struct VitBatch {
     patches: Tensor,
@@ -109,7 +109,7 @@ pub struct VitBatch {
     classes: Tensor,
     colors: Tensor,
     log_depth: Tensor,
-    /// (cells, 1), 1 where the picture tells it
+    /// (cells, 1), 1 where the image tells it
     tells_class: Tensor,
     tells_depth: Tensor,
 }
@@ -148,13 +148,13 @@ impl<'c> VitStage<'c> {
         };
         let [near, far] = self.config.depth_range_m;
         let (ww, hh) = scene.image.dimensions();
-        let picture = match shows {
+        let image = match shows {
             Shows::Colors => scene.image.clone(),
             Shows::Depth => spectral(&scene.relative_depth(near, far), ww, hh),
-            Shows::Segmentation => scene.segmentation_picture(),
+            Shows::Segmentation => scene.segmentation_image(),
         };
         let p = self.patch_size;
-        let pixels = self.normalization.pixels(&picture, &Device::Cpu)?;
+        let pixels = self.normalization.pixels(&image, &Device::Cpu)?;
         into.patches.push(patchify(&pixels, p)?);
         let grid = Grid {
             rows: hh as usize / p,

@@ -61,7 +61,7 @@ fn q8_0_draws_the_same_and_chooses_the_same_words() {
 
 #[test]
 fn a_wrong_value_fails() {
-    // The same directory with one byte of one picture changed must not pass.
+    // The same directory with one byte of one image changed must not pass.
     let dir = tempfile::tempdir().unwrap();
     copy(&common::fixture(""), dir.path());
     let file = dir.path().join("expected.safetensors");

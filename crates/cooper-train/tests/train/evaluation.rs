@@ -20,7 +20,7 @@ use cooper_train::evaluation::{Bootstrap, Broken, SceneSet};
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, imageops};
 use serde_json::Value;
 
-use crate::evaluation_support::{endpoint, folder, picture, png, reply};
+use crate::evaluation_support::{endpoint, folder, image, png, reply};
 
 fn names(broken: &[Broken]) -> Vec<&str> {
     broken.iter().map(|b| b.name.as_str()).collect()
@@ -47,11 +47,11 @@ fn npy(descr: &str, (height, width): (usize, usize), data: &[u8]) -> Vec<u8> {
 // ---------------------------------------------------------------------------------------------------------- depth
 
 #[test]
-fn a_folder_pairs_pictures_with_depth_of_every_kind() {
+fn a_folder_pairs_images_with_depth_of_every_kind() {
     let dir = folder();
     let path = |name: &str| dir.path().join(name);
     for name in ["a.png", "b.png", "c.png", "alone.png", "grey8.png"] {
-        std::fs::write(path(name), png(&picture(1))).unwrap();
+        std::fs::write(path(name), png(&image(1))).unwrap();
     }
     let millimetres = ImageBuffer::<Luma<u16>, _>::from_fn(24, 16, |x, _| Luma([1000 + x as u16]));
     millimetres.save(path("a_depth.png")).unwrap();
@@ -91,7 +91,7 @@ fn a_folder_pairs_pictures_with_depth_of_every_kind() {
 fn a_table_names_its_files_and_its_broken_rows() {
     let dir = folder();
     std::fs::create_dir(dir.path().join("rgb")).unwrap();
-    std::fs::write(dir.path().join("rgb/a.png"), png(&picture(1))).unwrap();
+    std::fs::write(dir.path().join("rgb/a.png"), png(&image(1))).unwrap();
     let depth = ImageBuffer::<Luma<u16>, _>::from_pixel(24, 16, Luma([512u16]));
     depth.save(dir.path().join("d.png")).unwrap();
     let table = dir.path().join("depth.jsonl");
@@ -157,8 +157,8 @@ fn a_flawless_drawing_is_flawless_and_a_shifted_one_is_not() {
     let source = SegmentationSource::Scenes(scenes(5));
     let row = |i: usize, shift: i64| {
         let sample = source.load(i).unwrap();
-        let mut drawn = sample.truth.picture.clone();
-        imageops::replace(&mut drawn, &sample.truth.picture, shift, 0);
+        let mut drawn = sample.truth.image.clone();
+        imageops::replace(&mut drawn, &sample.truth.image, shift, 0);
         SegmentationRow::new(
             sample.name,
             &sample.truth,
@@ -186,11 +186,11 @@ fn a_flawless_drawing_is_flawless_and_a_shifted_one_is_not() {
 }
 
 #[test]
-fn ids_and_colours_beside_pictures_are_truths() {
+fn ids_and_colours_beside_images_are_truths() {
     let dir = folder();
     let path = |name: &str| dir.path().join(name);
     for name in ["ids", "paint", "bare"] {
-        std::fs::write(path(&format!("{name}.png")), png(&picture(1))).unwrap();
+        std::fs::write(path(&format!("{name}.png")), png(&image(1))).unwrap();
     }
     let ids = GrayImage::from_fn(24, 16, |x, _| Luma([if x < 12 { 0 } else { 7 }]));
     ids.save(path("ids_ids.png")).unwrap();
@@ -218,7 +218,7 @@ fn ids_and_colours_beside_pictures_are_truths() {
 #[test]
 fn json_lines_are_questions_or_broken() {
     let dir = folder();
-    std::fs::write(dir.path().join("a.png"), png(&picture(1))).unwrap();
+    std::fs::write(dir.path().join("a.png"), png(&image(1))).unwrap();
     let file = dir.path().join("qa.jsonl");
     let rows = r#"{"image": "a.png", "question": "Which?", "answer": "B", "kind": "k", "choices": ["red", "blue"]}
 {"image": "a.png", "question": "How far?", "answer": "2.4 m", "value": 2.37, "unit": "m"}
@@ -246,9 +246,9 @@ fn json_lines_are_questions_or_broken() {
     assert_eq!(far.truth.form, length);
     assert_eq!(many.truth.form, AnswerForm::Integer(3.0));
     assert_eq!(is.truth.text, "yes");
-    assert_eq!((which.picture, far.picture, many.picture), (0, 0, 1));
-    assert_eq!(set.picture(0).unwrap(), picture(1));
-    assert!(set.picture(1).unwrap_err().to_string().contains("b.png"));
+    assert_eq!((which.image_idx, far.image_idx, many.image_idx), (0, 0, 1));
+    assert_eq!(set.image(0).unwrap(), image(1));
+    assert!(set.image(1).unwrap_err().to_string().contains("b.png"));
     let reworded = set.reworded("Look. {question} Be brief.");
     assert_eq!(reworded.items[1].question, "Look. How far? Be brief.");
 }
@@ -256,8 +256,8 @@ fn json_lines_are_questions_or_broken() {
 #[test]
 fn vlmevalkits_tables_are_questions_or_broken() {
     let dir = folder();
-    std::fs::write(dir.path().join("p.png"), png(&picture(9))).unwrap();
-    let [one, two] = [1, 2].map(|n| STANDARD.encode(png(&picture(n))));
+    std::fs::write(dir.path().join("p.png"), png(&image(9))).unwrap();
+    let [one, two] = [1, 2].map(|n| STANDARD.encode(png(&image(n))));
     let file = dir.path().join("bench.tsv");
     let header =
         "index\timage\timage_path\tquestion\thint\tA\tB\tanswer\tcategory\ttype\tdata_source";
@@ -270,10 +270,7 @@ fn vlmevalkits_tables_are_questions_or_broken() {
         "5\t\t['p.png', 'q.png']\tBoth?\t\t\t\tYes\tthere\t\t".into(),
         "6\t77\t\tNo such row?\t\t\t\tYes\tthere\t\t".into(),
         format!("7\t{one}\t\tNo answer?\t\t\t\t\tthere\t\t"),
-        format!(
-            "8\t{}!\t\tBroken picture?\t\t\t\tNo\tthere\t\t",
-            &one[..100]
-        ),
+        format!("8\t{}!\t\tBroken image?\t\t\t\tNo\tthere\t\t", &one[..100]),
         "9\tshort".into(),
     ];
     std::fs::write(&file, format!("{header}\n{}\n", rows.join("\n"))).unwrap();
@@ -295,11 +292,11 @@ fn vlmevalkits_tables_are_questions_or_broken() {
     assert!(matches!(forms[2], AnswerForm::Length { cm, .. } if *cm == 150.0));
     assert_eq!(forms[3..5], [&AnswerForm::YesNo, &AnswerForm::Integer(4.0)]);
     assert_eq!(set.items[1].truth.text, "A");
-    let shown = |i: usize| set.picture(set.items[i].picture);
+    let shown = |i: usize| set.image(set.items[i].image_idx);
     for (i, n) in [(0, 1), (1, 1), (2, 2), (3, 9), (4, 9)] {
-        assert_eq!(shown(i).unwrap(), picture(n), "{i}");
+        assert_eq!(shown(i).unwrap(), image(n), "{i}");
     }
-    assert_eq!(set.items[0].picture, set.items[1].picture);
+    assert_eq!(set.items[0].image_idx, set.items[1].image_idx);
     let error = shown(5).unwrap_err().to_string();
     assert!(
         error.contains("index 8") && error.contains("base64"),
@@ -328,7 +325,7 @@ fn judge(url: &str, tries: u32) -> Judge {
 fn which() -> QaItem {
     QaItem {
         name: "q".into(),
-        picture: 0,
+        image_idx: 0,
         question: "Which?".into(),
         kind: "k".into(),
         truth: Truth {

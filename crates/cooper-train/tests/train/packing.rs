@@ -17,7 +17,7 @@ const LARGE: Grid = Grid {
     columns: 4,
 };
 
-/// One split; a picture's numbers come from its seed.
+/// One split; an image's numbers come from its seed.
 #[derive(Clone, Copy)]
 enum Piece {
     Text(&'static [u32]),
@@ -79,14 +79,14 @@ impl Network {
         for piece in pieces {
             match *piece {
                 Text(ids) => {
-                    packer.add_text(ids);
+                    packer.prefill_text(ids);
                 }
                 Vit(grid, seed) => packer.add_vit(self.noise(grid, patch, seed), grid),
                 Clean(grid, seed) => packer.add_clean(self.noise(grid, latent, seed), grid),
                 Noised(grid, seed, t) => {
                     packer.add_noised(self.noise(grid, latent, seed), t, grid);
                 }
-                LeftOut => packer.skip_picture(),
+                LeftOut => packer.skip_image(),
                 Aside(ids) => {
                     packer.add_aside(ids);
                 }
@@ -187,7 +187,7 @@ fn a_batch_is_its_samples_alone() {
 }
 
 #[test]
-fn nothing_sees_a_noised_picture_from_outside() {
+fn nothing_sees_a_noised_image_from_outside() {
     let network = Network::of_the_fixture();
     let before: &[Piece] = &[Text(&[421, 44, 3, 422])];
     let after: &[Piece] = &[Vit(SMALL, 2), Text(&[421, 8, 422])];

@@ -1,4 +1,4 @@
-//! What a map is worth that has not looked at the picture.
+//! What a map is worth that has not looked at the image.
 
 use cooper_scenes::{Scene, SceneConfig, Split};
 use nalgebra::{Matrix3, Vector3};
@@ -48,7 +48,7 @@ pub fn plane(task: &DepthTask) -> Vec<f64> {
         .collect()
 }
 
-/// The mean depth picture of some training scenes.
+/// The mean depth image of some training scenes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeanDepth {
     /// Pixels of a row.
@@ -106,7 +106,7 @@ mod tests {
         for (fitted, true_value) in plane(&task).iter().zip(&truth.metres) {
             assert!((fitted - f64::from(*true_value)).abs() < 1e-6);
         }
-        // Sorted: 2.5, 2.75, 3, 3, 3.25, 3.5, 3.5, 3.75, 4, 4, 4.25, 4.5.
+        // ExpertTokens: 2.5, 2.75, 3, 3, 3.25, 3.5, 3.5, 3.75, 4, 4, 4.25, 4.5.
         assert_eq!(constant(&task), [3.5; 12]);
     }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_picture_is_the_mean() {
+    fn the_mean_image_is_the_mean() {
         let config = SceneConfig {
             width: 16,
             height: 12,

@@ -1,4 +1,4 @@
-//! The part of a picture that benchmarks look at.
+//! The part of an image that benchmarks look at.
 
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ pub struct Window {
 }
 
 impl Crop {
-    /// The part of a picture of this size.
+    /// The part of an image of this size.
     ///
     /// Taken at the truth's size; upstream crops after resizing the truth, and KITTI by NYU's numbers (quirk Q11).
     pub fn window(self, width: u32, height: u32) -> Window {

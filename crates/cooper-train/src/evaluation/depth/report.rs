@@ -23,16 +23,16 @@ pub enum Method {
     Gradient,
     /// The best plane.
     Plane,
-    /// The mean depth picture of training scenes, after the best scale and shift.
+    /// The mean depth image of training scenes, after the best scale and shift.
     MeanImage,
     /// The same as it is.
     MeanImageMetric,
 }
 
-/// The figures of one picture.
+/// The figures of one image.
 #[derive(Clone, Debug, Serialize)]
 pub struct DepthRow {
-    /// The picture's.
+    /// The image's.
     pub name: String,
     /// By method.
     pub scores: BTreeMap<Method, DepthScores>,
@@ -79,10 +79,10 @@ impl Method {
     }
 }
 
-/// Means over pictures with intervals, for every method that was measured.
+/// Means over images with intervals, for every method that was measured.
 pub fn depth_report(rows: &[DepthRow], bootstrap: &Bootstrap) -> Report {
     let header = std::iter::once("method").chain(METRICS.iter().map(|m| m.name));
-    let mut table = Table::new(format!("Depth, mean over {} pictures", rows.len()), header);
+    let mut table = Table::new(format!("Depth, mean over {} images", rows.len()), header);
     let mut results = Map::new();
     for method in Method::ALL {
         let scores: Vec<&DepthScores> = rows
@@ -113,10 +113,10 @@ pub fn depth_report(rows: &[DepthRow], bootstrap: &Bootstrap) -> Report {
     Report {
         tables: vec![table],
         notes: vec![
-            "In brackets: the interval of 95 % of the means over resampled pictures.".into(),
-            "Aligned: scale and shift by least squares on depth, for each picture.".into(),
+            "In brackets: the interval of 95 % of the means over resampled images.".into(),
+            "Aligned: scale and shift by least squares on depth, for each image.".into(),
             format!(
-                "{} s per picture.",
+                "{} s per image.",
                 seconds.map_or_else(dash, |s| format!("{:.2}", s.mean))
             ),
         ],

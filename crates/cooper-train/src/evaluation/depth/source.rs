@@ -1,4 +1,4 @@
-//! Pictures with true depth: from a folder, from a table, or generated.
+//! Images with true depth: from a folder, from a table, or generated.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use cooper_model::{Error, Result};
 use image::RgbImage;
 use serde::Deserialize;
 
-use crate::evaluation::files::{Broken, first_of, folder_of, pictures_in, read_json_lines};
+use crate::evaluation::files::{Broken, first_of, folder_of, images_in, read_json_lines};
 use crate::evaluation::npy::read_npy;
 use crate::evaluation::scene_set::SceneSet;
 
@@ -22,13 +22,13 @@ pub struct DepthTruth {
     pub metres: Vec<f32>,
 }
 
-/// A picture with its true depth.
+/// An image with its true depth.
 #[derive(Clone, Debug)]
 pub struct DepthSample {
     /// What it is called in reports.
     pub name: String,
     /// What the model sees.
-    pub picture: RgbImage,
+    pub image: RgbImage,
     /// What it should see, perhaps at another size.
     pub truth: DepthTruth,
 }
@@ -47,11 +47,11 @@ pub enum DepthSource {
     Scenes(Box<SceneSet>),
 }
 
-/// A picture's and its truth's file.
+/// An image's and its truth's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DepthPair {
     name: String,
-    picture: PathBuf,
+    image: PathBuf,
     truth: PathBuf,
 }
 
@@ -65,7 +65,7 @@ impl DepthSource {
     /// A folder with `x.png` or `x.jpg` beside `x_depth.png`, `x_depth.npy` or `x.npy`, or a table of JSON lines
     /// with `rgb_image` and `depth_image`, whose paths are meant from its own folder.
     ///
-    /// Grey pictures and whole numbers count in 1 / `per_metre`, floats in metres.
+    /// Grey images and whole numbers count in 1 / `per_metre`, floats in metres.
     ///
     /// # Errors
     /// If the folder or the table cannot be read.
@@ -110,7 +110,7 @@ impl DepthSource {
                 let pair = pairs.get(i).ok_or_else(missing)?;
                 Ok(DepthSample {
                     name: pair.name.clone(),
-                    picture: load_rgb(&pair.picture)?,
+                    image: load_rgb(&pair.image)?,
                     truth: DepthTruth::read(&pair.truth, *per_metre)?,
                 })
             }
@@ -123,7 +123,7 @@ impl DepthSource {
                         height: set.config.height,
                         metres: scene.depth,
                     },
-                    picture: scene.image,
+                    image: scene.image,
                 })
             }
         }
@@ -162,14 +162,10 @@ impl DepthTruth {
 
 fn folder(path: &Path) -> Result<(Vec<DepthPair>, Vec<Broken>)> {
     let (mut pairs, mut broken) = (Vec::new(), Vec::new());
-    for (name, picture) in pictures_in(path)? {
+    for (name, image) in images_in(path)? {
         let candidates = ["_depth.png", "_depth.npy", ".npy"];
         match first_of(candidates.map(|ending| path.join(format!("{name}{ending}")))) {
-            Some(truth) => pairs.push(DepthPair {
-                name,
-                picture,
-                truth,
-            }),
+            Some(truth) => pairs.push(DepthPair { name, image, truth }),
             None => broken.push(Broken {
                 why: format!("expected {name}_depth.png, {name}_depth.npy or {name}.npy, got none"),
                 name,
@@ -184,7 +180,7 @@ fn table(path: &Path) -> Result<(Vec<DepthPair>, Vec<Broken>)> {
     let folder = folder_of(path);
     let pair = |(name, row): (String, Row)| DepthPair {
         name: format!("{name} {}", row.rgb_image.display()),
-        picture: folder.join(row.rgb_image),
+        image: folder.join(row.rgb_image),
         truth: folder.join(row.depth_image),
     };
     Ok((rows.into_iter().map(pair).collect(), broken))

@@ -1,4 +1,4 @@
-//! One picture's truth and the pixels that count, against which predictions are held.
+//! One image's truth and the pixels that count, against which predictions are held.
 
 use cooper_model::{Error, Result};
 use image::imageops::{self, FilterType};
@@ -18,11 +18,11 @@ const LEAST_M: f64 = 1e-6;
 pub struct DepthProtocol {
     /// Truth between these counts, and predictions are clamped to them, metres; the upper end may be infinite.
     pub range_m: [f64; 2],
-    /// Which part of the picture counts.
+    /// Which part of the image counts.
     pub crop: Crop,
 }
 
-/// One picture's truth with the pixels that count.
+/// One image's truth with the pixels that count.
 #[derive(Clone, Debug)]
 pub struct DepthTask<'t> {
     truth: &'t DepthTruth,
@@ -80,7 +80,7 @@ impl<'t> DepthTask<'t> {
             return Err(Error::Internal(why.into()));
         }
         let wrong_size = || Error::Internal(format!("a depth map is not {width} x {height}"));
-        // A buffer may be too long for its picture.
+        // A buffer may be too long for its image.
         let is_whole = relative.len() == width as usize * height as usize;
         let map: Option<ImageBuffer<Luma<f32>, _>> = is_whole
             .then(|| ImageBuffer::from_raw(width, height, relative.to_vec()))

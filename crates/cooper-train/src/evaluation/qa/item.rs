@@ -42,13 +42,13 @@ pub struct Truth {
     pub form: AnswerForm,
 }
 
-/// A question about a picture.
+/// A question about an image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QaItem {
     /// What it is called in reports.
     pub name: String,
-    /// Which of the set's pictures it is about.
-    pub picture: usize,
+    /// Which of the set's images it is about.
+    pub image_idx: usize,
     /// As it is asked.
     pub question: String,
     /// What it is about; tables have a row for each.
@@ -57,9 +57,9 @@ pub struct QaItem {
     pub truth: Truth,
 }
 
-/// Where a picture is.
+/// Where an image is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PictureRef {
+pub enum ImageRef {
     /// A PNG or JPEG.
     File(PathBuf),
     /// In base64 in the row of a table that begins at this byte.
@@ -68,19 +68,19 @@ pub enum PictureRef {
     Scene(usize),
 }
 
-/// Questions, and the pictures that they are about.
+/// Questions, and the images that they are about.
 #[derive(Clone, Debug)]
 pub struct QaSet {
     /// In order.
     pub items: Vec<QaItem>,
     /// Loaded when they are asked for.
-    pub pictures: Vec<PictureRef>,
+    pub images: Vec<ImageRef>,
     /// Rows that are no questions.
     pub broken: Vec<Broken>,
     pub(super) store: Store,
 }
 
-/// What pictures are loaded from besides their own files.
+/// What images are loaded from besides their own files.
 #[derive(Clone, Debug)]
 pub(super) enum Store {
     Files,
@@ -91,7 +91,7 @@ pub(super) enum Store {
 impl QaSet {
     /// Rows of a table: VLMEvalKit's if its name ends in `.tsv`, else JSON lines.
     ///
-    /// Pictures that are named by a path are looked for in `folder`, else beside the table.
+    /// Images that are named by a path are looked for in `folder`, else beside the table.
     ///
     /// # Errors
     /// If the table cannot be read or has no column that could hold questions.
@@ -117,16 +117,16 @@ impl QaSet {
         self
     }
 
-    /// Load picture `i`.
+    /// Load image `i`.
     ///
     /// # Errors
-    /// About the picture; [`Error::Internal`] if there is no such picture.
-    pub fn picture(&self, i: usize) -> Result<RgbImage> {
-        let missing = || Error::Internal(format!("there is no picture {i}"));
-        match (self.pictures.get(i).ok_or_else(missing)?, &self.store) {
-            (PictureRef::File(path), _) => Ok(load_rgb(path)?),
-            (PictureRef::Row(at), Store::Table(path)) => tsv::picture(path, *at),
-            (PictureRef::Scene(index), Store::Scenes(set)) => Ok(set.scene(*index).image),
+    /// About the image; [`Error::Internal`] if there is no such image.
+    pub fn image(&self, i: usize) -> Result<RgbImage> {
+        let missing = || Error::Internal(format!("there is no image {i}"));
+        match (self.images.get(i).ok_or_else(missing)?, &self.store) {
+            (ImageRef::File(path), _) => Ok(load_rgb(path)?),
+            (ImageRef::Row(at), Store::Table(path)) => tsv::image(path, *at),
+            (ImageRef::Scene(index), Store::Scenes(set)) => Ok(set.scene(*index).image),
             _ => Err(missing()),
         }
     }

@@ -6,13 +6,13 @@ use cooper_model::Result;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::item::{Hints, PictureRef, QaItem, QaSet, Store, Truth};
+use super::item::{Hints, ImageRef, QaItem, QaSet, Store, Truth};
 use crate::evaluation::files::{Broken, folder_of, read_json_lines};
 
 /// A row; keys that are not listed are ignored.
 #[derive(Deserialize)]
 struct Row {
-    #[serde(alias = "picture", alias = "rgb_image")]
+    #[serde(alias = "image", alias = "rgb_image")]
     image: PathBuf,
     question: String,
     answer: Value,
@@ -31,13 +31,13 @@ struct Row {
 pub(super) fn read(path: &Path, folder: Option<&Path>) -> Result<QaSet> {
     let (rows, mut broken) = read_json_lines::<Row>(path)?;
     let folder = folder.map_or_else(|| folder_of(path), Path::to_path_buf);
-    let mut pictures = Pictures::default();
+    let mut images = Images::default();
     let mut items = Vec::new();
     for (name, row) in rows {
-        let picture = PictureRef::File(folder.join(&row.image));
+        let image = ImageRef::File(folder.join(&row.image));
         match item(name.clone(), row) {
             Ok(item) => items.push(QaItem {
-                picture: pictures.number(picture),
+                image_idx: images.number(image),
                 ..item
             }),
             Err(why) => broken.push(Broken { name, why }),
@@ -45,13 +45,13 @@ pub(super) fn read(path: &Path, folder: Option<&Path>) -> Result<QaSet> {
     }
     Ok(QaSet {
         items,
-        pictures: pictures.list,
+        images: images.list,
         broken,
         store: Store::Files,
     })
 }
 
-/// The row's question, its picture still to be numbered.
+/// The row's question, its image still to be numbered.
 fn item(name: String, row: Row) -> std::result::Result<QaItem, String> {
     let answer = match row.answer {
         Value::String(text) => text,
@@ -65,7 +65,7 @@ fn item(name: String, row: Row) -> std::result::Result<QaItem, String> {
     let question = with_choices(row.question, &row.choices);
     Ok(QaItem {
         name,
-        picture: 0,
+        image_idx: 0,
         question,
         kind: row.kind.unwrap_or_else(|| "all".into()),
         truth: Truth::new(Hints {
@@ -89,19 +89,19 @@ fn with_choices(question: String, choices: &[String]) -> String {
     question + &listed.collect::<String>()
 }
 
-/// Different pictures in the order of their first use.
+/// Different images in the order of their first use.
 #[derive(Default)]
-pub(super) struct Pictures {
-    pub list: Vec<PictureRef>,
-    numbers: std::collections::BTreeMap<PictureRef, usize>,
+pub(super) struct Images {
+    pub list: Vec<ImageRef>,
+    numbers: std::collections::BTreeMap<ImageRef, usize>,
 }
 
-impl Pictures {
-    pub fn number(&mut self, picture: PictureRef) -> usize {
+impl Images {
+    pub fn number(&mut self, image: ImageRef) -> usize {
         let next = self.list.len();
-        let number = *self.numbers.entry(picture.clone()).or_insert(next);
+        let number = *self.numbers.entry(image.clone()).or_insert(next);
         if number == next {
-            self.list.push(picture);
+            self.list.push(image);
         }
         number
     }

@@ -1,4 +1,4 @@
-//! Questions about pictures: where they come from, what was meant by an answer, and what it is worth.
+//! Questions about images: where they come from, what was meant by an answer, and what it is worth.
 
 mod extract;
 mod item;
@@ -10,7 +10,7 @@ mod score;
 mod tsv;
 
 pub use extract::{Extracted, extract};
-pub use item::{AnswerForm, PictureRef, QaItem, QaSet, Truth};
+pub use item::{AnswerForm, ImageRef, QaItem, QaSet, Truth};
 pub use judge::{Judge, JudgeOptions};
 pub use report::{Answered, QaRow, mode_name, qa_report};
 pub use score::{LengthRule, NumberScores, Score, mean_relative_accuracy, score};

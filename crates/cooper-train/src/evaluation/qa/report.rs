@@ -34,8 +34,9 @@ pub struct Answered {
 pub struct QaRow {
     /// The question's name.
     pub name: String,
-    /// Its picture's number: questions about one picture are resampled together.
-    pub picture: usize,
+    /// Its image's number: questions about one image are resampled together.
+    #[serde(rename = "picture")]
+    pub image_idx: usize,
     /// Its kind.
     pub kind: String,
     /// As it was asked.
@@ -81,7 +82,7 @@ pub fn qa_report(rows: &[QaRow], modes: &[Mode], bootstrap: &Bootstrap) -> Repor
         view.numbers(&kinds, modes),
     ];
     let mut notes = vec![
-        "In brackets: the interval of 95 % of the means over resampled pictures.".to_owned(),
+        "In brackets: the interval of 95 % of the means over resampled images.".to_owned(),
         "No answer: nothing was said. Unreadable: nothing of the asked form was said. Both score 0.".into(),
     ];
     let answers = || rows.iter().flat_map(|row| &row.answers);
@@ -109,7 +110,7 @@ struct View<'r> {
 }
 
 impl View<'_> {
-    /// (picture, value) of each answer of a mode that has the value.
+    /// (image, value) of each answer of a mode that has the value.
     fn values(
         self,
         mode: Mode,
@@ -118,7 +119,7 @@ impl View<'_> {
     ) -> Vec<(usize, f64)> {
         let of_kind = |row: &&QaRow| kind.is_none_or(|kind| row.kind == kind);
         let rows = self.rows.iter().filter(of_kind);
-        rows.filter_map(|row| Some((row.picture, value(row.of(mode)?)?)))
+        rows.filter_map(|row| Some((row.image_idx, value(row.of(mode)?)?)))
             .collect()
     }
 
@@ -186,7 +187,7 @@ impl View<'_> {
         let of = |row: &QaRow, mode| row.of(mode).map(|a| a.score.value);
         let pairs = self.rows.iter();
         let pairs: Vec<(usize, f64)> = pairs
-            .filter_map(|row| Some((row.picture, of(row, mode)? - of(row, base)?)))
+            .filter_map(|row| Some((row.image_idx, of(row, mode)? - of(row, base)?)))
             .collect();
         self.bootstrap.clustered(&pairs)
     }
@@ -306,7 +307,7 @@ fn is_unreadable(answered: &Answered) -> bool {
 mod tests {
     use super::*;
 
-    fn row(picture: usize, kind: &str, scores: [f64; 2]) -> QaRow {
+    fn row(image: usize, kind: &str, scores: [f64; 2]) -> QaRow {
         let answered = |mode, value| Answered {
             mode,
             status: Status::Answered,
@@ -323,7 +324,7 @@ mod tests {
         };
         QaRow {
             name: "q".into(),
-            picture,
+            image_idx: image,
             kind: kind.into(),
             question: "?".into(),
             truth: "x".into(),

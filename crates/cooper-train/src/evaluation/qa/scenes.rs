@@ -7,7 +7,7 @@ use cooper_scenes::{Question, QuestionKind};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::item::{AnswerForm, PictureRef, QaItem, QaSet, Store, Truth};
+use super::item::{AnswerForm, ImageRef, QaItem, QaSet, Store, Truth};
 use crate::evaluation::scene_set::SceneSet;
 
 /// See [`QaSet::scenes`].
@@ -20,7 +20,7 @@ pub(super) fn generate(scenes: SceneSet, per_scene: usize) -> QaSet {
         for (question, n) in balanced(questions, per_scene, index).into_iter().zip(1..) {
             items.push(QaItem {
                 name: format!("scene {index} #{n}"),
-                picture: index,
+                image_idx: index,
                 kind: question.kind.name().into(),
                 truth: truth(&question),
                 question: question.text,
@@ -29,7 +29,7 @@ pub(super) fn generate(scenes: SceneSet, per_scene: usize) -> QaSet {
     }
     QaSet {
         items,
-        pictures: (0..scenes.n).map(PictureRef::Scene).collect(),
+        images: (0..scenes.n).map(ImageRef::Scene).collect(),
         broken: Vec::new(),
         store: Store::Scenes(Box::new(scenes)),
     }
@@ -102,9 +102,9 @@ mod tests {
         let mut of_scene = vec![0; 40];
         set.items
             .iter()
-            .for_each(|item| of_scene[item.picture] += 1);
+            .for_each(|item| of_scene[item.image_idx] += 1);
         assert!(of_scene.iter().all(|n| (1..=8).contains(n)), "{of_scene:?}");
-        assert!(set.picture(3).is_ok() && set.picture(40).is_err());
+        assert!(set.image(3).is_ok() && set.image(40).is_err());
     }
 
     #[test]

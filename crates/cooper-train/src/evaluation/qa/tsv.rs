@@ -1,10 +1,10 @@
-//! VLMEvalKit's tables: tab-separated, with pictures in base64.
+//! VLMEvalKit's tables: tab-separated, with images in base64.
 //!
 //! | column | meaning |
 //! |---|---|
 //! | `index` | the row's name |
 //! | `image` | a PNG or JPEG in base64, or the index of a row that has it |
-//! | `image_path` | where there is no `image`: a path below the folder of pictures |
+//! | `image_path` | where there is no `image`: a path below the folder of images |
 //! | `question`, `hint`, `A` to `Z` | put together as VLMEvalKit does: hint, question, options, what to answer |
 //! | `answer` | a letter if there are options; Q-SpatialBench's `(1.5, 'meters')` is a length |
 //! | `answer_value`, `answer_unit` | a length, in Q-SpatialBench's own columns |
@@ -21,8 +21,8 @@ use cooper_model::{Error, Result};
 use csv::{ByteRecord, Position, Reader, ReaderBuilder};
 use image::RgbImage;
 
-use super::item::{Hints, PictureRef, QaItem, QaSet, Store, Truth};
-use super::jsonl::Pictures;
+use super::item::{Hints, ImageRef, QaItem, QaSet, Store, Truth};
+use super::jsonl::Images;
 use crate::evaluation::files::{Broken, folder_of};
 
 /// A shorter `image` is the index of another row.
@@ -52,7 +52,7 @@ pub(super) fn read(path: &Path, folder: Option<&Path>) -> Result<QaSet> {
     let mut table = Table {
         columns: &columns,
         folder: &folder,
-        rows_with_picture: HashMap::new(),
+        rows_with_image: HashMap::new(),
         pending: Vec::new(),
         broken: Vec::new(),
     };
@@ -71,8 +71,8 @@ pub(super) fn read(path: &Path, folder: Option<&Path>) -> Result<QaSet> {
     Ok(table.finish(path))
 }
 
-/// The picture of the row that begins at byte `at`.
-pub(super) fn picture(path: &Path, at: u64) -> Result<RgbImage> {
+/// The image of the row that begins at byte `at`.
+pub(super) fn image(path: &Path, at: u64) -> Result<RgbImage> {
     let refuse = |why: String| Error::invalid(path.display().to_string(), why);
     let mut reader = open(path)?;
     let headers = reader.byte_headers().map_err(|e| refuse(e.to_string()))?;
@@ -91,10 +91,10 @@ pub(super) fn picture(path: &Path, at: u64) -> Result<RgbImage> {
         row.get("index").map_or("", String::as_str)
     );
     let text = row.get("image").filter(|_| found);
-    let text = text.ok_or_else(|| Error::invalid(name.as_str(), "expected a picture, got none"))?;
+    let text = text.ok_or_else(|| Error::invalid(name.as_str(), "expected an image, got none"))?;
     let bytes = STANDARD
         .decode(text.trim())
-        .map_err(|e| Error::invalid(name.as_str(), format!("expected a picture in base64: {e}")))?;
+        .map_err(|e| Error::invalid(name.as_str(), format!("expected an image in base64: {e}")))?;
     Ok(decode_rgb(&bytes, &name)?)
 }
 
@@ -129,22 +129,22 @@ impl Columns {
     }
 }
 
-/// A question whose picture may come in a later row.
+/// A question whose image may come in a later row.
 struct Pending {
     item: QaItem,
-    picture: PendingPicture,
+    image: PendingImage,
 }
 
-enum PendingPicture {
-    Known(PictureRef),
+enum PendingImage {
+    Known(ImageRef),
     OfRow(String),
 }
 
 struct Table<'a> {
     columns: &'a Columns,
     folder: &'a Path,
-    /// Where the rows with pictures of their own begin, by index.
-    rows_with_picture: HashMap<String, u64>,
+    /// Where the rows with images of their own begin, by index.
+    rows_with_image: HashMap<String, u64>,
     pending: Vec<Pending>,
     broken: Vec<Broken>,
 }
@@ -156,56 +156,56 @@ impl Table<'_> {
         let index = row.remove("index").unwrap_or_else(|| n.to_string());
         let index = index.trim().to_owned();
         let name = format!("index {index}");
-        let picture = self.picture(&mut row, &index, at);
-        match picture.and_then(|picture| Ok((picture, item(name.clone(), &row)?))) {
-            Ok((picture, item)) => self.pending.push(Pending { item, picture }),
+        let image = self.image(&mut row, &index, at);
+        match image.and_then(|image| Ok((image, item(name.clone(), &row)?))) {
+            Ok((image, item)) => self.pending.push(Pending { item, image }),
             Err(why) => self.broken.push(Broken { name, why }),
         }
     }
 
-    fn picture(
+    fn image(
         &mut self,
         row: &mut Row,
         index: &str,
         at: u64,
-    ) -> std::result::Result<PendingPicture, String> {
+    ) -> std::result::Result<PendingImage, String> {
         match (row.remove("image"), row.get("image_path")) {
             (Some(image), _) if image.trim().len() > LONGEST_INDEX => {
-                self.rows_with_picture.insert(index.to_owned(), at);
-                Ok(PendingPicture::Known(PictureRef::Row(at)))
+                self.rows_with_image.insert(index.to_owned(), at);
+                Ok(PendingImage::Known(ImageRef::Row(at)))
             }
-            (Some(reference), _) => Ok(PendingPicture::OfRow(reference.trim().to_owned())),
+            (Some(reference), _) => Ok(PendingImage::OfRow(reference.trim().to_owned())),
             (None, Some(path)) => one_path(path)
-                .map(|path| PendingPicture::Known(PictureRef::File(self.folder.join(path)))),
-            (None, None) => Err("expected a picture in `image` or `image_path`, got none".into()),
+                .map(|path| PendingImage::Known(ImageRef::File(self.folder.join(path)))),
+            (None, None) => Err("expected an image in `image` or `image_path`, got none".into()),
         }
     }
 
     fn finish(mut self, path: &Path) -> QaSet {
-        let mut pictures = Pictures::default();
+        let mut images = Images::default();
         let mut items = Vec::new();
-        for Pending { item, picture } in self.pending {
-            let picture = match picture {
-                PendingPicture::Known(picture) => Some(picture),
-                PendingPicture::OfRow(index) => self
-                    .rows_with_picture
+        for Pending { item, image } in self.pending {
+            let image = match image {
+                PendingImage::Known(image) => Some(image),
+                PendingImage::OfRow(index) => self
+                    .rows_with_image
                     .get(&index)
-                    .map(|at| PictureRef::Row(*at)),
+                    .map(|at| ImageRef::Row(*at)),
             };
-            match picture {
-                Some(picture) => items.push(QaItem {
-                    picture: pictures.number(picture),
+            match image {
+                Some(image) => items.push(QaItem {
+                    image_idx: images.number(image),
                     ..item
                 }),
                 None => self.broken.push(Broken {
                     name: item.name,
-                    why: "expected a picture or the index of a row with one, got neither".into(),
+                    why: "expected an image or the index of a row with one, got neither".into(),
                 }),
             }
         }
         QaSet {
             items,
-            pictures: pictures.list,
+            images: images.list,
             broken: self.broken,
             store: Store::Table(path.into()),
         }
@@ -222,11 +222,11 @@ fn one_path(text: &str) -> std::result::Result<String, String> {
         .collect();
     match paths[..] {
         [path] => Ok(path.to_owned()),
-        _ => Err(format!("expected one picture, got {}", paths.len())),
+        _ => Err(format!("expected one image, got {}", paths.len())),
     }
 }
 
-/// The row's question, its picture still to be numbered.
+/// The row's question, its image still to be numbered.
 fn item(name: String, row: &Row) -> std::result::Result<QaItem, String> {
     let cell = |name: &str| row.get(name).map(|text| text.trim().to_owned());
     let question = cell("question").ok_or("expected a question, got none")?;
@@ -237,7 +237,7 @@ fn item(name: String, row: &Row) -> std::result::Result<QaItem, String> {
     let kind = KINDS.iter().find_map(|name| cell(name));
     Ok(QaItem {
         name,
-        picture: 0,
+        image_idx: 0,
         question: prompt(&cell, question, &hints),
         kind: kind.unwrap_or_else(|| "all".into()),
         truth: Truth::new(hints)?,

@@ -1,16 +1,16 @@
 //! How well the edges of regions lie on each other.
 
-/// The distance at which two edges still count as one, as a share of the picture's diagonal.
+/// The distance at which two edges still count as one, as a share of the image's diagonal.
 const TOLERANCE: f64 = 0.0075;
 
-/// The tolerance of a picture in pixels, at least 1.
+/// The tolerance of an image in pixels, at least 1.
 pub fn boundary_tolerance(width: u32, height: u32) -> f64 {
     (TOLERANCE * f64::from(width).hypot(f64::from(height))).max(1.0)
 }
 
 /// The harmonic mean of precision and recall of edge pixels within `tolerance` pixels (Euclidean).
 ///
-/// An edge pixel has another label than its right or lower neighbour. Two pictures without edges agree: 1.
+/// An edge pixel has another label than its right or lower neighbour. Two images without edges agree: 1.
 /// Source: the boundary measure of DAVIS (Perazzi et al. 2016), over all labels at once.
 pub fn boundary_f(truth: &[u16], drawn: &[u16], width: u32, tolerance: f64) -> f64 {
     let (width, height) = (width as usize, truth.len() / (width as usize).max(1));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tolerance_grows_with_the_picture() {
+    fn the_tolerance_grows_with_the_image() {
         assert_eq!(boundary_tolerance(128, 96), 1.2);
         assert_eq!(boundary_tolerance(640, 480), 6.0);
         assert_eq!(boundary_tolerance(16, 12), 1.0);

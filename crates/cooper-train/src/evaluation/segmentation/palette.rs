@@ -7,7 +7,7 @@ use serde::Serialize;
 /// How many paints of [`scene_palette`] are no objects.
 const N_GREYS: usize = 3;
 
-/// Figures of one picture by paints.
+/// Figures of one image by paints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PaletteScores {
     /// Share of pixels with the right paint.
@@ -27,7 +27,7 @@ pub fn scene_palette() -> Vec<[u8; 3]> {
     greys.into_iter().chain(colors).collect()
 }
 
-/// Compare two pictures of one size; none if the truth has a colour that scenes do not have.
+/// Compare two images of one size; none if the truth has a colour that scenes do not have.
 pub fn palette_scores(truth: &RgbImage, drawn: &RgbImage) -> Option<PaletteScores> {
     let palette = scene_palette();
     let class = |paint: &[u8; 3]| palette.iter().position(|p| p == paint);
@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    fn picture(colors: &[[u8; 3]]) -> RgbImage {
+    fn image(colors: &[[u8; 3]]) -> RgbImage {
         RgbImage::from_fn(colors.len() as u32, 1, |x, _| Rgb(colors[x as usize]))
     }
 
@@ -99,8 +99,8 @@ mod tests {
     fn shades_count_as_their_paint() {
         let red = ColorName::Red.paint();
         let blue = ColorName::Blue.paint();
-        let truth = picture(&[FLOOR_GREY, FLOOR_GREY, WALL_GREY, red, red, blue]);
-        let drawn = picture(&[
+        let truth = image(&[FLOOR_GREY, FLOOR_GREY, WALL_GREY, red, red, blue]);
+        let drawn = image(&[
             [70, 55, 60],
             [130, 120, 125], // wall instead of floor
             [120; 3],
@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn without_objects_or_with_other_colours_there_is_nothing_to_say() {
-        let floor = picture(&[FLOOR_GREY; 2]);
+        let floor = image(&[FLOOR_GREY; 2]);
         let scores = palette_scores(&floor, &floor).unwrap();
         assert_eq!((scores.pixels, scores.object_pixels), (1.0, None));
-        assert_eq!(palette_scores(&picture(&[[1, 2, 3]]), &floor), None);
+        assert_eq!(palette_scores(&image(&[[1, 2, 3]]), &floor), None);
     }
 }

@@ -12,10 +12,10 @@ use super::source::SegmentationTruth;
 use crate::evaluation::statistics::{Bootstrap, mean};
 use crate::evaluation::table::{Report, Table, dash, interval};
 
-/// The figures of one picture.
+/// The figures of one image.
 #[derive(Clone, Debug, Serialize)]
 pub struct SegmentationRow {
-    /// The picture's.
+    /// The image's.
     pub name: String,
     /// The IoU of each true object with its region, 0 without one.
     pub object_ious: Vec<f64>,
@@ -47,7 +47,7 @@ impl SegmentationRow {
             Segmentation::from_colors(color)
         });
         let drawn = fitted.as_ref().unwrap_or(drawn);
-        let flawless = Segmentation::from_colors(truth.picture.clone());
+        let flawless = Segmentation::from_colors(truth.image.clone());
         let ious = |drawn: &Segmentation| {
             let overlap = Overlap::new(&truth.ids, &drawn.labels);
             object_ious(&overlap, truth.first_object)
@@ -60,12 +60,12 @@ impl SegmentationRow {
             boundary_f: boundary_f(&truth.ids, &drawn.labels, width, tolerance),
             n_regions: drawn.regions.len(),
             n_true_regions: flawless.regions.len(),
-            palette: palette_scores(&truth.picture, &drawn.color),
+            palette: palette_scores(&truth.image, &drawn.color),
             seconds,
         }
     }
 
-    /// By which pictures are put in order: mean IoU over objects, else boundary F.
+    /// By which images are put in order: mean IoU over objects, else boundary F.
     pub fn quality(&self) -> f64 {
         mean(&self.object_ious).unwrap_or(self.boundary_f)
     }
@@ -75,7 +75,7 @@ impl SegmentationRow {
     }
 }
 
-/// What is measured: its name, its key in JSON, and its values in a picture.
+/// What is measured: its name, its key in JSON, and its values in an image.
 type Measure = (&'static str, &'static str, fn(&SegmentationRow) -> Vec<f64>);
 
 const MEASURES: [Measure; 9] = [
@@ -111,14 +111,14 @@ const MEASURES: [Measure; 9] = [
             .flat_map(|p| p.object_ious.clone())
             .collect()
     }),
-    ("seconds per picture", "seconds_per_picture", |row| {
+    ("seconds per image", "seconds_per_picture", |row| {
         vec![row.seconds]
     }),
 ];
 
-/// Means with intervals; objects and classes of one picture are resampled together.
+/// Means with intervals; objects and classes of one image are resampled together.
 pub fn segmentation_report(rows: &[SegmentationRow], bootstrap: &Bootstrap) -> Report {
-    let title = format!("Segmentation of {} pictures", rows.len());
+    let title = format!("Segmentation of {} images", rows.len());
     let mut table = Table::new(title, ["measure", "mean", "values"]);
     let mut results = Map::new();
     for (name, key, values_of) in MEASURES {
@@ -134,7 +134,7 @@ pub fn segmentation_report(rows: &[SegmentationRow], bootstrap: &Bootstrap) -> R
     Report {
         tables: vec![table],
         notes: vec![
-            "In brackets: the interval of 95 % of the means over resampled pictures.".into(),
+            "In brackets: the interval of 95 % of the means over resampled images.".into(),
             "Boundary F: edges within 0.75 % of the diagonal, at least 1 pixel.".into(),
             "Region count error: mean of |drawn - true|, both found in flat colours in the same way.".into(),
         ],

@@ -1,4 +1,4 @@
-//! Pictures with true regions: from a folder, from a table, or generated.
+//! Images with true regions: from a folder, from a table, or generated.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use cooper_scenes::FIRST_OBJECT;
 use image::{Rgb, RgbImage};
 use serde::Deserialize;
 
-use crate::evaluation::files::{Broken, first_of, folder_of, pictures_in, read_json_lines};
+use crate::evaluation::files::{Broken, first_of, folder_of, images_in, read_json_lines};
 use crate::evaluation::scene_set::SceneSet;
 
 /// More flat colours than this are a photograph.
@@ -29,16 +29,16 @@ pub struct SegmentationTruth {
     /// Ids from here on are objects; the others are what they stand before.
     pub first_object: u16,
     /// The truth as it should be drawn; where no file says so, in colours of our own.
-    pub picture: RgbImage,
+    pub image: RgbImage,
 }
 
-/// A picture with its true regions.
+/// An image with its true regions.
 #[derive(Clone, Debug)]
 pub struct SegmentationSample {
     /// What it is called in reports.
     pub name: String,
     /// What the model sees.
-    pub picture: RgbImage,
+    pub image: RgbImage,
     /// What it should draw, perhaps at another size.
     pub truth: SegmentationTruth,
 }
@@ -57,11 +57,11 @@ pub enum SegmentationSource {
     Scenes(Box<SceneSet>),
 }
 
-/// A picture's file and those of its truth, of which there is at least one.
+/// An image's file and those of its truth, of which there is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentationFiles {
     name: String,
-    picture: PathBuf,
+    image: PathBuf,
     ids: Option<PathBuf>,
     paint: Option<PathBuf>,
 }
@@ -90,7 +90,7 @@ impl SegmentationSource {
             .partition(|files| files.ids.is_some() || files.paint.is_some());
         broken.extend(bare.into_iter().map(|files| Broken {
             name: files.name,
-            why: "expected a picture of ids or of flat colours beside it, got none".into(),
+            why: "expected an image of ids or of flat colours beside it, got none".into(),
         }));
         let source = Self::Files {
             samples,
@@ -136,7 +136,7 @@ impl SegmentationSource {
                 let files = samples.get(i).ok_or_else(missing)?;
                 Ok(SegmentationSample {
                     name: files.name.clone(),
-                    picture: load_rgb(&files.picture)?,
+                    image: load_rgb(&files.image)?,
                     truth: files.truth(*first_object)?,
                 })
             }
@@ -149,9 +149,9 @@ impl SegmentationSource {
                         height: set.config.height,
                         ids: scene.ids.iter().copied().map(u16::from).collect(),
                         first_object: FIRST_OBJECT.into(),
-                        picture: scene.segmentation_picture(),
+                        image: scene.segmentation_image(),
                     },
-                    picture: scene.image,
+                    image: scene.image,
                 })
             }
         }
@@ -168,21 +168,21 @@ impl SegmentationFiles {
                 Ok(SegmentationTruth {
                     width,
                     height,
-                    picture: of_its_size.unwrap_or_else(|| paint(&ids, width, height)),
+                    image: of_its_size.unwrap_or_else(|| paint(&ids, width, height)),
                     ids,
                     first_object,
                 })
             }
-            (None, Some(picture)) => Ok(SegmentationTruth {
-                width: picture.width(),
-                height: picture.height(),
-                ids: ids_of(&picture).ok_or_else(|| {
+            (None, Some(image)) => Ok(SegmentationTruth {
+                width: image.width(),
+                height: image.height(),
+                ids: ids_of(&image).ok_or_else(|| {
                     let why = format!("expected at most {MAX_PAINTS} flat colours, got more");
                     Error::invalid(self.name.as_str(), why)
                 })?,
                 // Colours alone do not say what is an object.
                 first_object: 0,
-                picture,
+                image,
             }),
             (None, None) => Err(Error::Internal(format!("{} has no truth", self.name))),
         }
@@ -190,14 +190,14 @@ impl SegmentationFiles {
 }
 
 /// Each colour's number in the order of appearance; none if there are too many.
-fn ids_of(picture: &RgbImage) -> Option<Vec<u16>> {
+fn ids_of(image: &RgbImage) -> Option<Vec<u16>> {
     let mut numbers = BTreeMap::<[u8; 3], u16>::new();
     let number = |pixel: &Rgb<u8>| {
         let next = numbers.len();
         let number = *numbers.entry(pixel.0).or_insert(next as u16);
         (usize::from(number) < MAX_PAINTS).then_some(number)
     };
-    picture.pixels().map(number).collect()
+    image.pixels().map(number).collect()
 }
 
 /// Ids in colours that are far apart, as long as there are no more than 125.
@@ -221,14 +221,14 @@ fn paint(ids: &[u16], width: u32, height: u32) -> RgbImage {
 type Found = (Vec<SegmentationFiles>, Vec<Broken>);
 
 fn folder(path: &Path) -> Result<Found> {
-    let files = |(name, picture): (String, PathBuf)| SegmentationFiles {
+    let files = |(name, image): (String, PathBuf)| SegmentationFiles {
         ids: first_of([path.join(format!("{name}_ids.png"))]),
         paint: first_of([path.join(format!("{name}_segmentation.png"))]),
         name,
-        picture,
+        image,
     };
     Ok((
-        pictures_in(path)?.into_iter().map(files).collect(),
+        images_in(path)?.into_iter().map(files).collect(),
         Vec::new(),
     ))
 }
@@ -238,7 +238,7 @@ fn table(path: &Path) -> Result<Found> {
     let folder = folder_of(path);
     let files = |(name, row): (String, Row)| SegmentationFiles {
         name: format!("{name} {}", row.rgb_image.display()),
-        picture: folder.join(row.rgb_image),
+        image: folder.join(row.rgb_image),
         ids: row.ids_image.map(|ids| folder.join(ids)),
         paint: row.seg_image.map(|paint| folder.join(paint)),
     };
@@ -255,10 +255,10 @@ mod tests {
     fn painted_ids_are_found_again_as_regions() {
         // Nine squares of 10 x 10 with nine ids.
         let ids: Vec<u16> = (0..900).map(|i| i % 30 / 10 + i / 300 * 3 + 7).collect();
-        let picture = paint(&ids, 30, 30);
-        let found = Segmentation::from_colors(picture.clone());
+        let image = paint(&ids, 30, 30);
+        let found = Segmentation::from_colors(image.clone());
         assert_eq!(found.regions.len(), 9);
-        let numbers = ids_of(&picture).unwrap();
+        let numbers = ids_of(&image).unwrap();
         assert_eq!((numbers[0], numbers[899]), (0, 8));
     }
 

@@ -25,7 +25,7 @@ pub struct GrpoTraining {
     pub num_generations: usize,
     /// Of sampling, above 0.
     pub temperature: f64,
-    /// Sample from the likeliest tokens that hold this share of probability, (0, 1]. The loss knows nothing of it.
+    /// Sample from the argmax tokens that hold this share of probability, (0, 1]. The loss knows nothing of it.
     pub top_p: f64,
     /// Tokens of a turn at most.
     pub max_new_tokens: usize,

@@ -3,7 +3,7 @@
 //! For each question a group of answers is sampled with the present weights, maps drawn and looked at on the way;
 //! an answer's advantage is its reward against the group's, and the loss is taken on the sampled text alone.
 //!
-//! Source: COOPER's GRPO trainer over TRL 0.19. Where the released code errs, this does not: pictures' latent tokens
+//! Source: COOPER's GRPO trainer over TRL 0.19. Where the released code errs, this does not: images' latent tokens
 //! see each other, a token is predicted from the one before it, and the first turn's tool call is rewarded.
 //! Its losses are averaged over the tokens of a step, not of each prompt.
 

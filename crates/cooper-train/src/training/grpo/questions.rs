@@ -66,7 +66,7 @@ fn plain(text: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// What it is about.
-    pub picture: Arc<RgbImage>,
+    pub image: Arc<RgbImage>,
     /// The words.
     pub question: String,
     /// Its kind, for the log.
@@ -156,7 +156,7 @@ impl SceneQuestions {
     fn asked(&self, scene: Scene, question: Question) -> Asked {
         let flag = self.flags.get(&question.kind).copied();
         Asked {
-            picture: Arc::new(scene.image),
+            image: Arc::new(scene.image),
             question: question.text.clone(),
             kind: question.kind.name().into(),
             flag: flag.unwrap_or_else(|| usual_flag(&question)),
@@ -200,7 +200,7 @@ impl Row {
             Words::Number(number) => number.to_string(),
         };
         Ok(Asked {
-            picture: Arc::new(load_rgb(&root.join(&self.image))?),
+            image: Arc::new(load_rgb(&root.join(&self.image))?),
             question: self.question.clone(),
             kind: self.kind.clone().unwrap_or_else(|| "all".into()),
             truth: Truth::Text(truth),

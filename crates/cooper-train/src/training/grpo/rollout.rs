@@ -1,9 +1,11 @@
 //! Rollouts: a question is opened once, and each answer of its group goes on from a fork.
 
 use cooper_model::Result;
-use cooper_model::engine::{Control, Engine, FlowParams, KvContext, Noise, Speech, Views};
+use cooper_model::engine::{Control, Engine, FlowParams, Generation, KvContext, Noise, Views};
 use cooper_model::model::Tokenizer;
-use cooper_model::reasoning::{Mode, Prompts, Speaker, Studio, Transcript, answer_opened};
+use cooper_model::reasoning::{
+    GenerationContexts, Mode, Prompts, TextGenerator, Transcript, answer_opened,
+};
 
 use super::questions::Asked;
 use crate::training::sample::Part;
@@ -20,26 +22,28 @@ pub struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    /// Read system prompt, picture and question; `seed` is of the picture's latents.
+    /// Read system prompt, image and question; `seed` is of the image's latents.
     ///
     /// # Errors
     /// [`cooper_model::Error::ContextFull`] if the question is too long.
-    pub fn read(&self, engine: &'a Engine, asked: &Asked, seed: u64) -> Result<Studio<'a>> {
+    pub fn read(
+        &self,
+        engine: &'a Engine,
+        asked: &Asked,
+        seed: u64,
+    ) -> Result<GenerationContexts<'a>> {
         let noise = Noise::seeded(seed);
-        let mut studio = Studio::new(engine, self.prompts, self.flow, noise, seed);
+        let mut contexts = GenerationContexts::new(engine, self.prompts, self.flow, noise, seed);
         let mut control = Control::unattended();
-        studio.open(self.mode, &*asked.picture, &asked.question, &mut control)?;
-        Ok(studio)
+        contexts.open(self.mode, &*asked.image, &asked.question, &mut control)?;
+        Ok(contexts)
     }
 
     /// What was read, as the trunk of a training sample.
     pub fn parts(&self, asked: &Asked) -> Vec<Part> {
         let (system, views) = self.prompts.opening(self.mode);
         let system = system.map(Part::prompt);
-        let rest = [
-            Part::read(&asked.picture, views),
-            Part::user(&asked.question),
-        ];
+        let rest = [Part::read(&asked.image, views), Part::user(&asked.question)];
         system.into_iter().chain(rest).collect()
     }
 }
@@ -48,7 +52,7 @@ impl<'a> Opening<'a> {
 #[derive(Clone, Debug)]
 pub struct Rollout {
     /// The turns by their ids.
-    pub speeches: Vec<Speech>,
+    pub speeches: Vec<Generation>,
     /// The turns by their words, the maps, and the answer.
     pub transcript: Transcript,
 }
@@ -58,18 +62,18 @@ pub struct Rollout {
 /// # Errors
 /// If the network fails.
 pub fn roll_out(
-    studio: &Studio,
-    speaker: &mut dyn Speaker,
+    contexts: &GenerationContexts,
+    generator: &mut dyn TextGenerator,
     max_turns: usize,
     seed: u64,
 ) -> Result<Rollout> {
-    let mut studio = studio.fork(Noise::seeded(seed), seed);
+    let mut contexts = contexts.fork(Noise::seeded(seed), seed);
     let mut recorder = Recorder {
-        speaker,
+        generator,
         speeches: Vec::new(),
     };
     let mut control = Control::unattended();
-    let transcript = answer_opened(&mut recorder, &mut studio, max_turns, &mut control)?;
+    let transcript = answer_opened(&mut recorder, &mut contexts, max_turns, &mut control)?;
     Ok(Rollout {
         speeches: recorder.speeches,
         transcript,
@@ -78,29 +82,29 @@ pub fn roll_out(
 
 /// Keeps what a speaker says.
 struct Recorder<'a> {
-    speaker: &'a mut dyn Speaker,
-    speeches: Vec<Speech>,
+    generator: &'a mut dyn TextGenerator,
+    speeches: Vec<Generation>,
 }
 
-impl Speaker for Recorder<'_> {
-    fn speak(
+impl TextGenerator for Recorder<'_> {
+    fn generate(
         &mut self,
         engine: &Engine,
         context: &KvContext,
         turn: usize,
         control: &mut Control,
-    ) -> Result<Speech> {
-        let speech = self.speaker.speak(engine, context, turn, control)?;
+    ) -> Result<Generation> {
+        let generation = self.generator.generate(engine, context, turn, control)?;
         // What it heard would hold the memory of a whole context.
-        self.speeches.push(Speech {
+        self.speeches.push(Generation {
             heard: None,
-            ..speech.clone()
+            ..generation.clone()
         });
-        Ok(speech)
+        Ok(generation)
     }
 
     fn repeats_itself(&self) -> bool {
-        self.speaker.repeats_itself()
+        self.generator.repeats_itself()
     }
 }
 
@@ -112,7 +116,7 @@ impl Rollout {
 
     /// Whether a turn reached the token limit.
     pub fn is_cut(&self) -> bool {
-        self.speeches.iter().any(|speech| !speech.ended)
+        self.speeches.iter().any(|generation| !generation.ended)
     }
 
     /// The answer as a branch of a training sample: each sampled token carries a loss and sees what it saw when it
@@ -123,16 +127,16 @@ impl Rollout {
     /// If the tokenizer fails.
     pub fn parts(&self, tokenizer: &Tokenizer, prompts: &Prompts) -> Result<Vec<Part>> {
         let mut parts = Vec::new();
-        for (turn, speech) in (1..).zip(&self.speeches) {
-            let n_spoken = n_sampled(speech);
-            let written = sampled(speech, tokenizer);
+        for (turn, generation) in (1..).zip(&self.speeches) {
+            let n_spoken = n_sampled(generation);
+            let written = sampled(generation, tokenizer);
             let maps = &self.transcript.evidence;
             let map = maps.iter().find(|map| map.turn == turn);
             let Some(map) = map.filter(|_| turn < self.speeches.len()) else {
                 parts.push(aside(written, n_spoken));
                 continue;
             };
-            let read = as_read(&speech.text, tokenizer)?;
+            let read = as_read(&generation.text, tokenizer)?;
             let same = read.starts_with(&written);
             if !same {
                 parts.push(aside(written, n_spoken));
@@ -159,14 +163,14 @@ fn aside(ids: Vec<u32>, n_spoken: usize) -> Part {
     }
 }
 
-fn n_sampled(speech: &Speech) -> usize {
-    speech.ids.len().saturating_sub(1) + usize::from(speech.ended)
+fn n_sampled(generation: &Generation) -> usize {
+    generation.ids.len().saturating_sub(1) + usize::from(generation.ended)
 }
 
 /// The start token and all that was sampled.
-fn sampled(speech: &Speech, tokenizer: &Tokenizer) -> Vec<u32> {
-    let end = speech.ended.then_some(tokenizer.control.im_end);
-    speech.ids.iter().copied().chain(end).collect()
+fn sampled(generation: &Generation, tokenizer: &Tokenizer) -> Vec<u32> {
+    let end = generation.ended.then_some(tokenizer.control.im_end);
+    generation.ids.iter().copied().chain(end).collect()
 }
 
 /// The ids of a turn's text in the context of the turns behind it.

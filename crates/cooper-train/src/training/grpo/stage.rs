@@ -57,7 +57,7 @@ impl Judge for Rules<'_> {
 pub struct Group {
     /// The question.
     pub asked: Asked,
-    /// Of the picture's latents; the answers' seeds follow from it.
+    /// Of the image's latents; the answers' seeds follow from it.
     pub seed: u64,
     /// The answers.
     pub rollouts: Vec<Rollout>,
@@ -166,14 +166,14 @@ impl<'c> GrpoStage<'c> {
     /// # Errors
     /// If the network fails.
     pub fn answers(&self, asked: &Asked, seed: u64) -> Result<Vec<Rollout>> {
-        let studio = self.opening().read(&self.engine, asked, seed)?;
+        let contexts = self.opening().read(&self.engine, asked, seed)?;
         let answer = |i: usize| {
             let seed = mixed(seed, 1 + i as u64);
             let mut sampler = Sampler {
                 params: &self.sampling,
                 seed,
             };
-            roll_out(&studio, &mut sampler, self.config.max_turns, seed)
+            roll_out(&contexts, &mut sampler, self.config.max_turns, seed)
         };
         (0..self.config.num_generations).map(answer).collect()
     }

@@ -11,7 +11,7 @@ const LANES: usize = 32;
 /// Only what is inlined into it counts: functions that it calls are to be `#[inline(always)]`. The compiler leaves closures
 /// where they are if there are several places to inline them to, so this is a macro, which writes the block down for each
 /// unit.
-macro_rules! widest {
+macro_rules! dispatch {
     ($block:expr) => {
         match pulp::Arch::new() {
             #[cfg(target_arch = "x86_64")]
@@ -22,7 +22,7 @@ macro_rules! widest {
         }
     };
 }
-pub(crate) use widest;
+pub(crate) use dispatch;
 
 #[inline(always)]
 fn folded(xs: impl Iterator<Item = [f32; LANES]>, start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {

@@ -1,4 +1,4 @@
-//! Drawing pictures: rectified flow in latent space, guided by two poorer contexts, decoded to pixels.
+//! Drawing images: rectified flow in latent space, guided by two poorer contexts, decoded to pixels.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::model::{Grid, KvContext};
 
 /// What was drawn.
 #[derive(Clone, Debug)]
-pub struct DrawnLatent {
+pub struct SampledLatent {
     /// Latent tokens (n, p·p·z).
     pub tokens: Tensor,
     /// Of the steps, those whose velocity was computed; the others were forecast.
@@ -29,7 +29,7 @@ pub struct GuidanceContexts {
     pub full: KvContext,
     /// Without the text that asks for the drawing.
     pub without_text: KvContext,
-    /// Without the input picture.
+    /// Without the input image.
     pub without_image: KvContext,
 }
 
@@ -53,23 +53,23 @@ impl Engine {
         flow.fitted(n_tokens, within, &self.speed())
     }
 
-    /// Draw a picture of `width` by `height` pixels (multiples of a latent token's side).
+    /// Draw an image of `width` by `height` pixels (multiples of a latent token's side).
     ///
     /// # Errors
     /// [`Error::Canceled`] within one step of a stop; [`Error::InvalidInput`] if the size is no multiple.
-    pub fn draw_latent(
+    pub fn sample_latent(
         &self,
         contexts: &GuidanceContexts,
         (width, height): (u32, u32),
         flow: &FlowParams,
         noise: &mut Noise,
         control: &mut Control,
-    ) -> Result<DrawnLatent> {
+    ) -> Result<SampledLatent> {
         let grid = self.latent_grid(width, height);
         let side = self.config.latent_downsample();
         if (grid.columns * side, grid.rows * side) != (width as usize, height as usize) {
             let why = format!("expected sides that are multiples of {side}, got {width}x{height}");
-            return Err(Error::invalid("picture to draw", why));
+            return Err(Error::invalid("image to draw", why));
         }
         let shape = (grid.n_tokens(), self.config.patch_latent_dim());
         let start = noise.normal(shape, self.model.device())?;
@@ -112,14 +112,14 @@ impl Engine {
             control.tell(Progress::Fraction(number as f32 / n_steps as f32));
             Ok::<_, Error>(velocity)
         })?;
-        Ok(DrawnLatent { tokens, n_computed })
+        Ok(SampledLatent { tokens, n_computed })
     }
 
     /// How far a drawing with the step cache is from the exact one that begins with the same noise: the
     /// [`relative_error`] of its latent tokens.
     ///
     /// # Errors
-    /// As [`Self::draw_latent`].
+    /// As [`Self::sample_latent`].
     pub fn cache_error(
         &self,
         contexts: &GuidanceContexts,
@@ -130,7 +130,7 @@ impl Engine {
     ) -> Result<f64> {
         let draw = |flow: &FlowParams| {
             let mut control = Control::new(cancel.clone(), |_| {});
-            self.draw_latent(contexts, size, flow, &mut Noise::seeded(seed), &mut control)
+            self.sample_latent(contexts, size, flow, &mut Noise::seeded(seed), &mut control)
         };
         let (cached, exact) = (draw(flow)?, draw(&flow.exact())?);
         Ok(relative_error(&cached.tokens, &exact.tokens)?)

@@ -16,9 +16,9 @@ use crate::model::KvContext;
 pub struct SamplingParams {
     /// Tokens of one text at most, from 1.
     pub max_new_tokens: usize,
-    /// 0 takes the likeliest token; higher is more random.
+    /// 0 takes the argmax token; higher is more random.
     pub temperature: f64,
-    /// Sample from the likeliest tokens that hold this share of probability, (0, 1].
+    /// Sample from the argmax tokens that hold this share of probability, (0, 1].
     pub top_p: f64,
 }
 
@@ -33,7 +33,7 @@ impl Default for SamplingParams {
 }
 
 impl SamplingParams {
-    /// None where the likeliest token is taken.
+    /// None where the argmax token is taken.
     fn processor(&self, seed: u64) -> Option<LogitsProcessor> {
         if self.temperature <= 0.0 {
             return None;
@@ -51,7 +51,7 @@ impl SamplingParams {
 
 /// A text that the model wrote.
 #[derive(Clone, Debug, Default)]
-pub struct Speech {
+pub struct Generation {
     /// The ids, the start token first, the end token not among them.
     pub ids: Vec<u32>,
     /// The text between start and end token.
@@ -65,31 +65,31 @@ pub struct Speech {
 }
 
 /// Of what was said: what was heard follows from it.
-impl PartialEq for Speech {
+impl PartialEq for Generation {
     fn eq(&self, other: &Self) -> bool {
         let said = |s: &Self| (s.ended, s.canceled);
         self.ids == other.ids && self.text == other.text && said(self) == said(other)
     }
 }
 
-impl Eq for Speech {}
+impl Eq for Generation {}
 
 impl Engine {
     /// Write a text after `context`, which stays as it is; a stop returns what there is.
     ///
     /// # Errors
     /// If the network fails.
-    pub fn write_text(
+    pub fn generate_text(
         &self,
         context: &KvContext,
         sampling: &SamplingParams,
         seed: u64,
         control: &mut Control,
-    ) -> Result<Speech> {
+    ) -> Result<Generation> {
         let mut context = context.clone();
         let mut processor = sampling.processor(seed);
         let end = self.tokenizer.control.im_end;
-        let mut speech = Speech::default();
+        let mut speech = Generation::default();
         let mut stream = TextStream::default();
         let mut next = self.tokenizer.control.im_start;
         loop {
@@ -109,7 +109,7 @@ impl Engine {
                 break;
             }
             let write = || -> Result<u32> {
-                let hidden = self.model.read_ids(&mut context, &[next])?;
+                let hidden = self.model.prefill_tokens(&mut context, &[next])?;
                 let n_known = self.tokenizer.len();
                 let Some(processor) = &mut processor else {
                     return Ok(self.model.next_likeliest(&hidden, n_known)?);
@@ -140,7 +140,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::ContextFull`] if it does not fit; otherwise if the network fails.
-    pub fn add_turn(&self, context: &mut KvContext, text: &str, speech: &Speech) -> Result<()> {
+    pub fn add_turn(&self, context: &mut KvContext, text: &str, speech: &Generation) -> Result<()> {
         let control = self.tokenizer.control;
         let mut ids = vec![control.im_start];
         ids.extend(self.tokenizer.encode(text)?);
@@ -157,7 +157,7 @@ impl Engine {
             *context = heard.cut(context.len() + n_known);
         }
         let rest = ids.get(n_known..).unwrap_or_default();
-        self.model.read_ids(context, rest)?;
+        self.model.prefill_tokens(context, rest)?;
         self.note(|work| work.text_tokens += rest.len() as u64);
         Ok(())
     }

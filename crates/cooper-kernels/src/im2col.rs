@@ -6,20 +6,20 @@ use candle_core::{Result, Tensor};
 
 use super::autograd::values;
 use super::avx512::{COLUMNS, RoundedColumns, RoundedRows, rounded_product};
-use super::lanes;
+use super::simd;
 use super::threads::{each_with, in_parts, zeros};
 
 /// Numbers in the patches of a band of rows: 16 MiB, so that they stay in the cache's neighbourhood.
 pub const BAND: usize = 1 << 22;
 
-/// How a kernel goes over a picture.
+/// How a kernel goes over an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Numbers along the kernel's side.
     pub kernel: usize,
     /// Pixels from output to output.
     pub stride: usize,
-    /// Zeros before and behind each row and column of the picture.
+    /// Zeros before and behind each row and column of the image.
     pub padding: (usize, usize),
 }
 
@@ -43,7 +43,7 @@ impl Shape {
         padding: (0, 1),
     };
 
-    /// The picture with its zeros.
+    /// The image with its zeros.
     ///
     /// # Errors
     /// If the device fails.
@@ -65,8 +65,8 @@ struct Own {
     products: Vec<f32>,
 }
 
-/// The sizes of one picture's convolution.
-struct Picture {
+/// The sizes of one image's convolution.
+struct Image {
     c: usize,
     hh: usize,
     ww: usize,
@@ -75,10 +75,10 @@ struct Picture {
 }
 
 impl Shape {
-    fn picture(&self, xs: &Tensor) -> Result<Picture> {
+    fn image(&self, xs: &Tensor) -> Result<Image> {
         let (_, c, hh, ww) = xs.dims4()?;
         let out = |n: usize| (n + self.padding.0 + self.padding.1 - self.kernel) / self.stride + 1;
-        Ok(Picture {
+        Ok(Image {
             c,
             hh,
             ww,
@@ -89,10 +89,10 @@ impl Shape {
 
     /// With columns of patches (c·k·k, rows·ww') of a band of output rows: Y = W·columns + b.
     pub fn forward(&self, xs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let picture = self.picture(xs)?;
+        let image = self.image(xs)?;
         let (b, c_out) = (xs.dim(0)?, weight.dim(0)?);
-        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
-        let (n_rows, n_out) = (picture.c * self.kernel * self.kernel, hh_out * ww_out);
+        let (hh_out, ww_out) = (image.hh_out, image.ww_out);
+        let (n_rows, n_out) = (image.c * self.kernel * self.kernel, hh_out * ww_out);
         let xs = xs.detach();
         let weight = weight.detach().reshape((c_out, n_rows))?;
         let n_lines = (BAND / (n_rows * ww_out).max(1)).clamp(1, hh_out.max(1));
@@ -105,11 +105,11 @@ impl Shape {
                 let columns = if self.is_pointwise() {
                     x.reshape((n_rows, n_out))?.narrow(1, offset, width)?
                 } else {
-                    let columns = values([&x], |[x]| self.columns(x, &picture, lines))?;
+                    let columns = values([&x], |[x]| self.columns(x, &image, lines))?;
                     Tensor::from_vec(columns, (n_rows, width), xs.device())?
                 };
                 values([&weight.matmul(&columns)?, bias], |[planes, bias]| {
-                    lanes::each_row(out, n_out, |c, plane| {
+                    simd::each_row(out, n_out, |c, plane| {
                         let band = &planes[c * width..(c + 1) * width];
                         let plane = &mut plane[offset..offset + width];
                         let bias = bias[c];
@@ -129,24 +129,24 @@ impl Shape {
         kernels: &RoundedRows,
         bias: &Tensor,
     ) -> Result<Tensor> {
-        let picture = self.picture(xs)?;
+        let image = self.image(xs)?;
         let (b, c_out) = (xs.dim(0)?, bias.dim(0)?);
-        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
-        let n_rows = picture.c * self.kernel * self.kernel;
+        let (hh_out, ww_out) = (image.hh_out, image.ww_out);
+        let n_rows = image.c * self.kernel * self.kernel;
         let pitch = ww_out.next_multiple_of(COLUMNS);
         let mut out = zeros(b * c_out * hh_out * ww_out);
         values([xs, bias], |[xs, bias]| {
             let outs = out.chunks_exact_mut(c_out * hh_out * ww_out);
-            let pictures = xs.chunks_exact(picture.c * picture.hh * picture.ww);
-            for (x, out) in pictures.zip(outs) {
+            let images = xs.chunks_exact(image.c * image.hh * image.ww);
+            for (x, out) in images.zip(outs) {
                 let lines = in_parts(out.chunks_exact_mut(hh_out * ww_out), ww_out);
                 each_with(lines, |own: &mut Own, y, line| {
                     own.columns.resize(n_rows * pitch, 0.0);
                     own.products.resize(c_out * pitch, 0.0);
                     let rows = own.columns.chunks_exact_mut(pitch);
-                    for (row, column) in self.rows(&picture).zip(rows) {
+                    for (row, column) in self.rows(&image).zip(rows) {
                         column.fill(0.0);
-                        self.gather(row, x, &picture, y..y + 1, column);
+                        self.gather(row, x, &image, y..y + 1, column);
                     }
                     own.rounded.set(&own.columns, n_rows, pitch);
                     rounded_product(&mut own.products, kernels, 0, &own.rounded);
@@ -161,7 +161,7 @@ impl Shape {
         Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
     }
 
-    /// Whether the patches are the picture itself.
+    /// Whether the patches are the image itself.
     fn is_pointwise(&self) -> bool {
         *self == Self::POINTWISE
     }
@@ -174,10 +174,10 @@ impl Shape {
         bias: &Tensor,
         grad: &Tensor,
     ) -> Result<[Tensor; 3]> {
-        let picture = self.picture(xs)?;
+        let image = self.image(xs)?;
         let (b, c, hh, ww) = xs.dims4()?;
         let c_out = weight.dim(0)?;
-        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
+        let (hh_out, ww_out) = (image.hh_out, image.ww_out);
         let (n_rows, n_out) = (c * self.kernel * self.kernel, hh_out * ww_out);
         let xs = xs.detach();
         let weight_t = weight
@@ -191,17 +191,17 @@ impl Shape {
         let mut db = vec![0f32; c_out];
         for (i, dx) in (0..b).zip(dx.chunks_exact_mut(c * hh * ww)) {
             let lines = 0..hh_out;
-            let columns = values([&xs.get(i)?], |[x]| self.columns(x, &picture, lines))?;
+            let columns = values([&xs.get(i)?], |[x]| self.columns(x, &image, lines))?;
             let columns = Tensor::from_vec(columns, (n_rows, n_out), xs.device())?;
             let grad = grad.get(i)?.reshape((c_out, n_out))?;
             dw = (dw + grad.matmul(&columns.t()?)?)?;
             values([&grad], |[grad]| {
                 for (db, plane) in db.iter_mut().zip(grad.chunks_exact(n_out)) {
-                    *db += lanes::sum(plane);
+                    *db += simd::sum(plane);
                 }
             })?;
             values([&weight_t.matmul(&grad)?], |[columns]| {
-                self.add_columns(columns, &picture, dx);
+                self.add_columns(columns, &image, dx);
             })?;
         }
         let dx = Tensor::from_vec(dx, xs.shape(), xs.device())?;
@@ -210,15 +210,15 @@ impl Shape {
     }
 
     /// All rows of patches.
-    fn rows(&self, picture: &Picture) -> impl Iterator<Item = PatchRow> + use<> {
+    fn rows(&self, image: &Image) -> impl Iterator<Item = PatchRow> + use<> {
         let (k, padding) = (self.kernel, self.padding.0 as isize);
-        (0..picture.c * k * k).map(move |row| {
+        (0..image.c * k * k).map(move |row| {
             let (channel, y, x) = (row / (k * k), row / k % k, row % k);
             (channel, y as isize - padding, x as isize - padding)
         })
     }
 
-    /// The output columns whose input column `x · stride + offset` lies in the picture.
+    /// The output columns whose input column `x · stride + offset` lies in the image.
     fn inside(&self, offset: isize, n_in: usize, n_out: usize) -> Range<usize> {
         let stride = self.stride as isize;
         let first =
@@ -228,32 +228,32 @@ impl Shape {
     }
 
     /// The patches (c·k·k, lines·ww') of these lines of the output.
-    fn columns(&self, x: &[f32], picture: &Picture, lines: Range<usize>) -> Vec<f32> {
-        let width = lines.len() * picture.ww_out;
-        let rows: Vec<_> = self.rows(picture).collect();
+    fn columns(&self, x: &[f32], image: &Image, lines: Range<usize>) -> Vec<f32> {
+        let width = lines.len() * image.ww_out;
+        let rows: Vec<_> = self.rows(image).collect();
         let mut columns = zeros(rows.len() * width);
-        lanes::each_row(&mut columns, width, |i, row| {
-            self.gather(rows[i], x, picture, lines.clone(), row);
+        simd::each_row(&mut columns, width, |i, row| {
+            self.gather(rows[i], x, image, lines.clone(), row);
         });
         columns
     }
 
-    /// A row of patches of these lines of the output; what lies outside of the picture is left as it is.
+    /// A row of patches of these lines of the output; what lies outside of the image is left as it is.
     fn gather(
         &self,
         (channel, dy, dx): PatchRow,
         x: &[f32],
-        picture: &Picture,
+        image: &Image,
         lines: Range<usize>,
         row: &mut [f32],
     ) {
-        let ww_out = picture.ww_out;
-        let plane = &x[channel * picture.hh * picture.ww..];
-        let across = self.inside(dx, picture.ww, ww_out);
-        let inside = self.inside(dy, picture.hh, picture.hh_out);
+        let ww_out = image.ww_out;
+        let plane = &x[channel * image.hh * image.ww..];
+        let across = self.inside(dx, image.ww, ww_out);
+        let inside = self.inside(dy, image.hh, image.hh_out);
         for y in inside.start.max(lines.start)..inside.end.min(lines.end) {
-            let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
-            let line = &plane[start..start + picture.ww];
+            let start = ((y * self.stride) as isize + dy) as usize * image.ww;
+            let line = &plane[start..start + image.ww];
             let out = &mut row[(y - lines.start) * ww_out..][..ww_out];
             let first = ((across.start * self.stride) as isize + dx) as usize;
             let from = &line[first.min(line.len())..];
@@ -267,17 +267,15 @@ impl Shape {
         }
     }
 
-    fn add_columns(&self, columns: &[f32], picture: &Picture, into: &mut [f32]) {
-        let (hh_out, ww_out) = (picture.hh_out, picture.ww_out);
-        let rows = self
-            .rows(picture)
-            .zip(columns.chunks_exact(hh_out * ww_out));
+    fn add_columns(&self, columns: &[f32], image: &Image, into: &mut [f32]) {
+        let (hh_out, ww_out) = (image.hh_out, image.ww_out);
+        let rows = self.rows(image).zip(columns.chunks_exact(hh_out * ww_out));
         for ((channel, dy, dx), row) in rows {
-            let plane = &mut into[channel * picture.hh * picture.ww..];
-            let across = self.inside(dx, picture.ww, ww_out);
-            for y in self.inside(dy, picture.hh, hh_out) {
-                let start = ((y * self.stride) as isize + dy) as usize * picture.ww;
-                let line = &mut plane[start..start + picture.ww];
+            let plane = &mut into[channel * image.hh * image.ww..];
+            let across = self.inside(dx, image.ww, ww_out);
+            for y in self.inside(dy, image.hh, hh_out) {
+                let start = ((y * self.stride) as isize + dy) as usize * image.ww;
+                let line = &mut plane[start..start + image.ww];
                 let from = &row[y * ww_out..(y + 1) * ww_out];
                 let first = (((across.start * self.stride) as isize + dx) as usize).min(line.len());
                 let (to, from) = (&mut line[first..], &from[across.clone()]);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cooper_imaging::FrameHeader;
-use cooper_metric::{FloorSettings, Scale, ScaleTracker, Sighting, fit_floor, fit_scale};
+use cooper_metric::{FloorSettings, Observation, Scale, ScaleTracker, fit_floor, fit_scale};
 use cooper_model::perception::DepthMap;
 use cooper_perception::config::{
     CameraConfig, DepthConfig, ParameterSet, ScaleConfig, ScaleSource, interfaces,
@@ -20,7 +20,7 @@ pub type OrWhy<T> = std::result::Result<T, String>;
 
 /// What metres need besides maps, and what became of them.
 #[derive(Debug)]
-pub struct Scaling {
+pub struct MetricScale {
     config: CameraConfig,
     /// The topics, fully resolved.
     pub info_topic: String,
@@ -47,7 +47,7 @@ pub struct Metres {
     pub values: Vec<f32>,
     /// What they come from.
     pub scale: Scale,
-    /// The picture's camera, or why it is unknown.
+    /// The image's camera, or why it is unknown.
     pub calibration: OrWhy<Calibration>,
     /// How they are published.
     pub config: DepthConfig,
@@ -55,7 +55,7 @@ pub struct Metres {
     pub remark: Option<String>,
 }
 
-impl Scaling {
+impl MetricScale {
     /// Of a camera that has heard nothing yet; the topics are fully resolved.
     pub fn new(config: CameraConfig, info_topic: String, reference_topic: String) -> Self {
         Self {
@@ -136,7 +136,7 @@ impl Scaling {
         };
         // Fits are made at any time, but enter the filter one by one.
         let mut tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
-        let scale = tracker.see(sighting, header.stamp_s(), settings.filter);
+        let scale = tracker.observe(sighting, header.stamp_s(), settings.filter);
         let scale = scale.map_err(|why| why.to_string())?;
         let missing = [stand_in(&scale), doubt, self.without_camera(&calibration)];
         let remarks: Vec<_> = missing.into_iter().flatten().collect();
@@ -155,16 +155,16 @@ impl Scaling {
         depth: &DepthMap,
         header: &FrameHeader,
         settings: &ScaleConfig,
-    ) -> (Sighting, Option<String>) {
+    ) -> (Observation, Option<String>) {
         let reference = match self.reference(header, settings.tolerance_s) {
             Ok(reference) => reference,
-            Err(why) => return (Sighting::Missing(why), None),
+            Err(why) => return (Observation::Missing(why), None),
         };
         let (frame, own) = (&reference.header.frame_id, &header.frame_id);
         let is_other = !frame.is_empty() && !own.is_empty() && frame != own;
         let doubt = is_other.then(|| {
             let topic = &self.reference_topic;
-            format!("the frame of {topic} is `{frame}`, the picture's `{own}`: is it registered to the camera?")
+            format!("the frame of {topic} is `{frame}`, the image's `{own}`: is it registered to the camera?")
         });
         (compared(depth, &reference, settings), doubt)
     }
@@ -176,7 +176,7 @@ impl Scaling {
         Some(format!("{info} and {points} need a calibration: {why}"))
     }
 
-    /// The calibration of pictures of this size.
+    /// The calibration of images of this size.
     fn calibration(&self, size: (u32, u32)) -> OrWhy<Calibration> {
         let heard = self.heard();
         let Some(info) = &heard.info else {
@@ -261,16 +261,16 @@ impl Scaling {
 }
 
 /// Fit a map to a reference.
-fn compared(depth: &DepthMap, reference: &Image, settings: &ScaleConfig) -> Sighting {
+fn compared(depth: &DepthMap, reference: &Image, settings: &ScaleConfig) -> Observation {
     let pairs = || -> cooper_imaging::Result<_> {
         let reference = convert::reference_depth(reference)?;
         reference.pairs_with(&depth.values, depth.width, depth.height)
     };
     match pairs() {
-        Err(error) => Sighting::Missing(error.to_string()),
+        Err(error) => Observation::Missing(error.to_string()),
         Ok((relative, metres)) => match fit_scale(&relative, &metres, &settings.fit) {
-            Ok(fit) => Sighting::Fit(fit),
-            Err(why) => Sighting::Bad(why),
+            Ok(fit) => Observation::Fit(fit),
+            Err(why) => Observation::Bad(why),
         },
     }
 }
@@ -280,10 +280,10 @@ fn on_floor(
     depth: &DepthMap,
     calibration: &OrWhy<Calibration>,
     settings: &ScaleConfig,
-) -> Sighting {
+) -> Observation {
     let camera = match calibration {
         Ok(calibration) => &calibration.intrinsics,
-        Err(why) => return Sighting::Missing(why.clone()),
+        Err(why) => return Observation::Missing(why.clone()),
     };
     let floor = FloorSettings::default();
     match fit_floor(
@@ -293,8 +293,8 @@ fn on_floor(
         &settings.floor,
         &floor,
     ) {
-        Ok(floor) => Sighting::Fit(floor.fit),
-        Err(why) => Sighting::Bad(why),
+        Ok(floor) => Observation::Fit(floor.fit),
+        Err(why) => Observation::Bad(why),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rows of pictures that show how a map went: input, truth, prediction, error.
+//! Rows of images that show how a map went: input, truth, prediction, error.
 
 use cooper_imaging::spectral;
 use image::imageops::{self, FilterType};
@@ -7,23 +7,23 @@ use image::{Rgb, RgbImage};
 use super::depth::DepthTask;
 use super::segmentation::SegmentationTruth;
 
-/// Between pictures of a row, pixels.
+/// Between images of a row, pixels.
 const GAP: u32 = 4;
 /// Pixels that do not count.
 const UNKNOWN: Rgb<u8> = Rgb([96; 3]);
 /// A relative error of this much is painted in full red.
 const FULL_ERROR: f64 = 0.5;
 
-/// Pictures side by side on white, all at the size of the first.
-pub fn in_a_row(pictures: &[RgbImage]) -> RgbImage {
-    let Some(first) = pictures.first() else {
+/// Images side by side on white, all at the size of the first.
+pub fn in_a_row(images: &[RgbImage]) -> RgbImage {
+    let Some(first) = images.first() else {
         return RgbImage::default();
     };
     let (width, height) = first.dimensions();
-    let n = pictures.len() as u32;
+    let n = images.len() as u32;
     let mut row = RgbImage::from_pixel(n * width + (n - 1) * GAP, height, Rgb([255; 3]));
-    for (i, picture) in (0..).zip(pictures) {
-        let fitted = imageops::resize(picture, width, height, FilterType::Nearest);
+    for (i, image) in (0..).zip(images) {
+        let fitted = imageops::resize(image, width, height, FilterType::Nearest);
         imageops::replace(&mut row, &fitted, i64::from(i * (width + GAP)), 0);
     }
     row
@@ -32,7 +32,7 @@ pub fn in_a_row(pictures: &[RgbImage]) -> RgbImage {
 /// Input, true depth, predicted depth (both near red, far violet, over the truth's range), relative error (white to red).
 ///
 /// `metres` is the prediction at the truth's size.
-pub fn depth_row(picture: &RgbImage, task: &DepthTask, metres: &[f64]) -> RgbImage {
+pub fn depth_row(image: &RgbImage, task: &DepthTask, metres: &[f64]) -> RgbImage {
     let truth = task.truth();
     let (width, height) = (truth.width, truth.height);
     let counted = counted(task);
@@ -49,7 +49,7 @@ pub fn depth_row(picture: &RgbImage, task: &DepthTask, metres: &[f64]) -> RgbIma
         counted[i].then(|| (metres[i] - g).abs() / g)
     });
     in_a_row(&[
-        imageops::resize(picture, width, height, FilterType::Triangle),
+        imageops::resize(image, width, height, FilterType::Triangle),
         colors(true_colors.collect()),
         colors(metres.iter().map(|&m| unit(m as f32)).collect()),
         heat(errors, width, height),
@@ -57,16 +57,12 @@ pub fn depth_row(picture: &RgbImage, task: &DepthTask, metres: &[f64]) -> RgbIma
 }
 
 /// Input, true and drawn colours, and the pixels in another paint (red on grey).
-pub fn segmentation_row(
-    picture: &RgbImage,
-    truth: &SegmentationTruth,
-    drawn: &RgbImage,
-) -> RgbImage {
-    let (width, height) = truth.picture.dimensions();
-    let fitted = |picture: &RgbImage, filter| imageops::resize(picture, width, height, filter);
+pub fn segmentation_row(image: &RgbImage, truth: &SegmentationTruth, drawn: &RgbImage) -> RgbImage {
+    let (width, height) = truth.image.dimensions();
+    let fitted = |image: &RgbImage, filter| imageops::resize(image, width, height, filter);
     let drawn = fitted(drawn, FilterType::Nearest);
     let wrong = RgbImage::from_fn(width, height, |x, y| {
-        let (a, b) = (truth.picture.get_pixel(x, y), drawn.get_pixel(x, y));
+        let (a, b) = (truth.image.get_pixel(x, y), drawn.get_pixel(x, y));
         let distance: i32 = (0..3)
             .map(|c| (i32::from(a.0[c]) - i32::from(b.0[c])).pow(2))
             .sum();
@@ -78,8 +74,8 @@ pub fn segmentation_row(
         }
     });
     in_a_row(&[
-        fitted(picture, FilterType::Triangle),
-        truth.picture.clone(),
+        fitted(image, FilterType::Triangle),
+        truth.image.clone(),
         drawn,
         wrong,
     ])
@@ -111,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_has_the_first_pictures_height() {
+    fn a_row_has_the_first_images_height() {
         let small = RgbImage::from_pixel(2, 1, Rgb([1, 2, 3]));
         let large = RgbImage::from_pixel(8, 6, Rgb([9; 3]));
         let row = in_a_row(&[large, small]);

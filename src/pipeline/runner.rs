@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cooper_model::Result;
 use cooper_model::engine::{
-    Cancel, Control, Engine, MapKind, ModelIdentity, ModelOptions, Pictures, Speed,
+    Cancel, Control, Engine, Images, MapKind, ModelIdentity, ModelOptions, Speed,
 };
 use cooper_model::measure::{Measurement, Observation, names_at, observe};
 use cooper_model::perception::{DepthMap, Segmentation, estimate_depth, segment};
@@ -17,7 +17,7 @@ use super::cache_test::CacheTest;
 
 /// What is asked of the model.
 #[derive(Clone, Debug)]
-pub enum Work {
+pub enum Task {
     /// Answer a question about the frame and those behind it.
     Answer(Question),
     /// Ask a typed question; of [`Question`] all but the text counts.
@@ -38,16 +38,16 @@ pub enum Work {
 
 /// What comes of it.
 #[derive(Clone, Debug)]
-pub enum Outcome {
-    /// Of [`Work::Answer`].
+pub enum TaskResult {
+    /// Of [`Task::Answer`].
     Answer(Transcript),
-    /// Of [`Work::Measure`]: what was said and seen, to be compared where metres are known.
+    /// Of [`Task::Measure`]: what was said and seen, to be compared where metres are known.
     Measured(Box<Observation>),
-    /// Of [`Work::Depth`]; the source picture's size.
+    /// Of [`Task::Depth`]; the source image's size.
     Depth(DepthMap),
-    /// Of [`Work::Segment`]; the source picture's size.
+    /// Of [`Task::Segment`]; the source image's size.
     Segmentation(Segmentation),
-    /// Of [`Work::Name`]: in the model's words, empty where it has no answer.
+    /// Of [`Task::Name`]: in the model's words, empty where it has no answer.
     Names(Vec<String>),
 }
 
@@ -79,18 +79,18 @@ impl ModelInfo {
 }
 
 /// Who carries out requests: the model, or a stand-in in tests of the worker.
-pub trait Perceive {
-    /// Carry out `work`; all but a question looks at the first picture only.
+pub trait ModelRunner {
+    /// Carry out `work`; all but a question looks at the first image only.
     ///
     /// # Errors
     /// [`cooper_model::Error::Canceled`] when `control` was stopped before there was anything to return.
-    fn perceive(
+    fn run_task(
         &mut self,
-        pictures: &Pictures,
-        work: &Work,
+        images: &Images,
+        work: &Task,
         settings: &Settings,
         control: &mut Control,
-    ) -> Result<Outcome>;
+    ) -> Result<TaskResult>;
 
     /// What is loaded.
     fn info(&self) -> ModelInfo;
@@ -101,7 +101,7 @@ pub trait Perceive {
 
 /// The model with its prompts.
 #[derive(Debug)]
-pub struct Perceiver {
+pub struct LoadedModel {
     /// The loaded model.
     pub engine: Engine,
     /// The texts that steer it.
@@ -111,7 +111,7 @@ pub struct Perceiver {
     tests_cache: bool,
 }
 
-impl Perceiver {
+impl LoadedModel {
     /// Load a model and its prompts (from `prompts_file`, the model directory, or the built-in ones).
     ///
     /// # Errors
@@ -150,13 +150,13 @@ impl Perceiver {
         settings.flow.time_points = 2;
         settings.sampling.max_new_tokens = 1;
         settings.max_turns = 1;
-        let picture = test_picture();
+        let image = test_image();
         for work in [
-            Work::Depth { seed: None },
-            Work::Answer(Question::new("What is near?")),
+            Task::Depth { seed: None },
+            Task::Answer(Question::new("What is near?")),
         ] {
             let mut control = Control::new(cancel.clone(), |_| {});
-            self.carry_out(&(&picture).into(), &work, &settings, &mut control)?;
+            self.carry_out(&(&image).into(), &work, &settings, &mut control)?;
         }
         cancel.check()
     }
@@ -173,9 +173,9 @@ impl Perceiver {
         let known = known.filter(|test| test.is_of(&settings.flow));
         let test = match known {
             None if is_cached && cancel.time_left().is_none() => {
-                let (engine, picture) = (&self.engine, test_picture());
+                let (engine, image) = (&self.engine, test_image());
                 let instruction = self.prompts.instruction(MapKind::Depth);
-                let test = CacheTest::run(engine, instruction, &picture, &settings, cancel)?;
+                let test = CacheTest::run(engine, instruction, &image, &settings, cancel)?;
                 Some(test)
             }
             known => known,
@@ -189,21 +189,21 @@ impl Perceiver {
 
     fn carry_out(
         &self,
-        pictures: &Pictures,
-        work: &Work,
+        images: &Images,
+        work: &Task,
         settings: &Settings,
         control: &mut Control,
-    ) -> Result<Outcome> {
+    ) -> Result<TaskResult> {
         let Self {
             engine, prompts, ..
         } = self;
-        let (image, flow) = (pictures.first(), &settings.flow);
+        let (image, flow) = (images.first(), &settings.flow);
         match work {
-            Work::Answer(question) => {
-                let pictures = pictures.clone();
-                answer(engine, prompts, pictures, question, settings, control).map(Outcome::Answer)
+            Task::Answer(question) => {
+                let images = images.clone();
+                answer(engine, prompts, images, question, settings, control).map(TaskResult::Answer)
             }
-            Work::Measure(measurement, question) => {
+            Task::Measure(measurement, question) => {
                 let seen = observe(
                     engine,
                     prompts,
@@ -213,40 +213,42 @@ impl Perceiver {
                     settings,
                     control,
                 );
-                seen.map(|seen| Outcome::Measured(Box::new(seen)))
+                seen.map(|seen| TaskResult::Measured(Box::new(seen)))
             }
-            Work::Depth { seed } => {
+            Task::Depth { seed } => {
                 let seed = seed.unwrap_or(settings.seed);
                 let instruction = prompts.instruction(MapKind::Depth);
-                estimate_depth(engine, instruction, image, flow, seed, control).map(Outcome::Depth)
+                estimate_depth(engine, instruction, image, flow, seed, control)
+                    .map(TaskResult::Depth)
             }
-            Work::Segment { seed } => {
+            Task::Segment { seed } => {
                 let seed = seed.unwrap_or(settings.seed);
                 let instruction = prompts.instruction(MapKind::Segmentation);
-                segment(engine, instruction, image, flow, seed, control).map(Outcome::Segmentation)
+                segment(engine, instruction, image, flow, seed, control)
+                    .map(TaskResult::Segmentation)
             }
-            Work::Name(places) => {
-                names_at(engine, prompts, image, places, settings, control).map(Outcome::Names)
+            Task::Name(places) => {
+                names_at(engine, prompts, image, places, settings, control).map(TaskResult::Names)
             }
         }
     }
 }
 
 /// What the warm-up and the step cache's test look at.
-fn test_picture() -> RgbImage {
+fn test_image() -> RgbImage {
     RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8 * 4, y as u8 * 5, 128]))
 }
 
-impl Perceive for Perceiver {
-    fn perceive(
+impl ModelRunner for LoadedModel {
+    fn run_task(
         &mut self,
-        pictures: &Pictures,
-        work: &Work,
+        images: &Images,
+        work: &Task,
         settings: &Settings,
         control: &mut Control,
-    ) -> Result<Outcome> {
+    ) -> Result<TaskResult> {
         let settings = self.tested(settings, control.cancel())?;
-        self.carry_out(pictures, work, &settings, control)
+        self.carry_out(images, work, &settings, control)
     }
 
     fn info(&self) -> ModelInfo {

@@ -1,4 +1,4 @@
-//! Products of numbers that are rounded to 16-bit integers (AVX-512 VNNI): twice as fast as in f32, and nearer to it than
+//! ConvPrecision of numbers that are rounded to 16-bit integers (AVX-512 VNNI): twice as fast as in f32, and nearer to it than
 //! bf16.
 //!
 //! Each row of one matrix and each column of the other has a scale of its own. The scales are such that no sum can leave 32
@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::lanes::{self, widest};
+use crate::simd::{self, dispatch};
 use crate::threads::{each, zeros};
 
 /// Columns in a register; there are whole ones only.
@@ -105,7 +105,7 @@ impl EightRows<'_> {
     /// If there is none, or it has another length.
     pub fn set(&mut self, i: usize, xs: &[f32]) {
         assert_eq!(xs.len(), 2 * self.pairs.len());
-        let (length, most) = widest!((lanes::dot(xs, xs).sqrt(), lanes::most(xs)));
+        let (length, most) = dispatch!((simd::dot(xs, xs).sqrt(), simd::most(xs)));
         let scale = (ROW_LENGTH / length.max(LEAST)).min(MOST / most.max(LEAST));
         self.units[i] = 1.0 / scale;
         for (pairs, xs) in self.pairs.chunks_mut(COLUMNS).zip(xs.chunks(2 * COLUMNS)) {
@@ -198,7 +198,7 @@ impl RoundedColumns {
     }
 }
 
-/// Products of rows `first` and on, as many as `out` has room for, with columns: `out` (rows, n).
+/// ConvPrecision of rows `first` and on, as many as `out` has room for, with columns: `out` (rows, n).
 ///
 /// # Panics
 /// If sizes do not fit, or `first` is no multiple of 8.
@@ -237,7 +237,7 @@ pub fn rounded_product(
     }
 }
 
-/// Products of eight rows with `P` panels of columns, to the beginnings of rows of `n`.
+/// ConvPrecision of eight rows with `P` panels of columns, to the beginnings of rows of `n`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn multiply<const P: usize>(
     (pairs, row_units): (&[[u32; EIGHT]], &[f32; EIGHT]),

@@ -1,4 +1,4 @@
-//! A folder of pictures as the recording of one camera: in the order of their names, evenly in time.
+//! A folder of images as the recording of one camera: in the order of their names, evenly in time.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -13,19 +13,19 @@ use super::mcap_file::BagMessage;
 use super::messages::Image;
 use super::schemas;
 
-/// Pictures that are read one by one, as messages of a camera.
-pub struct Pictures {
+/// ImageFolder that are read one by one, as messages of a camera.
+pub struct ImageFolder {
     files: Vec<PathBuf>,
     n_read: usize,
-    /// Pictures a second.
+    /// ImageFolder a second.
     rate: f64,
     channel: Arc<Channel<'static>>,
     frame_id: String,
     damage: Damage,
 }
 
-impl Pictures {
-    /// The pictures of `files`, as `camera` would have sent them: picture n, from 1, at n / `rate` seconds.
+impl ImageFolder {
+    /// The images of `files`, as `camera` would have sent them: image n, from 1, at n / `rate` seconds.
     pub fn new(files: Vec<PathBuf>, camera: &str, rate: f64) -> Self {
         let schema = Schema {
             id: 1,
@@ -49,13 +49,13 @@ impl Pictures {
         }
     }
 
-    /// The next picture; none at the end. What is no picture is left out and noted in [`Pictures::damage`].
+    /// The next image; none at the end. What is no image is left out and noted in [`ImageFolder::damage`].
     pub fn next_message(&mut self) -> Option<BagMessage> {
         loop {
             let path = self.files.get(self.n_read)?;
             self.n_read += 1;
-            let picture = match load_rgb(path) {
-                Ok(picture) => picture,
+            let image = match load_rgb(path) {
+                Ok(image) => image,
                 Err(error) => {
                     self.damage.add(error.to_string());
                     continue;
@@ -73,7 +73,7 @@ impl Pictures {
                 sequence: u32::try_from(self.n_read - 1).unwrap_or(u32::MAX),
                 log_time: nanos,
                 publish_time: nanos,
-                data: Image::new(Raster::rgb(&picture), &header).write().into(),
+                data: Image::new(Raster::rgb(&image), &header).write().into(),
             });
         }
     }
@@ -84,7 +84,7 @@ impl Pictures {
     }
 }
 
-/// The topic on which a camera's pictures come.
+/// The topic on which a camera's images come.
 pub fn topic_of(camera: &str) -> String {
     format!("/{camera}/image_raw")
 }

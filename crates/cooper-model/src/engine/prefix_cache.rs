@@ -19,7 +19,7 @@ pub(super) type Key = [u8; 32];
 pub(super) enum Value {
     /// What was read.
     Context(KvContext),
-    /// What an encoder made of a picture.
+    /// What an encoder made of an image.
     Encoded(Tensor),
 }
 
@@ -34,14 +34,14 @@ impl Value {
 
 /// Values by key, bounded by bytes.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct PrefixCache {
     limit: usize,
     n_bytes: usize,
     /// The least recently used first.
     entries: VecDeque<(Key, Value)>,
 }
 
-impl Kept {
+impl PrefixCache {
     /// Nothing yet, and never more than `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
@@ -84,9 +84,9 @@ impl Kept {
 
 /// Hashes what a value follows from, part by part.
 #[derive(Clone)]
-pub(super) struct KeyOf(Sha256);
+pub(super) struct CacheKey(Sha256);
 
-impl KeyOf {
+impl CacheKey {
     /// Of this kind of value.
     pub(super) fn new(kind: &str) -> Self {
         Self(Sha256::new()).text(kind)
@@ -97,11 +97,11 @@ impl KeyOf {
         self.bytes(text.as_bytes())
     }
 
-    /// And of a picture.
-    pub(super) fn picture(self, picture: &RgbImage) -> Self {
-        let (width, height) = picture.dimensions();
+    /// And of an image.
+    pub(super) fn image(self, image: &RgbImage) -> Self {
+        let (width, height) = image.dimensions();
         self.text(&format!("{width}x{height}"))
-            .bytes(picture.as_raw())
+            .bytes(image.as_raw())
     }
 
     /// And of how it is read.
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_goes_first() {
-        let mut kept = Kept::new(100);
+        let mut kept = PrefixCache::new(100);
         kept.put(key(1), value(40));
         kept.put(key(2), value(40));
         assert!(kept.get(&key(1)).is_some());
@@ -157,20 +157,20 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_not_kept() {
-        let mut kept = Kept::new(100);
+        let mut kept = PrefixCache::new(100);
         kept.put(key(1), value(40));
         kept.put(key(2), value(101));
         assert!(kept.get(&key(2)).is_none() && kept.get(&key(1)).is_some());
         kept.clear();
         assert!(kept.get(&key(1)).is_none() && kept.n_bytes == 0);
-        let mut none = Kept::new(0);
+        let mut none = PrefixCache::new(0);
         none.put(key(1), value(1));
         assert!(none.get(&key(1)).is_none());
     }
 
     #[test]
     fn parts_do_not_run_into_each_other() {
-        let of = |a: &str, b: &str| KeyOf::new("").text(a).text(b).key();
+        let of = |a: &str, b: &str| CacheKey::new("").text(a).text(b).key();
         assert_ne!(of("ab", "c"), of("a", "bc"));
         assert_eq!(of("ab", "c"), of("ab", "c"));
     }

@@ -2,7 +2,7 @@
 
 /// Which messages of a camera are used.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub struct RateLimiter {
     every: usize,
     /// Nanoseconds between two that are used.
     period: Option<f64>,
@@ -10,7 +10,7 @@ pub struct Pace {
     due: Option<f64>,
 }
 
-impl Pace {
+impl RateLimiter {
     /// Every n-th message, from 1, the first one included; of those at most `rate` a second.
     pub fn new(every: usize, rate: Option<f64>) -> Self {
         Self {
@@ -51,14 +51,14 @@ mod tests {
 
     #[test]
     fn a_pace_keeps_its_rate_in_spite_of_jitter() {
-        let mut pace = Pace::new(1, Some(10.0));
+        let mut pace = RateLimiter::new(1, Some(10.0));
         // 30 Hz for 10 s, each message up to a millisecond early.
         let times = (0..300u64).map(|n| 1_000_000_000 + n * 33_333_333 - n % 3 * 500_000);
         let taken: Vec<u64> = times.filter(|time| pace.takes(*time)).collect();
         assert!((99..=101).contains(&taken.len()), "{}", taken.len());
         let back = taken[0] - 900_000_000;
         assert!(pace.takes(back), "a bag that begins anew");
-        let mut pace = Pace::new(3, None);
+        let mut pace = RateLimiter::new(3, None);
         let taken: Vec<bool> = (0..7).map(|n| pace.takes(n)).collect();
         assert_eq!(taken, [true, false, false, true, false, false, true]);
     }

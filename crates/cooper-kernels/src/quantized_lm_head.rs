@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use half::bf16;
 
-use super::lanes::{self, Wide, widest};
+use super::simd::{self, Wide, dispatch};
 use super::threads::each;
 
 /// The rows in 8 bits.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct QuantizedLmHead {
     rows: Arc<[i8]>,
     scales: Arc<[Scale]>,
 }
@@ -32,7 +32,7 @@ const ROWS: usize = 128;
 /// One in so many rows is worth computing after all; where it is more, all of them are.
 const FEW: usize = 16;
 
-impl Draft {
+impl QuantizedLmHead {
     /// Of rows of `c` numbers; none if they are not all finite.
     pub fn new(rows: &[bf16], c: usize) -> Option<Self> {
         let n = rows.len() / c.max(1);
@@ -91,10 +91,10 @@ impl Draft {
     /// The products of rows from `first` on, rounded.
     fn products(&self, first: usize, hidden: &[f32], products: &mut [f32]) {
         let c = hidden.len();
-        widest!({
+        dispatch!({
             for (i, product) in products.iter_mut().enumerate() {
                 let row = &self.rows[(first + i) * c..][..c];
-                *product = lanes::dot_of_next(row, hidden) * self.scales[first + i].step;
+                *product = simd::dot_of_next(row, hidden) * self.scales[first + i].step;
             }
         });
     }
@@ -144,12 +144,16 @@ mod tests {
             let (mut rows, hidden) = (normal(n * c), normal(c));
             rows.iter_mut().step_by(97).for_each(|x| *x *= outlier);
             let rows: Vec<_> = rows.into_iter().map(bf16::from_f32).collect();
-            let draft = Draft::new(&rows, c).unwrap();
+            let quantized_lm_head = QuantizedLmHead::new(&rows, c).unwrap();
             let length = norm(hidden.iter().copied());
             let mut products = vec![0.0; n];
-            draft.products(0, &hidden, &mut products);
+            quantized_lm_head.products(0, &hidden, &mut products);
             let mut worst = 0f64;
-            for ((row, product), scale) in rows.chunks(c).zip(&products).zip(draft.scales.iter()) {
+            for ((row, product), scale) in rows
+                .chunks(c)
+                .zip(&products)
+                .zip(quantized_lm_head.scales.iter())
+            {
                 let exact: f64 = row
                     .iter()
                     .zip(&hidden)
@@ -176,13 +180,13 @@ mod tests {
             normal.to_vec1::<f32>().unwrap()
         };
         let rows: Vec<_> = normal(n * c).into_iter().map(bf16::from_f32).collect();
-        let draft = Draft::new(&rows, c).unwrap();
+        let quantized_lm_head = QuantizedLmHead::new(&rows, c).unwrap();
         for _ in 0..10 {
             let hidden = normal(c);
-            let product = |row: &[bf16]| lanes::dot(row, &hidden);
+            let product = |row: &[bf16]| simd::dot(row, &hidden);
             let products: Vec<_> = rows.chunks(c).map(product).collect();
             let best = (0..n).max_by(|a, b| products[*a].total_cmp(&products[*b]));
-            let shortlist = draft.shortlist(&hidden, n).unwrap();
+            let shortlist = quantized_lm_head.shortlist(&hidden, n).unwrap();
             assert!(shortlist.contains(&best.unwrap()) && shortlist.len() < n / 200);
         }
     }

@@ -1,4 +1,4 @@
-//! Products of row-major matrices in slices, into memory that is there already. One thread.
+//! ConvPrecision of row-major matrices in slices, into memory that is there already. One thread.
 
 use gemm::{Parallelism, gemm};
 

@@ -1,4 +1,4 @@
-//! What the network is given of a picture: sizes, normalisation, patches. Reading and training share it.
+//! What the network is given of an image: sizes, normalisation, patches. Reading and training share it.
 
 use candle_core::{Device, Result, Tensor};
 use cooper_imaging::ResizeRule;
@@ -9,7 +9,7 @@ use super::unified::Grid;
 use crate::model::pixels::{Normalization, patchify};
 
 impl ModelConfig {
-    /// The size rule that every picture goes through first.
+    /// The size rule that every image goes through first.
     pub fn vae_rule(&self) -> ResizeRule {
         self.preprocessor.rule(&self.preprocessor.vae)
     }
@@ -27,14 +27,14 @@ impl ModelConfig {
         }
     }
 
-    /// ViT patches (n, p·p·3) of a picture that has the autoencoder's size already, and their grid.
+    /// ViT patches (n, p·p·3) of an image that has the autoencoder's size already, and their grid.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn vit_patches(&self, picture: &RgbImage, device: &Device) -> Result<(Tensor, Grid)> {
+    pub fn vit_patches(&self, image: &RgbImage, device: &Device) -> Result<(Tensor, Grid)> {
         let p = self.vit.patch_size;
-        let picture = self.vit_rule().apply(picture);
-        let pixels = self.normalization().pixels(&picture, device)?;
+        let image = self.vit_rule().apply(image);
+        let pixels = self.normalization().pixels(&image, device)?;
         let (_, hh, ww) = pixels.dims3()?;
         let grid = Grid {
             rows: hh / p,
@@ -43,7 +43,7 @@ impl ModelConfig {
         Ok((patchify(&pixels, p)?, grid))
     }
 
-    /// The grid of latent tokens of a picture of the autoencoder's size, in pixels.
+    /// The grid of latent tokens of an image of the autoencoder's size, in pixels.
     pub fn latent_grid(&self, width: u32, height: u32) -> Grid {
         let side = self.latent_downsample();
         Grid {

@@ -7,7 +7,8 @@ use cooper_model::Result;
 use cooper_model::engine::{DtypeChoice, Quantization};
 use cooper_train::conformance::{Check, Verdict};
 
-use super::{Verdict as CommandVerdict, output};
+use super::output;
+use super::verdict::Verdict as CommandVerdict;
 
 /// Compare every tensor group of a golden directory with what this program computes
 #[derive(Debug, Args)]
@@ -69,11 +70,7 @@ impl ConformanceArgs {
         )?;
         printed?;
         output::print(&tally.line())?;
-        Ok(if tally.failed == 0 {
-            CommandVerdict::Good
-        } else {
-            CommandVerdict::Bad
-        })
+        Ok(CommandVerdict::good_if(tally.failed == 0))
     }
 }
 

@@ -22,6 +22,7 @@ mod replay;
 mod scenes;
 mod train;
 mod train_keys;
+mod verdict;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use cooper_kernels::{keep_one_heap, use_threads};
 use cooper_model::{Error, Result};
+
+use self::verdict::Verdict;
 
 /// COOPER sees, draws depth and segmentation, and reasons about space.
 #[derive(Debug, Parser)]
@@ -54,13 +57,6 @@ enum Command {
     Scenes(scenes::ScenesArgs),
 }
 
-/// How a command that did its work ended: a check may have failed all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Good,
-    Bad,
-}
-
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
@@ -77,8 +73,7 @@ fn main() -> ExitCode {
         keep_one_heap();
     }
     match run(command) {
-        Ok(Verdict::Good) => ExitCode::SUCCESS,
-        Ok(Verdict::Bad) => ExitCode::FAILURE,
+        Ok(verdict) => verdict.into(),
         // The reader (`head`, a pager) has seen enough.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
             ExitCode::FAILURE

@@ -14,8 +14,9 @@ use cooper_perception::trace::{ModelRecord, Recorded};
 use serde_json::json;
 
 use super::ask::ask;
+use super::output;
 use super::progress::{Words, note, printable};
-use super::{Verdict, output};
+use super::verdict::Verdict;
 
 /// Ask a traced question again and compare words and maps; exit code 1 if anything is not the same
 #[derive(Debug, Args)]

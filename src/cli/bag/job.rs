@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 
 use super::super::model::{flow_json, sampling_json};
 use super::super::progress::{note, printable};
-use super::super::{Verdict, batch, output};
-use super::BagArgs;
+use super::super::verdict::Verdict;
+use super::super::{batch, output};
 use super::answer::Answer;
+use super::args::BagArgs;
 use super::topics::{write_answer, write_depth, write_segmentation};
 
 /// A camera at work.
@@ -36,7 +37,7 @@ struct Made {
 /// The whole work, without the input.
 pub(super) struct Job<'a> {
     pub args: &'a BagArgs,
-    pub works: Vec<Task>,
+    pub tasks: Vec<Task>,
     pub model: LoadedModel,
     pub settings: Settings,
     pub cancel: Cancel,
@@ -88,20 +89,20 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Task on one image; nothing is written of one that fails.
+    /// Carry out the tasks on one image; nothing is written if one fails.
     fn image(&mut self, at: usize, message: &BagMessage) -> Result<()> {
         let camera = self.cameras[at].camera.clone();
         let (header, image) = camera.read(message)?;
         let frame = Frame::new(&camera.name, header, image);
         let mut made = Made::default();
-        for work in &self.works {
+        for task in &self.tasks {
             let mut control = batch::control(&self.cancel);
             let outcome = self
                 .model
-                .run_task(&frame.images(), work, &self.settings, &mut control);
+                .run_task(&frame.images(), task, &self.settings, &mut control);
             // A question that was stopped has a transcript all the same.
             self.cancel.check()?;
-            match (outcome, work) {
+            match (outcome, task) {
                 (Ok(TaskResult::Depth(map)), _) => made.depth = Some(map),
                 (Ok(TaskResult::Segmentation(map)), _) => made.segmentation = Some(map),
                 (Ok(TaskResult::Answer(transcript)), _) => made.answer = Some(Ok(transcript)),
@@ -212,11 +213,7 @@ impl Job<'_> {
                 "model": {"dir": info.dir, "device": info.device, "dtype": info.dtype},
             }))?;
         }
-        Ok(if interrupted {
-            Verdict::Bad
-        } else {
-            Verdict::Good
-        })
+        Ok(Verdict::good_if(!interrupted))
     }
 }
 

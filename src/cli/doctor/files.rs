@@ -4,8 +4,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::is_file;
-
 /// One file, or the lack of it.
 #[derive(Debug, Serialize)]
 pub(super) struct FileState {
@@ -63,6 +61,10 @@ pub(super) fn look(dir: &Path) -> Vec<FileState> {
         otherwise,
     })
     .collect()
+}
+
+fn is_file(dir: &Path, name: &str) -> bool {
+    dir.join(name).is_file()
 }
 
 #[cfg(test)]

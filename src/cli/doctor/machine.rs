@@ -5,7 +5,7 @@ use std::fmt;
 use cooper_model::engine::{available_memory, meminfo_bytes};
 use serde::Serialize;
 
-use super::size;
+use super::numbers::size;
 
 /// Cores, memory and compiled-in accelerators.
 #[derive(Debug, Serialize)]

@@ -15,7 +15,8 @@ use super::files::FileState;
 use super::kind::Finding;
 use super::machine::Machine;
 use super::memory::{Headers, Need};
-use super::{files, grouped, kind, memory, size};
+use super::numbers::{grouped, size};
+use super::{files, kind, memory};
 
 /// Everything that the doctor says.
 #[derive(Debug, Serialize)]

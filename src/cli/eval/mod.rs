@@ -13,7 +13,7 @@ mod work;
 use clap::{Args, Subcommand};
 use cooper_model::Result;
 
-use super::Verdict;
+use super::verdict::Verdict;
 
 /// Measure a model on images whose truth is known
 #[derive(Debug, Args)]

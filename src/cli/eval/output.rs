@@ -9,8 +9,9 @@ use image::RgbImage;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::super::output;
 use super::super::progress::note;
-use super::super::{Verdict, output};
+use super::super::verdict::Verdict;
 use super::work::Done;
 
 /// Where results go.

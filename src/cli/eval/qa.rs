@@ -14,8 +14,9 @@ use cooper_train::evaluation::qa::{
 use image::RgbImage;
 use serde_json::json;
 
+use super::super::batch;
 use super::super::model::{ModelArgs, SamplingArgs, at_least};
-use super::super::{Verdict, batch};
+use super::super::verdict::Verdict;
 use super::judge::JudgeArgs;
 use super::output::{OutputArgs, write_case, write_words};
 use super::record::record;

@@ -15,8 +15,8 @@ use cooper_train::evaluation::{Broken, images};
 use image::RgbImage;
 use serde_json::json;
 
-use super::super::Verdict;
 use super::super::model::ModelArgs;
+use super::super::verdict::Verdict;
 use super::artist::Artist;
 use super::output::{OutputArgs, write_case};
 use super::record::record;

@@ -13,6 +13,8 @@ use image::RgbImage;
 pub struct Frame {
     /// The camera's name; empty for an image that came inside a request.
     pub camera: String,
+    /// Counts the camera's frames from 1; 0 for an image without a camera.
+    pub number: u64,
     /// The source message's header.
     pub header: FrameHeader,
     /// The pixels at the source's size.
@@ -22,10 +24,11 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// An image of its own.
+    /// A frame without a number and without further images.
     pub fn new(camera: impl Into<String>, header: FrameHeader, image: RgbImage) -> Self {
         Self {
             camera: camera.into(),
+            number: 0,
             header,
             image,
             further: Vec::new(),

@@ -3,7 +3,6 @@
 //! A message costs a few words of bookkeeping; its pixels are read when a request begins to work on them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -247,11 +246,11 @@ impl Camera {
         compressed && !(good && lately)
     }
 
-    /// The newest frame with its number, counted from 1.
+    /// The newest frame.
     ///
     /// # Errors
     /// [`Error::NoImage`] with the reason of the silence, or of why the frame cannot be used.
-    fn newest(&self) -> Result<(u64, Arc<Frame>)> {
+    fn newest(&self) -> Result<Arc<Frame>> {
         let (number, message) = {
             let heard = self.heard();
             let why = self.why_silent(&heard);
@@ -259,18 +258,17 @@ impl Camera {
                 (Some(_), Some((number, Ok(frame))))
                     if why.is_empty() && *number == heard.n_frames =>
                 {
-                    return Ok((*number, frame.clone()));
+                    return Ok(frame.clone());
                 }
                 (Some(message), _) if why.is_empty() => (heard.n_frames, message.clone()),
                 _ => return Err(self.no_image(why)),
             }
         };
         // Decoding may take a while: the camera goes on hearing meanwhile.
-        let converted = frame_of(&self.config.name, &message).map(Arc::new);
+        let converted = frame_of(&self.config.name, number, &message).map(Arc::new);
         let converted = converted.map_err(|error| told(&error));
         let converted = self.heard().keep_converted(number, converted);
-        let frame = converted.map_err(|why| self.no_image(why))?;
-        Ok((number, frame))
+        converted.map_err(|why| self.no_image(why))
     }
 }
 
@@ -294,54 +292,22 @@ impl LatestFrame for Camera {
     }
 
     fn latest(&self) -> Result<Arc<Frame>> {
-        let (_, frame) = self.newest()?;
+        let frame = self.newest()?;
         self.scaling.expect(&frame.header);
         Ok(frame)
     }
 }
 
-/// A camera as a source that remembers the number of the frame it gave.
-#[derive(Debug)]
-pub struct Numbered {
-    camera: Arc<Camera>,
-    number: AtomicU64,
-}
-
-impl Numbered {
-    /// A source that has given nothing yet.
-    pub fn new(camera: Arc<Camera>) -> Self {
-        Self {
-            camera,
-            number: AtomicU64::new(0),
-        }
-    }
-
-    /// The number of the frame that was given last; 0 before the first.
-    pub fn number(&self) -> u64 {
-        self.number.load(Ordering::Relaxed)
-    }
-}
-
-impl LatestFrame for Numbered {
-    fn name(&self) -> &str {
-        self.camera.name()
-    }
-
-    fn latest(&self) -> Result<Arc<Frame>> {
-        let (number, frame) = self.camera.newest()?;
-        self.camera.scaling.expect(&frame.header);
-        self.number.store(number, Ordering::Relaxed);
-        Ok(frame)
-    }
-}
-
 /// Read a message's pixels.
-fn frame_of(camera: &str, message: &Message) -> Result<Frame> {
+fn frame_of(camera: &str, number: u64, message: &Message) -> Result<Frame> {
     let (header, image) = match message {
         Message::Raw(image) => (&image.header, convert::rgb_from_image(image)?),
         Message::Compressed(image) => (&image.header, convert::rgb_from_compressed(image)?),
     };
-    Ok(Frame::new(camera, convert::header_of(header), image))
+    Ok(Frame {
+        number,
+        ..Frame::new(camera, convert::header_of(header), image)
+    })
 }
 
 fn unusable<T>(checked: Result<T>) -> Option<String> {

@@ -12,7 +12,7 @@ use r2r::sensor_msgs::msg::Image;
 use r2r::{Node, Publisher};
 use tokio::time::Instant;
 
-use super::cameras::{Camera, Numbered};
+use super::cameras::Camera;
 use super::convert;
 use super::drawing::{self, Samples};
 use super::label_info::LabelInfos;
@@ -122,26 +122,26 @@ impl Maps {
 
     /// Make what is wanted of the newest frame; the frame's number.
     async fn make(&mut self) -> Result<u64> {
-        let newest = Arc::new(Numbered::new(self.camera.clone()));
-        let mut source = FrameSource::Latest(newest.clone());
-        let mut metres = None;
+        let mut source = FrameSource::Latest(self.camera.clone());
+        let (mut used, mut metres) = (self.done, None);
         if self.wants_depth() {
             let (frame, found) = self.make_depth(source).await?;
+            used = frame.number;
             (source, metres) = (FrameSource::Pinned(frame), found);
         }
         let has_boxes = metres.is_some() && self.wants_boxes();
         if self.wants_segmentation() || has_boxes {
-            self.make_segmentation(source, metres).await?;
+            used = self.make_segmentation(source, metres).await?;
         }
-        Ok(newest.number())
+        Ok(used)
     }
 
-    /// Publish all that is wanted of a frame's regions.
+    /// Publish all that is wanted of a frame's regions; the frame's number.
     async fn make_segmentation(
         &mut self,
         source: FrameSource,
         metres: Option<Arc<Metres>>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let (frame, outcome) = self.draw(source, Task::Segment { seed: None }).await?;
         let TaskResult::Segmentation(segmentation) = outcome else {
             return Err(requests::wrong_outcome());
@@ -172,7 +172,7 @@ impl Maps {
             let markers = &self.core.markers;
             markers.show_regions(name, &segmentation, &boxes, header);
         }
-        Ok(())
+        Ok(frame.number)
     }
 
     /// Ask what new regions are. If a question comes between, they stay without names until the next frame.

@@ -10,7 +10,6 @@ use cooper_model::flow::Renorm;
 use cooper_model::reasoning::Mode;
 use cooper_model::{Error, Result};
 use cooper_perception::pipeline::{LoadedModel, Settings};
-use serde_json::{Value, json};
 
 use super::progress::note;
 
@@ -156,29 +155,6 @@ impl ModelArgs {
         }
         Ok(settings)
     }
-}
-
-/// Settings as files tell them.
-pub(super) fn flow_json(flow: &FlowParams) -> Value {
-    json!({
-        "time_points": flow.time_points,
-        "guidance_text": flow.guidance_text,
-        "guidance_image": flow.guidance_image,
-        "guidance_interval": flow.guidance_interval,
-        "renorm": flow.renorm,
-        "renorm_min": flow.renorm_min,
-        "timestep_shift": flow.timestep_shift,
-        "cache_threshold": flow.cache_threshold,
-    })
-}
-
-/// Settings as files tell them.
-pub(super) fn sampling_json(sampling: &SamplingParams) -> Value {
-    json!({
-        "max_new_tokens": sampling.max_new_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-    })
 }
 
 /// The shipped model: beside the installed executable, else in the checkout around it or around us.

@@ -1,14 +1,15 @@
 //! The node's parameters as types: what [`ParameterSet`] holds as checked values, ready to use.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cooper_model::engine::{FlowParams, FlowProfile, ModelOptions, SamplingParams};
-use cooper_model::flow::Renorm;
-use cooper_model::reasoning::Mode;
+use cooper_model::engine::{DeviceChoice, FlowParams, FlowProfile, ModelOptions};
 use cooper_model::{Error, Result};
 
+use super::choices::{Reliability, ScaleSource, Transport};
 use super::parameter_set::ParameterSet;
-use super::scale::ScaleSource;
+use super::scale::scale_source;
+use super::value::Value;
 use crate::pipeline::Settings;
 use crate::trace::Limits;
 
@@ -40,15 +41,6 @@ pub struct CameraConfig {
     pub scale_source: ScaleSource,
 }
 
-/// How a camera's images travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// Plain pixels.
-    Raw,
-    /// JPEG or PNG.
-    Compressed,
-}
-
 impl NodeConfig {
     /// Read what is fixed at start; an empty `model.dir` means `shipped_model`.
     ///
@@ -60,9 +52,9 @@ impl NodeConfig {
             model: ModelOptions {
                 dir: model_dir(parameters.text("model.dir")?, shipped_model)?,
                 weights: path(parameters.text("model.weights")?),
-                device: choice(parameters, "model.device")?,
-                dtype: choice(parameters, "model.dtype")?,
-                quantization: choice(parameters, "model.quantization")?,
+                device: device(parameters.text("model.device")?)?,
+                dtype: parameters.choice("model.dtype")?,
+                quantization: parameters.choice("model.quantization")?,
                 ignores_memory: parameters.flag("model.ignore_memory")?,
             },
             prompts_file: path(parameters.text("model.prompts_file")?),
@@ -70,22 +62,22 @@ impl NodeConfig {
                 .into_iter()
                 .map(|name| CameraConfig::read(parameters, name))
                 .collect::<Result<_>>()?,
-            queue_limit: count(parameters, "limits.queue")?,
+            queue_limit: parameters.count("limits.queue")?,
         })
     }
 }
 
 impl CameraConfig {
     fn read(parameters: &ParameterSet, name: String) -> Result<Self> {
-        let of = |leaf: &str| parameters.text(&format!("cameras.{name}.{leaf}"));
+        let leaf = |leaf: &str| format!("cameras.{name}.{leaf}");
         Ok(Self {
-            is_rectified: parameters.flag(&format!("cameras.{name}.rectified"))?,
-            scale_source: ScaleSource::read(parameters, &name)?,
-            transport: match of("transport")? {
-                "compressed" => Transport::Compressed,
-                _ => Transport::Raw,
+            is_rectified: parameters.flag(&leaf("rectified"))?,
+            scale_source: scale_source(parameters, &name)?,
+            transport: parameters.choice(&leaf("transport"))?,
+            reliable: match parameters.choice(&leaf("reliability"))? {
+                Reliability::Reliable => true,
+                Reliability::BestEffort => false,
             },
-            reliable: of("reliability")? == "reliable",
             name,
         })
     }
@@ -96,33 +88,11 @@ impl CameraConfig {
 /// # Errors
 /// [`Error::Internal`] if the parameters are not those that [`super::parameters()`] declares.
 pub fn settings(parameters: &ParameterSet) -> Result<Settings> {
-    let interval = match parameters.get("flow.guidance_interval") {
-        Some(super::Value::Floats(values)) => values.as_slice().try_into().ok(),
-        _ => None,
-    };
     Ok(Settings {
-        flow: FlowParams {
-            time_points: count(parameters, "flow.time_points")?,
-            guidance_text: parameters.float("flow.guidance_text")?,
-            guidance_image: parameters.float("flow.guidance_image")?,
-            guidance_interval: interval.unwrap_or([0.0, 1.0]),
-            renorm: choice(parameters, "flow.renorm")?,
-            renorm_min: parameters.float("flow.renorm_min")?,
-            timestep_shift: parameters.float("flow.timestep_shift")?,
-            cache_threshold: parameters.float("flow.cache_threshold")?,
-        },
-        sampling: SamplingParams {
-            max_new_tokens: count(parameters, "generation.max_new_tokens")?,
-            temperature: parameters.float("generation.temperature")?,
-            top_p: parameters.float("generation.top_p")?,
-        },
-        mode: match parameters.text("reasoning.mode")? {
-            "text" => Mode::Text,
-            "perception" => Mode::Perception,
-            "direct" => Mode::Direct,
-            _ => Mode::Interleaved,
-        },
-        max_turns: count(parameters, "reasoning.max_turns")?,
+        flow: parameters.group("flow")?,
+        sampling: parameters.group("generation")?,
+        mode: parameters.choice("reasoning.mode")?,
+        max_turns: parameters.count("reasoning.max_turns")?,
         seed: parameters.integer("seed")?,
     })
 }
@@ -134,8 +104,8 @@ pub fn settings(parameters: &ParameterSet) -> Result<Settings> {
 pub fn trace_limits(parameters: &ParameterSet) -> Result<Limits> {
     Ok(Limits {
         dir: path(parameters.text("trace.dir")?),
-        max_queries: count(parameters, "trace.max_queries")?,
-        max_bytes: 1_000_000 * count(parameters, "trace.max_megabytes")? as u64,
+        max_queries: parameters.count("trace.max_queries")?,
+        max_bytes: 1_000_000 * parameters.count("trace.max_megabytes")? as u64,
     })
 }
 
@@ -143,29 +113,15 @@ pub fn trace_limits(parameters: &ParameterSet) -> Result<Limits> {
 ///
 /// # Errors
 /// [`Error::Weights`] with what is wrong in the model's `flow_config.json`.
-pub fn flow_of_model(dir: &Path, profile: FlowProfile) -> Result<Vec<(String, super::Value)>> {
-    use super::Value;
+pub fn flow_of_model(dir: &Path, profile: FlowProfile) -> Result<Vec<(String, Value)>> {
     let flow = profile.of(FlowParams::of_model(dir)?);
-    let renorm = match flow.renorm {
-        Renorm::Global => "global",
-        Renorm::Channel => "channel",
-        Renorm::TextChannel => "text_channel",
-    };
-    let values = [
-        ("time_points", Value::Integer(flow.time_points as i64)),
-        ("guidance_text", Value::Float(flow.guidance_text)),
-        ("guidance_image", Value::Float(flow.guidance_image)),
-        (
-            "guidance_interval",
-            Value::Floats(flow.guidance_interval.to_vec()),
-        ),
-        ("renorm", Value::Text(renorm.into())),
-        ("renorm_min", Value::Float(flow.renorm_min)),
-        ("timestep_shift", Value::Float(flow.timestep_shift)),
-        ("cache_threshold", Value::Float(flow.cache_threshold)),
-    ];
-    let named = values.map(|(leaf, value)| (format!("flow.{leaf}"), value));
-    Ok(named.into())
+    let values: BTreeMap<String, Value> = serde_json::to_value(flow)
+        .and_then(serde_json::from_value)
+        .map_err(|why| Error::Internal(format!("a model's flow parameters: {why}")))?;
+    let values = values.into_iter();
+    Ok(values
+        .map(|(leaf, value)| (format!("flow.{leaf}"), value))
+        .collect())
 }
 
 /// The model that the package ships, if this package is installed where AMENT_PREFIX_PATH points to and has one.
@@ -189,28 +145,20 @@ fn model_dir(given: &str, shipped_model: Option<&Path>) -> Result<PathBuf> {
     }
 }
 
+fn device(text: &str) -> Result<DeviceChoice> {
+    text.parse()
+        .map_err(|why: String| Error::invalid("parameter model.device", why))
+}
+
 fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// A whole number as a count.
-pub(super) fn count(parameters: &ParameterSet, name: &str) -> Result<usize> {
-    Ok(usize::try_from(parameters.integer(name)?).unwrap_or(usize::MAX))
-}
-
-fn choice<T: std::str::FromStr<Err = String>>(parameters: &ParameterSet, name: &str) -> Result<T> {
-    let text = parameters.text(name)?;
-    text.parse()
-        .map_err(|why: String| Error::invalid(format!("parameter {name}"), why))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use cooper_model::engine::{Quantization, SamplingParams};
+    use cooper_model::reasoning::Mode;
 
-    use cooper_model::engine::Quantization;
-
-    use super::super::Value;
     use super::*;
 
     fn set(pairs: &[(&str, Value)]) -> ParameterSet {

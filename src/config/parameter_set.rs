@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use cooper_model::{Error, Result};
+use serde::de::DeserializeOwned;
 
+use super::names;
 use super::parameters::{Changes, Parameter, camera_parameters, parameters};
 use super::value::Value;
 
@@ -104,6 +106,14 @@ impl ParameterSet {
         }
     }
 
+    /// The integer `name` as a count.
+    ///
+    /// # Errors
+    /// See [`ParameterSet::integer`].
+    pub fn count(&self, name: &str) -> Result<usize> {
+        Ok(usize::try_from(self.integer(name)?).unwrap_or(usize::MAX))
+    }
+
     /// The float `name`.
     ///
     /// # Errors
@@ -146,6 +156,32 @@ impl ParameterSet {
             Some(Value::Texts(values)) => Ok(values.clone()),
             _ => Err(undeclared(name)),
         }
+    }
+
+    /// The choice `name` as its enum.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if no parameter of that name takes the names of this enum.
+    pub(super) fn choice<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        names::variant(self.text(name)?)
+            .map_err(|why| Error::Internal(format!("the parameter {name}: {why}")))
+    }
+
+    /// The parameters `group.*` as the struct whose fields they are.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if not every field is declared with its type.
+    pub(super) fn group<T: DeserializeOwned>(&self, group: &str) -> Result<T> {
+        let field = |leaf: &&'static str| {
+            let name = format!("{group}.{leaf}");
+            let value = self.get(&name).ok_or_else(|| undeclared(&name))?;
+            Ok((*leaf, value))
+        };
+        let fields = names::declared::<T>().iter().map(field);
+        let fields: BTreeMap<&str, &Value> = fields.collect::<Result<_>>()?;
+        serde_json::to_value(fields)
+            .and_then(serde_json::from_value)
+            .map_err(|why| Error::Internal(format!("the parameters {group}.*: {why}")))
     }
 }
 

@@ -3,47 +3,21 @@
 use cooper_metric::{FilterSettings, FitSettings, FloorPrior, Tilt};
 use cooper_model::{Error, Result};
 
-use super::node::count;
+use super::choices::{DepthEncoding, ScaleSource};
 use super::parameter_set::ParameterSet;
 
-/// Where a camera's metres come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScaleSource {
-    /// Nowhere: there is relative depth only.
-    None,
-    /// A reference depth image.
-    Depth,
-    /// The camera's height over the floor.
-    Height,
-}
-
-impl ScaleSource {
-    /// Read a camera's source, and see that it has what it needs.
-    ///
-    /// # Errors
-    /// [`Error::InvalidInput`] that names the parameter that is missing.
-    pub(super) fn read(parameters: &ParameterSet, camera: &str) -> Result<Self> {
-        let source = match parameters.text(&format!("cameras.{camera}.scale.source"))? {
-            "depth" => Self::Depth,
-            "height" => Self::Height,
-            _ => Self::None,
-        };
-        let height = format!("cameras.{camera}.scale.height");
-        if source == Self::Height && parameters.float(&height)? <= 0.0 {
-            let why = "expected metres above 0 where scale.source is height, got 0";
-            return Err(Error::invalid(format!("parameter {height}"), why));
-        }
-        Ok(source)
+/// Read a camera's source, and see that it has what it needs.
+///
+/// # Errors
+/// [`Error::InvalidInput`] that names the parameter that is missing.
+pub(super) fn scale_source(parameters: &ParameterSet, camera: &str) -> Result<ScaleSource> {
+    let source = parameters.choice(&format!("cameras.{camera}.scale.source"))?;
+    let height = format!("cameras.{camera}.scale.height");
+    if source == ScaleSource::Height && parameters.float(&height)? <= 0.0 {
+        let why = "expected metres above 0 where scale.source is height, got 0";
+        return Err(Error::invalid(format!("parameter {height}"), why));
     }
-
-    /// The parameter's word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Depth => "depth",
-            Self::Height => "height",
-        }
-    }
+    Ok(source)
 }
 
 /// What of a camera's scale may change while the node runs.
@@ -81,7 +55,7 @@ impl ScaleConfig {
         Ok(Self {
             tolerance_s: float("tolerance")?,
             fit: FitSettings {
-                min_points: count(parameters, &name("min_points"))?,
+                min_points: parameters.count(&name("min_points"))?,
                 inlier_error: float("inlier_error")?,
                 min_inlier_share: float("min_inlier_share")?,
                 max_median_error: float("max_median_error")?,
@@ -92,20 +66,11 @@ impl ScaleConfig {
             filter: FilterSettings {
                 time_constant_s: float("time_constant")?,
                 max_jump: float("max_jump")?,
-                n_persist: count(parameters, &name("persist"))?,
+                n_persist: parameters.count(&name("persist"))?,
                 max_age_s: float("max_age")?,
             },
         })
     }
-}
-
-/// The number format of metric depth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DepthEncoding {
-    /// `32FC1`.
-    Metres,
-    /// `16UC1`.
-    Millimetres,
 }
 
 /// How depth is published.
@@ -134,12 +99,9 @@ impl DepthConfig {
             f64::INFINITY
         };
         Ok(Self {
-            encoding: match parameters.text("depth.encoding")? {
-                "16UC1" => DepthEncoding::Millimetres,
-                _ => DepthEncoding::Metres,
-            },
+            encoding: parameters.choice("depth.encoding")?,
             range_m: [parameters.float("depth.min_range")?, farthest],
-            n_samples: count(parameters, "depth.confidence_samples")?,
+            n_samples: parameters.count("depth.confidence_samples")?,
             deviation: parameters.float("depth.confidence_deviation")?,
         })
     }
@@ -188,7 +150,7 @@ mod tests {
     #[test]
     fn a_height_is_needed_where_it_is_the_source() {
         let source = ("cameras.camera.scale.source", Value::Text("height".into()));
-        let told = ScaleSource::read(&set(std::slice::from_ref(&source)), "camera").unwrap_err();
+        let told = scale_source(&set(std::slice::from_ref(&source)), "camera").unwrap_err();
         assert!(
             told.to_string()
                 .starts_with("parameter cameras.camera.scale.height: expected"),
@@ -196,7 +158,7 @@ mod tests {
         );
         let height = ("cameras.camera.scale.height", Value::Float(1.2));
         assert_eq!(
-            ScaleSource::read(&set(&[source, height]), "camera").unwrap(),
+            scale_source(&set(&[source, height]), "camera").unwrap(),
             ScaleSource::Height
         );
     }

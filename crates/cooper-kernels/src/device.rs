@@ -58,7 +58,8 @@ impl DeviceChoice {
 }
 
 /// The number format asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DtypeChoice {
     /// f32 on a CPU, bf16 on a GPU.
     #[default]

@@ -12,7 +12,8 @@ use super::gguf::GgufFile;
 use super::quantized_matrix::{QuantizedMatrix, gated_product, products};
 
 /// How matrices are quantised: blocks of small integers with scales, as in llama.cpp.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Quantization {
     /// Not at all.
     #[default]

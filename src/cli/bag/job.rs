@@ -10,7 +10,6 @@ use cooper_model::{Error, Result};
 use cooper_perception::pipeline::{Frame, LoadedModel, ModelRunner, Settings, Task, TaskResult};
 use serde_json::{Value, json};
 
-use super::super::model::{flow_json, sampling_json};
 use super::super::progress::{note, printable};
 use super::super::verdict::Verdict;
 use super::super::{batch, output};
@@ -208,8 +207,8 @@ impl Job<'_> {
                 "mode": self.settings.mode,
                 "max_turns": self.settings.max_turns,
                 "seed": self.settings.seed,
-                "flow": flow_json(&self.settings.flow),
-                "sampling": sampling_json(&self.settings.sampling),
+                "flow": self.settings.flow,
+                "sampling": self.settings.sampling,
                 "model": {"dir": info.dir, "device": info.device, "dtype": info.dtype},
             }))?;
         }

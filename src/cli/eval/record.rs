@@ -11,7 +11,7 @@ use cooper_perception::pipeline::{ModelInfo, Settings};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::model::{ModelArgs, flow_json, sampling_json};
+use super::super::model::ModelArgs;
 
 /// Larger files are told apart by their size alone: reading them takes minutes.
 const MAX_HASHED: u64 = 4 << 30;
@@ -28,10 +28,10 @@ pub(super) fn record(
     let options = model.options()?;
     let mut how = json!({
         "seed": settings.seed,
-        "flow": flow_json(&settings.flow),
+        "flow": settings.flow,
     });
     if with_text {
-        how["sampling"] = sampling_json(&settings.sampling);
+        how["sampling"] = json!(settings.sampling);
         how["max_turns"] = json!(settings.max_turns);
     }
     Ok(json!({

@@ -137,7 +137,8 @@ impl FlowParams {
 }
 
 /// A named way of drawing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FlowProfile {
     /// As the model's own [`FlowParams`] say, or as behind the paper's numbers.
     #[default]
@@ -151,9 +152,6 @@ impl FlowProfile {
     const REALTIME_POINTS: usize = 10;
     /// The threshold of [`Self::Realtime`], where the model says none.
     const REALTIME_THRESHOLD: f64 = 0.2;
-
-    /// The names, as [`FromStr`] reads them.
-    pub const NAMES: &'static [&'static str] = &["paper", "realtime"];
 
     /// What a model's own parameters become.
     pub fn of(self, flow: FlowParams) -> FlowParams {
@@ -208,7 +206,7 @@ mod tests {
             ..FlowParams::default()
         };
         assert_eq!(FlowProfile::Realtime.of(own.clone()), own);
-        for name in FlowProfile::NAMES {
+        for name in ["paper", "realtime"] {
             assert!(name.parse::<FlowProfile>().is_ok(), "{name}");
         }
     }

@@ -6,6 +6,7 @@ mod model_thread;
 mod queue;
 mod request;
 mod runner;
+mod shared;
 mod stamps;
 mod worker;
 
@@ -14,5 +15,6 @@ pub use cooper_model::reasoning::Settings;
 pub use frame::{Frame, LatestFrame};
 pub use request::{Event, FrameSource, Priority, Request};
 pub use runner::{LoadedModel, ModelInfo, ModelRunner, Task, TaskResult};
+pub use shared::{State, WorkerStatus};
 pub use stamps::StampBuffer;
-pub use worker::{State, Worker, WorkerStatus};
+pub use worker::Worker;

@@ -11,34 +11,33 @@ use cooper_model::{Error, Result};
 
 use super::request::{Event, Priority};
 use super::runner::ModelRunner;
-use super::worker::{Command, Commanded, Inner, State, Waiting};
+use super::shared::{Command, PendingCommand, QueuedRequest, Shared, State};
 
-/// What is to be done next.
+/// What the thread does next.
 enum Next {
-    Command(Commanded),
-    Request(Box<Waiting>),
+    Command(PendingCommand),
+    Request(Box<QueuedRequest>),
 }
 
-/// Task until the worker is stopped.
+/// Serve commands and requests until the worker is stopped.
 pub(super) fn run<P: ModelRunner>(
-    inner: &Inner,
+    shared: &Shared,
     mut load: impl FnMut() -> Result<P>,
     mut warm_up: impl FnMut(&mut P, &Cancel) -> Result<()>,
 ) {
     let mut model = None;
-    while let Some(next) = next(inner) {
+    while let Some(next) = next(shared) {
         match (next, &mut model) {
-            (Next::Request(waiting), Some(model)) => serve(inner, model, *waiting),
+            (Next::Request(waiting), Some(model)) => serve(shared, model, *waiting),
             (Next::Request(waiting), None) => {
                 let none = Error::NotReady("there is no model".into());
                 let _ = waiting.events.send(Event::Done(Err(none)));
             }
-            (Next::Command(Commanded { command, reply }), _) => {
+            (Next::Command(PendingCommand { command, reply }), _) => {
                 let done = match command {
                     Command::Load if model.is_some() => Ok(()),
-                    Command::Load => {
-                        bring_up(inner, &mut load, &mut warm_up).map(|loaded| model = Some(loaded))
-                    }
+                    Command::Load => load_and_warm_up(shared, &mut load, &mut warm_up)
+                        .map(|loaded| model = Some(loaded)),
                     Command::Unload => {
                         model = None;
                         Ok(())
@@ -52,107 +51,108 @@ pub(super) fn run<P: ModelRunner>(
         }
     }
     drop(model);
-    let mut shared = inner.lock();
-    shared.rest(State::Stopped);
-    shared.end_all(|| Error::Canceled);
+    let mut inner = shared.lock();
+    inner.clear_model(State::Stopped);
+    inner.end_all(|| Error::Canceled);
 }
 
-/// Load and warm up; the state tells how far it is and what came of it.
-fn bring_up<P: ModelRunner>(
-    inner: &Inner,
+/// Load and warm up; the state says how far it is and how it ended.
+fn load_and_warm_up<P: ModelRunner>(
+    shared: &Shared,
     load: &mut impl FnMut() -> Result<P>,
     warm_up: &mut impl FnMut(&mut P, &Cancel) -> Result<()>,
 ) -> Result<P> {
-    inner.lock().rest(State::Loading);
+    shared.lock().clear_model(State::Loading);
     let unloaded = || Error::NotReady("it was unloaded before it was ready".into());
     let ready = || {
         let mut model = load()?;
         let cancel = Cancel::default();
         {
-            let mut shared = inner.lock();
-            if shared.is_unloading() {
+            let mut inner = shared.lock();
+            if inner.is_unloading() {
                 return Err(unloaded());
             }
-            shared.status.model = model.info();
-            shared.status.state = State::WarmingUp;
-            shared.running = Some((cancel.clone(), Priority::Background));
+            inner.status.model = model.info();
+            inner.status.state = State::WarmingUp;
+            inner.running = Some((cancel.clone(), Priority::Background));
         }
         match (warm_up(&mut model, &cancel), cancel.stopped()) {
             (Err(Error::Canceled), Some(Stop::Unloaded)) => Err(unloaded()),
             (warm, _) => warm.map(|()| model),
         }
     };
-    let ready = catch_unwind(AssertUnwindSafe(ready)).unwrap_or_else(|panic| Err(told(&*panic)));
-    let mut shared = inner.lock();
-    shared.running = None;
+    let ready =
+        catch_unwind(AssertUnwindSafe(ready)).unwrap_or_else(|panic| Err(panic_error(&*panic)));
+    let mut inner = shared.lock();
+    inner.running = None;
     match &ready {
         Ok(model) => {
-            shared.status.model = model.info();
-            shared.status.speed = model.speed();
-            shared.status.state = State::Ready;
+            inner.status.model = model.info();
+            inner.status.speed = model.speed();
+            inner.status.state = State::Ready;
         }
         Err(error) => {
             // The command to unload comes next and finds nothing to do.
-            let state = match shared.is_unloading() {
+            let state = match inner.is_unloading() {
                 true => State::Unloaded,
                 false => State::Failed(error.to_string()),
             };
-            shared.rest(state);
+            inner.clear_model(state);
         }
     }
     ready
 }
 
-/// Wait for what is next; none when the worker is to stop.
-fn next(inner: &Inner) -> Option<Next> {
-    let mut shared = inner.lock();
+/// Wait for the next command or request; `None` when the worker stops.
+fn next(shared: &Shared) -> Option<Next> {
+    let mut inner = shared.lock();
     loop {
-        if shared.stopping {
+        if inner.stopping {
             return None;
         }
-        if let Some(commanded) = shared.commands.pop_front() {
-            if commanded.command == Command::Unload {
-                shared.rest(State::Unloaded);
+        if let Some(pending) = inner.commands.pop_front() {
+            if pending.command == Command::Unload {
+                inner.clear_model(State::Unloaded);
             }
-            return Some(Next::Command(commanded));
+            return Some(Next::Command(pending));
         }
-        shared.sweep();
-        let next = shared.queries.next();
-        if let Some(waiting) = next.or_else(|| shared.background.next()) {
-            shared.running = Some((waiting.request.cancel.clone(), waiting.request.priority));
-            shared.status.running = true;
-            shared.sweep();
+        inner.remove_canceled();
+        let next = inner.queries.next();
+        if let Some(waiting) = next.or_else(|| inner.background.next()) {
+            inner.running = Some((waiting.request.cancel.clone(), waiting.request.priority));
+            inner.status.running = true;
+            inner.remove_canceled();
             return Some(Next::Request(Box::new(waiting)));
         }
-        shared = inner
+        inner = shared
             .wake
-            .wait(shared)
+            .wait(inner)
             .unwrap_or_else(PoisonError::into_inner);
     }
 }
 
-fn serve(inner: &Inner, model: &mut impl ModelRunner, waiting: Waiting) {
-    let Waiting {
+fn serve(shared: &Shared, model: &mut impl ModelRunner, waiting: QueuedRequest) {
+    let QueuedRequest {
         request,
         events,
         since,
     } = waiting;
     let started = Instant::now();
     let frame = catch_unwind(AssertUnwindSafe(|| request.frame.frame()))
-        .unwrap_or_else(|panic| Err(told(&*panic)));
+        .unwrap_or_else(|panic| Err(panic_error(&*panic)));
     let result = match frame {
         Err(error) => Err(error),
         Ok(frame) => {
             let _ = events.send(Event::Started(frame.clone(), since.elapsed()));
-            let news = events.clone();
+            let progress_events = events.clone();
             let mut control = Control::new(request.cancel.clone(), move |progress| {
-                let _ = news.send(Event::Progress(progress));
+                let _ = progress_events.send(Event::Progress(progress));
             });
             catch_unwind(AssertUnwindSafe(|| {
                 let images = frame.images();
-                model.run_task(&images, &request.work, &request.settings, &mut control)
+                model.run_task(&images, &request.task, &request.settings, &mut control)
             }))
-            .unwrap_or_else(|panic| Err(told(&*panic)))
+            .unwrap_or_else(|panic| Err(panic_error(&*panic)))
         }
     };
     let result = match (result, request.cancel.stopped()) {
@@ -162,9 +162,9 @@ fn serve(inner: &Inner, model: &mut impl ModelRunner, waiting: Waiting) {
         (result, _) => result,
     };
     {
-        let mut shared = inner.lock();
-        shared.running = None;
-        let status = &mut shared.status;
+        let mut inner = shared.lock();
+        inner.running = None;
+        let status = &mut inner.status;
         status.running = false;
         status.model = model.info();
         status.speed = model.speed();
@@ -184,7 +184,7 @@ fn serve(inner: &Inner, model: &mut impl ModelRunner, waiting: Waiting) {
     give_back_memory();
 }
 
-fn told(panic: &(dyn std::any::Any + Send)) -> Error {
+fn panic_error(panic: &(dyn std::any::Any + Send)) -> Error {
     let text = panic
         .downcast_ref::<&str>()
         .map(ToString::to_string)

@@ -1,18 +1,18 @@
-//! A bounded queue that is fair between clients: one line a client, and the clients take turns.
+//! A bounded queue that is fair between clients: each client has a line of its own, and the clients take turns.
 //!
-//! When it is full, a client that has less in it than another may still come in: the newest one of the longest line
-//! makes room (the rule is known as buffer stealing). So a flood costs its own sender, and nobody else waits for more
-//! than one request of each other client.
+//! When it is full, a client with fewer items than another may still push: the newest item of the longest line makes
+//! room (buffer stealing). So a flood costs its own sender, and nobody else waits for more than one request of each
+//! other client.
 
 use std::collections::VecDeque;
 
-/// What waits, by client.
+/// Waiting items by client.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     limit: usize,
     /// The client of the first line is served next; no line is empty.
     lines: VecDeque<Line<T>>,
-    /// Whose turn was the last one.
+    /// The client that was served last.
     served: String,
 }
 
@@ -22,19 +22,19 @@ struct Line<T> {
     items: VecDeque<T>,
 }
 
-/// What came of putting something in.
+/// The result of a push.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Put<T> {
-    /// It waits.
-    Waits,
-    /// It waits in the place of this one, of another client.
-    InPlaceOf(T),
-    /// It was refused: there is no room.
+pub(super) enum Pushed<T> {
+    /// The item waits.
+    Queued,
+    /// The item waits in the place of this one of another client.
+    Replaced(T),
+    /// The queue has no room.
     Refused,
 }
 
 impl<T> Queue<T> {
-    /// An empty queue, in which at most `limit` may wait.
+    /// An empty queue for at most `limit` items.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -53,8 +53,8 @@ impl<T> Queue<T> {
         self.limit
     }
 
-    /// Put something in, if there is room or another client has more of it.
-    pub(super) fn put(&mut self, client: &str, item: T) -> Put<T> {
+    /// Add an item, if there is room or another client has more items.
+    pub(super) fn push(&mut self, client: &str, item: T) -> Pushed<T> {
         let mut made_room = None;
         if self.len() >= self.limit {
             let own = self.line(client).map_or(0, |line| line.items.len());
@@ -64,11 +64,11 @@ impl<T> Queue<T> {
                 .filter(|line| line.items.len() > own + 1)
                 .and_then(|line| line.items.pop_back());
             if made_room.is_none() {
-                return Put::Refused;
+                return Pushed::Refused;
             }
         }
         self.append(client, item);
-        made_room.map_or(Put::Waits, Put::InPlaceOf)
+        made_room.map_or(Pushed::Queued, Pushed::Replaced)
     }
 
     fn line(&mut self, client: &str) -> Option<&mut Line<T>> {
@@ -90,7 +90,7 @@ impl<T> Queue<T> {
         self.lines.insert(self.lines.len() - behind, line);
     }
 
-    /// Take the next one out; its client's turn is over.
+    /// Take out the next item; its client comes last after that.
     pub(super) fn next(&mut self) -> Option<T> {
         let mut line = self.lines.pop_front()?;
         let item = line.items.pop_front();
@@ -101,14 +101,14 @@ impl<T> Queue<T> {
         item
     }
 
-    /// All that wait, in the order in which they would be served if nobody else came.
+    /// All items in the order in which they are served if no other comes.
     pub(super) fn in_order(&self) -> impl Iterator<Item = &T> {
         let n_turns = self.lines.iter().map(|line| line.items.len()).max();
         let turns = 0..n_turns.unwrap_or(0);
         turns.flat_map(|turn| self.lines.iter().filter_map(move |l| l.items.get(turn)))
     }
 
-    /// Take out those that are not to be kept.
+    /// Remove the items that `keep` refuses.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         for line in &mut self.lines {
             line.items.retain(&mut keep);
@@ -116,7 +116,7 @@ impl<T> Queue<T> {
         self.lines.retain(|line| !line.items.is_empty());
     }
 
-    /// Take all of them out.
+    /// Remove and return all items.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
         std::mem::take(&mut self.lines)
             .into_iter()
@@ -131,7 +131,7 @@ mod tests {
     fn filled(limit: usize, items: &[&'static str]) -> Queue<&'static str> {
         let mut queue = Queue::new(limit);
         for item in items {
-            assert_eq!(queue.put(&item[..1], *item), Put::Waits, "{item}");
+            assert_eq!(queue.push(&item[..1], *item), Pushed::Queued, "{item}");
         }
         queue
     }
@@ -143,12 +143,12 @@ mod tests {
     #[test]
     fn clients_take_turns_and_each_keeps_its_order() {
         let mut queue = filled(9, &["a1", "a2", "a3", "a4", "b1", "c1", "b2"]);
-        let told = order(&queue);
-        assert_eq!(told, ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]);
+        let shown = order(&queue);
+        assert_eq!(shown, ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]);
         let served: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
         assert_eq!(
-            served, told,
-            "the order that was told is the one that is kept"
+            served, shown,
+            "items are served in the order that was shown"
         );
         assert_eq!(queue.len(), 0);
     }
@@ -157,25 +157,25 @@ mod tests {
     fn who_was_served_last_comes_after_who_comes_now() {
         let mut queue = filled(9, &["a1", "a2", "a3"]);
         assert_eq!(queue.next(), Some("a1"));
-        queue.put("b", "b1");
-        queue.put("c", "c1");
+        queue.push("b", "b1");
+        queue.push("c", "c1");
         assert_eq!(order(&queue), ["b1", "c1", "a2", "a3"]);
         assert_eq!(queue.next(), Some("b1"));
-        queue.put("b", "b2");
+        queue.push("b", "b2");
         assert_eq!(order(&queue), ["c1", "a2", "b2", "a3"]);
     }
 
     #[test]
     fn a_flood_makes_room_for_others() {
         let mut queue = filled(4, &["a1", "a2", "a3", "a4"]);
-        assert_eq!(queue.put("a", "a5"), Put::Refused);
-        assert_eq!(queue.put("b", "b1"), Put::InPlaceOf("a4"));
-        assert_eq!(queue.put("b", "b2"), Put::InPlaceOf("a3"));
-        assert_eq!(queue.put("b", "b3"), Put::Refused, "both have as much");
-        assert_eq!(queue.put("c", "c1"), Put::InPlaceOf("b2"));
+        assert_eq!(queue.push("a", "a5"), Pushed::Refused);
+        assert_eq!(queue.push("b", "b1"), Pushed::Replaced("a4"));
+        assert_eq!(queue.push("b", "b2"), Pushed::Replaced("a3"));
+        assert_eq!(queue.push("b", "b3"), Pushed::Refused, "both have as much");
+        assert_eq!(queue.push("c", "c1"), Pushed::Replaced("b2"));
         assert_eq!(order(&queue), ["a1", "b1", "c1", "a2"]);
-        assert_eq!(queue.put("d", "d1"), Put::InPlaceOf("a2"));
-        assert_eq!(queue.put("e", "e1"), Put::Refused, "each has one");
+        assert_eq!(queue.push("d", "d1"), Pushed::Replaced("a2"));
+        assert_eq!(queue.push("e", "e1"), Pushed::Refused, "each has one");
         assert_eq!(queue.len(), queue.limit());
     }
 

@@ -1,4 +1,4 @@
-//! What is handed to the model's thread, and what comes back.
+//! Requests to the model's thread, and the events that come back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use cooper_model::reasoning::Settings;
 use super::frame::{Frame, LatestFrame};
 use super::runner::{Task, TaskResult};
 
-/// Who waits for whom.
+/// Which requests go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// Somebody waits for the reply: clients take turns.
     Query,
-    /// A continuous map: runs when nobody waits, is canceled when somebody comes.
+    /// A continuous map: runs when no query waits, is canceled when one comes.
     Background,
 }
 
 /// Which frame a request works on.
 #[derive(Clone, Debug)]
 pub enum FrameSource {
-    /// The frame of the moment when the request was accepted.
+    /// This frame.
     Pinned(Arc<Frame>),
     /// The newest frame of the moment when the work begins.
     Latest(Arc<dyn LatestFrame>),
-    /// The first one, and further ones behind it.
+    /// A first frame and further ones behind it.
     Several(Box<FrameSource>, Vec<FrameSource>),
 }
 
@@ -58,29 +58,29 @@ impl FrameSource {
     }
 }
 
-/// One thing to do.
+/// A task, its frame and its settings.
 #[derive(Debug)]
 pub struct Request {
-    /// Who asks: requests of one client wait for each other, clients take turns.
+    /// Who asks. Requests of one client run in order; clients take turns.
     pub client: String,
     /// The frame to work on.
     pub frame: FrameSource,
     /// What to do.
-    pub work: Task,
-    /// How to do it.
+    pub task: Task,
+    /// How maps are drawn and text is generated.
     pub settings: Settings,
     /// Query or background.
     pub priority: Priority,
-    /// Stops it, waiting or running.
+    /// Stops the request, waiting or running.
     pub cancel: Cancel,
 }
 
-/// News of a request, in this order: positions, start, progress, one end.
+/// What happens to a request, in this order: positions, start, progress, end.
 #[derive(Debug)]
 pub enum Event {
     /// How many requests go before this one, the running one included. It grows when another client's turn comes first.
     Position(usize),
-    /// The model works on this frame now, after so long in the queue.
+    /// The model begins to work on this frame, after this time in the queue.
     Started(Arc<Frame>, Duration),
     /// See [`Progress`].
     Progress(Progress),

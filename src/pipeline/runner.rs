@@ -1,4 +1,4 @@
-//! One request from a frame to its outcome, on the thread that owns the model.
+//! One task from images to its result, on the thread that owns the model.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use nalgebra::Point2;
 
 use super::cache_test::CacheTest;
 
-/// What is asked of the model.
+/// What the model can be asked for.
 #[derive(Clone, Debug)]
 pub enum Task {
     /// Answer a question about the frame and those behind it.
@@ -36,7 +36,7 @@ pub enum Task {
     Name(Vec<Point2<u32>>),
 }
 
-/// What comes of it.
+/// The result of a task.
 #[derive(Clone, Debug)]
 pub enum TaskResult {
     /// Of [`Task::Answer`].
@@ -78,16 +78,16 @@ impl ModelInfo {
     }
 }
 
-/// Who carries out requests: the model, or a stand-in in tests of the worker.
+/// Runs tasks: the model, or a stand-in in tests of the worker.
 pub trait ModelRunner {
-    /// Carry out `work`; all but a question looks at the first image only.
+    /// Run a task; only [`Task::Answer`] looks at further images than the first.
     ///
     /// # Errors
     /// [`cooper_model::Error::Canceled`] when `control` was stopped before there was anything to return.
     fn run_task(
         &mut self,
         images: &Images,
-        work: &Task,
+        task: &Task,
         settings: &Settings,
         control: &mut Control,
     ) -> Result<TaskResult>;
@@ -151,12 +151,12 @@ impl LoadedModel {
         settings.sampling.max_new_tokens = 1;
         settings.max_turns = 1;
         let image = test_image();
-        for work in [
+        for task in [
             Task::Depth { seed: None },
             Task::Answer(Question::new("What is near?")),
         ] {
             let mut control = Control::new(cancel.clone(), |_| {});
-            self.carry_out(&(&image).into(), &work, &settings, &mut control)?;
+            self.run(&(&image).into(), &task, &settings, &mut control)?;
         }
         cancel.check()
     }
@@ -187,10 +187,10 @@ impl LoadedModel {
         Ok(settings)
     }
 
-    fn carry_out(
+    fn run(
         &self,
         images: &Images,
-        work: &Task,
+        task: &Task,
         settings: &Settings,
         control: &mut Control,
     ) -> Result<TaskResult> {
@@ -198,7 +198,7 @@ impl LoadedModel {
             engine, prompts, ..
         } = self;
         let (image, flow) = (images.first(), &settings.flow);
-        match work {
+        match task {
             Task::Answer(question) => {
                 let images = images.clone();
                 answer(engine, prompts, images, question, settings, control).map(TaskResult::Answer)
@@ -243,12 +243,12 @@ impl ModelRunner for LoadedModel {
     fn run_task(
         &mut self,
         images: &Images,
-        work: &Task,
+        task: &Task,
         settings: &Settings,
         control: &mut Control,
     ) -> Result<TaskResult> {
         let settings = self.tested(settings, control.cancel())?;
-        self.carry_out(images, work, &settings, control)
+        self.run(images, task, &settings, control)
     }
 
     fn info(&self) -> ModelInfo {

@@ -171,10 +171,10 @@ impl Run {
                     request.accept();
                     self.canceled = true;
                     self.cancel.cancel();
-                    self.core.worker.sweep();
+                    self.core.worker.remove_canceled();
                 }
                 // What runs has seen it by itself.
-                () = &mut deadline => self.core.worker.sweep(),
+                () = &mut deadline => self.core.worker.remove_canceled(),
             }
         }
         let ending = self.end(finished, asked).await;

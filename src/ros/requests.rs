@@ -202,7 +202,7 @@ impl Core {
         self.worker.submit(Request {
             client: format!("{} {}", caller.interface, frame.origin()),
             frame,
-            work,
+            task: work,
             settings,
             priority: caller.priority,
             cancel,

@@ -12,6 +12,8 @@ use cooper_perception::pipeline::{
     State, Task, TaskResult, Worker,
 };
 use image::RgbImage;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{mpsc, oneshot};
 
 /// Works until it is stopped or `millis` (the seed) have passed; seed 13 is a bug.
 struct StandIn {
@@ -23,12 +25,12 @@ impl ModelRunner for StandIn {
     fn run_task(
         &mut self,
         images: &Images,
-        work: &Task,
+        task: &Task,
         _: &Settings,
         control: &mut Control,
     ) -> Result<TaskResult> {
-        let Task::Segment { seed: Some(millis) } = work else {
-            return Err(Error::invalid("work", "expected a segmentation"));
+        let Task::Segment { seed: Some(millis) } = task else {
+            return Err(Error::invalid("task", "expected a segmentation"));
         };
         assert_ne!(*millis, 13, "thirteen");
         let until = Instant::now() + Duration::from_millis(*millis);
@@ -62,17 +64,81 @@ fn loading(
     let alive = Arc::new(());
     let count = Arc::downgrade(&alive);
     let worker = Worker::spawn(limit, move || load(alive.clone()), |_, _| Ok(())).unwrap();
-    until(|| !matches!(worker.status().state, State::Loading | State::WarmingUp));
+    until("a model", || {
+        !matches!(worker.status().state, State::Loading | State::WarmingUp)
+    });
     (worker, count)
 }
 
-fn until(holds: impl Fn() -> bool) {
-    while !holds() {
+/// The longest wait, shorter than the longest request of these tests: a wait for one that was not canceled fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Poll until there is a value.
+#[track_caller]
+fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = poll() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-fn of(client: &str, millis: u64) -> Request {
+#[track_caller]
+fn until(what: &str, holds: impl Fn() -> bool) {
+    wait_for(what, || holds().then_some(()));
+}
+
+#[track_caller]
+fn until_running(worker: &Worker) {
+    until("a running request", || worker.status().running);
+}
+
+#[track_caller]
+fn until_state(worker: &Worker, state: State) {
+    until(&format!("{state:?}"), || worker.status().state == state);
+}
+
+/// The next event of a request.
+#[track_caller]
+fn next(events: &mut UnboundedReceiver<Event>) -> Event {
+    wait_for("an event", || match events.try_recv() {
+        Ok(event) => Some(event),
+        Err(mpsc::error::TryRecvError::Empty) => None,
+        Err(mpsc::error::TryRecvError::Disconnected) => panic!("a request ended without Done"),
+    })
+}
+
+/// The result of a request.
+#[track_caller]
+fn end(mut events: UnboundedReceiver<Event>) -> Result<TaskResult> {
+    loop {
+        if let Event::Done(result) = next(&mut events) {
+            return result;
+        }
+    }
+}
+
+/// The result of loading or unloading.
+#[track_caller]
+fn done(mut command: oneshot::Receiver<Result<()>>) -> Result<()> {
+    wait_for("the end of a command", || match command.try_recv() {
+        Ok(result) => Some(result),
+        Err(oneshot::error::TryRecvError::Empty) => None,
+        Err(oneshot::error::TryRecvError::Closed) => panic!("a command ended without a result"),
+    })
+}
+
+#[track_caller]
+fn stop(worker: &Worker) {
+    let worker = worker.clone();
+    let stopping = std::thread::spawn(move || worker.stop());
+    until("the end of the thread", || stopping.is_finished());
+}
+
+fn request_of(client: &str, millis: u64) -> Request {
     Request {
         client: client.into(),
         ..request(millis, Priority::Query)
@@ -80,7 +146,7 @@ fn of(client: &str, millis: u64) -> Request {
 }
 
 /// The positions that were told before the work began.
-fn positions(events: &mut tokio::sync::mpsc::UnboundedReceiver<Event>) -> Vec<usize> {
+fn positions(events: &mut UnboundedReceiver<Event>) -> Vec<usize> {
     let told = std::iter::from_fn(|| events.try_recv().ok());
     let position = told.map_while(|event| match event {
         Event::Position(position) => Some(position),
@@ -110,18 +176,10 @@ fn request(millis: u64, priority: Priority) -> Request {
     Request {
         client: "somebody".into(),
         frame: FrameSource::Pinned(Arc::new(frame(1))),
-        work: Task::Segment { seed: Some(millis) },
+        task: Task::Segment { seed: Some(millis) },
         settings: Settings::default(),
         priority,
         cancel: Cancel::default(),
-    }
-}
-
-fn end(mut events: tokio::sync::mpsc::UnboundedReceiver<Event>) -> Result<TaskResult> {
-    loop {
-        if let Event::Done(result) = events.blocking_recv().unwrap() {
-            return result;
-        }
     }
 }
 
@@ -129,9 +187,7 @@ fn end(mut events: tokio::sync::mpsc::UnboundedReceiver<Event>) -> Result<TaskRe
 fn a_full_queue_refuses_and_the_rest_is_served_in_order() {
     let worker = worker(2);
     let running = worker.submit(request(100, Priority::Query)).unwrap();
-    while !worker.status().running {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until_running(&worker);
     let waiting: Vec<_> = (0..2)
         .map(|_| worker.submit(request(1, Priority::Query)).unwrap())
         .collect();
@@ -154,9 +210,7 @@ fn a_query_ends_a_background_map_at_once() {
     let background = worker
         .submit(request(60_000, Priority::Background))
         .unwrap();
-    while !worker.status().running {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until_running(&worker);
     let query = worker.submit(request(1, Priority::Query)).unwrap();
     assert!(matches!(end(background), Err(Error::Canceled)));
     assert!(end(query).is_ok());
@@ -196,7 +250,7 @@ fn a_waiting_request_is_canceled_without_its_turn() {
     let events = worker.submit(waiting).unwrap();
     let asked = Instant::now();
     cancel.cancel();
-    worker.sweep();
+    worker.remove_canceled();
     assert!(matches!(end(events), Err(Error::Canceled)));
     assert!(asked.elapsed() < Duration::from_millis(250));
     assert!(end(running).is_ok());
@@ -207,7 +261,7 @@ fn a_stop_ends_what_runs_and_what_waits() {
     let worker = worker(2);
     let running = worker.submit(request(60_000, Priority::Query)).unwrap();
     let waiting = worker.submit(request(1, Priority::Query)).unwrap();
-    worker.stop();
+    stop(&worker);
     assert!(matches!(end(running), Err(Error::Canceled)));
     assert!(matches!(end(waiting), Err(Error::Canceled)));
     let refused = worker.submit(request(1, Priority::Query));
@@ -233,34 +287,33 @@ fn nothing_is_taken_before_the_warm_up_has_passed() {
             let _alive = Arc::new(());
             Ok(StandIn { _alive })
         },
-        move |_, _| wait.recv().map_err(|e| Error::Internal(e.to_string())),
+        move |_, _| {
+            wait.recv_timeout(PATIENCE)
+                .map_err(|e| Error::Internal(e.to_string()))
+        },
     );
     let worker = worker.unwrap();
-    while worker.status().state != State::WarmingUp {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until_state(&worker, State::WarmingUp);
     let refused = worker.submit(request(1, Priority::Query));
     assert!(matches!(refused, Err(Error::NotReady(why)) if why.contains("warming up")));
     go.send(()).unwrap();
-    while worker.status().state != State::Ready {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until_state(&worker, State::Ready);
     assert!(end(worker.submit(request(1, Priority::Query)).unwrap()).is_ok());
 }
 
 #[test]
 fn a_flood_of_one_client_does_not_starve_another() {
     let worker = worker(4);
-    let running = worker.submit(of("flood", 100)).unwrap();
-    until(|| worker.status().running);
+    let running = worker.submit(request_of("flood", 100)).unwrap();
+    until_running(&worker);
     let mut flood: Vec<_> = (0..4)
-        .map(|_| worker.submit(of("flood", 1)).unwrap())
+        .map(|_| worker.submit(request_of("flood", 1)).unwrap())
         .collect();
     assert_eq!(positions(&mut flood[0]).last(), Some(&1));
-    let refused = worker.submit(of("flood", 1));
+    let refused = worker.submit(request_of("flood", 1));
     assert!(matches!(refused, Err(Error::Busy { limit: 4 })));
 
-    let mut single = worker.submit(of("single", 60_000)).unwrap();
+    let mut single = worker.submit(request_of("single", 60_000)).unwrap();
     assert_eq!(positions(&mut single), [1], "behind the running one only");
     assert_eq!(positions(&mut flood[0]).last(), Some(&2), "it went ahead");
     let evicted = flood.pop().unwrap();
@@ -272,14 +325,14 @@ fn a_flood_of_one_client_does_not_starve_another() {
 
     assert!(end(running).is_ok());
     let begun = loop {
-        match single.blocking_recv().unwrap() {
+        match next(&mut single) {
             Event::Position(0) => {}
             event => break event,
         }
     };
     assert!(matches!(begun, Event::Started(..)), "{begun:?}");
     assert_eq!(worker.status().queue_length, 3);
-    worker.stop();
+    stop(&worker);
 }
 
 #[test]
@@ -290,14 +343,14 @@ fn an_unloaded_model_is_gone_until_it_is_loaded() {
         *counted.lock().unwrap() += 1;
         Ok(StandIn { _alive: alive })
     });
-    let running = worker.submit(of("a", 60_000)).unwrap();
-    until(|| worker.status().running);
-    let waiting = worker.submit(of("a", 1)).unwrap();
+    let running = worker.submit(request_of("a", 60_000)).unwrap();
+    until_running(&worker);
+    let waiting = worker.submit(request_of("a", 1)).unwrap();
     let background = request(1, Priority::Background);
     let background = worker.submit(background).unwrap();
     assert_eq!(alive.strong_count(), 2);
 
-    worker.unload().blocking_recv().unwrap().unwrap();
+    done(worker.unload()).unwrap();
     assert_eq!(alive.strong_count(), 1, "only the count itself is left");
     assert_eq!(worker.status().state, State::Unloaded);
     for ended in [running, waiting, background] {
@@ -308,17 +361,17 @@ fn an_unloaded_model_is_gone_until_it_is_loaded() {
         (worker.status().failed, worker.status().queue_length),
         (0, 0)
     );
-    let refused = worker.submit(of("a", 1)).unwrap_err().to_string();
+    let refused = worker.submit(request_of("a", 1)).unwrap_err().to_string();
     assert!(refused.contains("~/load_model"), "{refused}");
-    worker.unload().blocking_recv().unwrap().unwrap();
+    done(worker.unload()).unwrap();
 
-    worker.load().blocking_recv().unwrap().unwrap();
-    worker.load().blocking_recv().unwrap().unwrap();
+    done(worker.load()).unwrap();
+    done(worker.load()).unwrap();
     assert_eq!(
         (worker.status().state, *n_loads.lock().unwrap()),
         (State::Ready, 2)
     );
-    assert!(end(worker.submit(of("a", 1)).unwrap()).is_ok());
+    assert!(end(worker.submit(request_of("a", 1)).unwrap()).is_ok());
 }
 
 #[test]
@@ -327,17 +380,18 @@ fn what_is_unloaded_while_it_loads_never_gets_ready() {
     let alive = Arc::new(());
     let count = Arc::downgrade(&alive);
     let load = move || {
-        wait.recv().map_err(|e| Error::Internal(e.to_string()))?;
+        wait.recv_timeout(PATIENCE)
+            .map_err(|e| Error::Internal(e.to_string()))?;
         let _alive = alive.clone();
         Ok(StandIn { _alive })
     };
     let worker = Worker::spawn(4, load, |_, _| panic!("it must not warm up")).unwrap();
-    until(|| worker.status().state == State::Loading);
+    until_state(&worker, State::Loading);
     let unloaded = worker.unload();
-    let refused = worker.submit(of("a", 1)).unwrap_err();
+    let refused = worker.submit(request_of("a", 1)).unwrap_err();
     assert!(matches!(refused, Error::NotReady(_)));
     go.send(()).unwrap();
-    unloaded.blocking_recv().unwrap().unwrap();
+    done(unloaded).unwrap();
     assert_eq!(worker.status().state, State::Unloaded);
     assert_eq!(count.strong_count(), 1);
 }
@@ -357,18 +411,18 @@ fn what_is_unloaded_while_it_warms_up_stops_at_once() {
         Ok(())
     };
     let worker = Worker::spawn(4, load, warm_up).unwrap();
-    until(|| worker.status().state == State::WarmingUp);
-    worker.unload().blocking_recv().unwrap().unwrap();
+    until_state(&worker, State::WarmingUp);
+    done(worker.unload()).unwrap();
     assert_eq!(worker.status().state, State::Unloaded);
     let loaded = worker.load();
     go.send(()).unwrap();
-    loaded.blocking_recv().unwrap().unwrap();
+    done(loaded).unwrap();
     assert_eq!(worker.status().state, State::Ready);
-    worker.unload().blocking_recv().unwrap().unwrap();
+    done(worker.unload()).unwrap();
     let loaded = worker.load();
-    until(|| worker.status().state == State::WarmingUp);
-    worker.stop();
-    assert!(loaded.blocking_recv().unwrap().is_err());
+    until_state(&worker, State::WarmingUp);
+    stop(&worker);
+    assert!(done(loaded).is_err());
 }
 
 #[test]
@@ -382,14 +436,14 @@ fn a_model_that_fails_to_load_again_can_be_loaded_later() {
             _ => Ok(StandIn { _alive: alive }),
         }
     });
-    worker.unload().blocking_recv().unwrap().unwrap();
+    done(worker.unload()).unwrap();
     for why in ["it is gone", "three"] {
-        let told = worker.load().blocking_recv().unwrap().unwrap_err();
+        let told = done(worker.load()).unwrap_err();
         assert!(told.to_string().contains(why), "{told}");
         assert!(matches!(worker.status().state, State::Failed(told) if told.contains(why)));
-        let refused = worker.submit(of("a", 1)).unwrap_err().to_string();
+        let refused = worker.submit(request_of("a", 1)).unwrap_err().to_string();
         assert!(refused.contains(why), "{refused}");
     }
-    worker.load().blocking_recv().unwrap().unwrap();
-    assert!(end(worker.submit(of("a", 1)).unwrap()).is_ok());
+    done(worker.load()).unwrap();
+    assert!(end(worker.submit(request_of("a", 1)).unwrap()).is_ok());
 }

@@ -5,104 +5,80 @@ Overhead = (a VGA frame is published -> its depth map has arrived) - (the model'
 Needs the environment of scripts/env.sh.
 """
 
-import array
-import pathlib
 import statistics
-import subprocess
+import tempfile
 import time
 
 import numpy
 import rclpy
+from cooper_client import SENSOR, Client, image, until
+from cooper_process import DEFAULTS, MODEL, NodeProcess
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
-from cooper_perception.srv import GetStatus
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+PARAMETERS = DEFAULTS | {"flow.time_points": 2, "model.dir": str(MODEL), "continuous.rate": 100.0}
 N_FRAMES = 15
+SETTLE, IDLE = 3.0, 10.0  # seconds
 
 
-def resident_mib(pid):
-    fields = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
-    return int(fields["VmRSS"].split()[0]) / 1024
+class Overhead:
+    """Publishes frames and measures the time until their depth maps arrive."""
 
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-class Client:
-    def __init__(self):
-        self.node = rclpy.create_node("measure")
-        self.status = self.node.create_client(GetStatus, "/cooper/get_status")
-        self.camera = self.node.create_publisher(Image, "/camera/image_raw", qos_profile_sensor_data)
+    def __init__(self, client):
+        self.camera = client.node.create_publisher(Image, "/camera/image_raw", SENSOR)
         self.arrived = {}
         self.last_run = None
+        client.node.create_subscription(Image, "/cooper/camera/depth_relative/image", self.on_map, 1)
+        client.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
+        until(lambda: self.camera.get_subscription_count() > 0, message="the node does not subscribe to the camera")
+        time.sleep(1)
+        noise = numpy.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype="u1")
+        self.frame = image(noise)
 
-    def spin_until(self, done, timeout=30.0):
-        end = time.monotonic() + timeout
-        while not done():
-            rclpy.spin_once(self.node, timeout_sec=0.05)
-            if time.monotonic() > end:
-                raise SystemExit("measure_node: nothing came within 30 s")
-
-    def wait_until_ready(self):
-        self.status.wait_for_service()
-        while True:
-            call = self.status.call_async(GetStatus.Request())
-            self.spin_until(call.done)
-            if call.result().state == "ready":
-                return
-
-    def listen(self):
-        keep = lambda image: self.arrived.setdefault(image.header.stamp.sec, time.perf_counter())
-        self.node.create_subscription(Image, "/cooper/camera/depth_relative/image", keep, 1)
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
+    def on_map(self, message):
+        self.arrived.setdefault(message.header.stamp.sec, time.perf_counter())
 
     def on_diagnostics(self, message):
         for status in message.status:
             values = {pair.key: pair.value for pair in status.values}
             self.last_run = values.get("last_run_s") or self.last_run
 
-    def overhead(self, frame, number):
+    def measure(self, number):
         """Seconds from a frame to its map, and the model's own share."""
-        frame.header.stamp.sec = number
+        self.frame.header.stamp.sec = number
         begin = time.perf_counter()
-        self.camera.publish(frame)
-        self.spin_until(lambda: number in self.arrived)
+        self.camera.publish(self.frame)
+        until(lambda: number in self.arrived, message="no map")
         total = self.arrived[number] - begin
         self.last_run = None
-        self.spin_until(lambda: self.last_run)
+        until(lambda: self.last_run, message="no diagnostics")
         return total, float(self.last_run)
 
 
+def measure(client, process):
+    client.wait_until_ready()
+    time.sleep(SETTLE)
+    memory, busy = process.memory() / 2**20, process.cpu_percent(IDLE)
+    overhead = Overhead(client)
+    runs = [overhead.measure(number) for number in range(1, N_FRAMES + 1)]
+    totals = [1e3 * total for total, _ in runs]
+    overheads = [1e3 * (total - model) for total, model in runs]
+    print(f"idle: {memory:.0f} MiB resident, {busy:.1f} % of a core")
+    print(f"a VGA frame in -> its depth map out: median {statistics.median(totals):.1f} ms, "
+          f"of which ROS {statistics.median(overheads):.1f} ms ({min(overheads):.1f} to {max(overheads):.1f})")
+
+
 def main():
-    command = [ROOT / "install/lib/cooper_perception/cooper_node", "--ros-args", "-p", "flow.time_points:=2",
-               "-p", f"model.dir:={ROOT}/tests/fixtures/random-a/checkpoint", "-p", "continuous.rate:=100.0"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     rclpy.init()
-    try:
-        client = Client()
-        client.wait_until_ready()
-        time.sleep(3)
-        memory, busy = resident_mib(process.pid), cpu_seconds(process.pid)
-        time.sleep(10)
-        busy = (cpu_seconds(process.pid) - busy) / 10
-        client.listen()
-        pixels = numpy.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype="u1")
-        frame = Image(height=480, width=640, encoding="rgb8", step=1920, data=array.array("B", pixels.tobytes()))
-        client.spin_until(lambda: client.camera.get_subscription_count() > 0)
-        time.sleep(1)
-        runs = [client.overhead(frame, number) for number in range(1, N_FRAMES + 1)]
-        overheads = [1e3 * (total - model) for total, model in runs]
-        print(f"idle: {memory:.0f} MiB resident, {100 * busy:.1f} % of a core")
-        print(f"a VGA frame in -> its depth map out: median {1e3 * statistics.median(total for total, _ in runs):.1f} ms, "
-              f"of which ROS {statistics.median(overheads):.1f} ms ({min(overheads):.1f} to {max(overheads):.1f})")
-    finally:
-        process.terminate()
-        process.wait(10)
+    client = Client("measure_node")
+    with tempfile.TemporaryDirectory() as folder:
+        process = NodeProcess(f"{folder}/node.log", PARAMETERS)
+        try:
+            measure(client, process)
+        finally:
+            process.stop_or_kill()
+            client.close()
+            rclpy.shutdown()
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ pub struct Clock(Arc<Mutex<r2r::Clock>>);
 
 impl Clock {
     /// The clock of `node`.
-    pub fn of(node: &r2r::Node) -> Self {
+    pub fn new(node: &r2r::Node) -> Self {
         Self(node.get_ros_clock())
     }
 
-    /// The time; zero if the clock has none.
+    /// The time; zero if there is none yet.
     pub fn now(&self) -> Time {
         let mut clock = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         clock
@@ -24,14 +24,14 @@ impl Clock {
             .unwrap_or_default()
     }
 
-    /// Seconds from `stamp` to now; negative when it lies ahead.
+    /// Seconds from `stamp` to now; negative for a stamp in the future.
     pub fn seconds_since(&self, stamp: &Time) -> f64 {
         let now = self.now();
         let seconds = f64::from(now.sec) - f64::from(stamp.sec);
         seconds + (f64::from(now.nanosec) - f64::from(stamp.nanosec)) * 1e-9
     }
 
-    /// A header of this moment, without a frame.
+    /// A header with this time and no frame.
     pub fn header(&self) -> Header {
         Header {
             stamp: self.now(),

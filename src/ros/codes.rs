@@ -1,8 +1,9 @@
-//! The one place where errors and outcomes become the numbers of the interfaces.
+//! Errors, statuses, modes and states as the interfaces write them; nothing else knows these numbers and names.
 
 use cooper_model::engine::{Cancel, MapKind, Stage, Stop};
 use cooper_model::reasoning::{Mode, Status};
 use cooper_model::{Error, Result};
+use cooper_perception::pipeline::State;
 use cooper_perception::trace::Ended;
 use r2r::cooper_perception::action::Reason;
 use r2r::cooper_perception::msg::{Answer, Evidence as EvidenceMsg};
@@ -10,22 +11,22 @@ use r2r::cooper_perception::srv::Ask;
 
 /// The error code of success.
 pub const NONE: u16 = Ask::Response::NONE as u16;
-/// The error code of a spent time budget.
+/// The error code of a time budget that ran out.
 pub const DEADLINE: u16 = Ask::Response::DEADLINE as u16;
-/// The error code of a model that is not there.
+/// The error code of a model that is not loaded.
 pub const NOT_READY: u16 = Ask::Response::NOT_READY as u16;
 /// The error code of an internal error.
 pub const FAILED: u16 = Ask::Response::FAILED as u16;
 /// The error code of a canceled request.
 pub const CANCELED: u16 = Ask::Response::CANCELED as u16;
-/// The status of a question whose time budget was spent.
+/// The status of a question whose time budget ran out.
 pub const STATUS_DEADLINE: u8 = Answer::DEADLINE as u8;
 /// The status of a question that failed.
 pub const STATUS_FAILED: u8 = Answer::FAILED as u8;
 /// The status of a canceled question.
 pub const STATUS_CANCELED: u8 = Answer::CANCELED as u8;
 
-/// The `error_code` of an error; its message is the error's own words.
+/// The `error_code` of an error.
 pub fn error_code(error: &Error) -> u16 {
     match error {
         Error::InvalidInput { .. } | Error::ContextFull { .. } => {
@@ -44,19 +45,19 @@ pub fn error_code(error: &Error) -> u16 {
     }
 }
 
-/// Why a question was stopped that brought what there was by then.
-pub fn stopped(cancel: &Cancel) -> Error {
+/// The error of a question that was stopped before its end.
+pub fn stop_error(cancel: &Cancel) -> Error {
     match cancel.stopped() {
         Some(Stop::Unloaded) => Error::NotReady(Stop::Unloaded.to_string()),
         _ => Error::Canceled,
     }
 }
 
-/// Read the `mode` of a request; 0, the value of a request that does not set it, leaves it to `reasoning.mode`.
+/// Read the `mode` of a request; 0, the default, leaves it to `reasoning.mode`.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for a number that is no mode.
-pub fn mode_of_request(mode: u8) -> Result<Option<Mode>> {
+pub fn read_mode(mode: u8) -> Result<Option<Mode>> {
     match mode {
         0 => Ok(None),
         1 => Ok(Some(Mode::Text)),
@@ -89,7 +90,7 @@ pub fn status_number(status: Status) -> u8 {
     }
 }
 
-/// How a question ended, by the number of its status.
+/// How a question ended, by the number of its status; for its trace.
 pub fn ended(status: u8) -> Ended {
     let known = [
         Status::Answered,
@@ -107,15 +108,26 @@ pub fn ended(status: u8) -> Ended {
     }
 }
 
-/// A remark on a status other than a plain answer.
+/// The message of a status; empty for a plain answer.
 pub fn remark(status: Status) -> &'static str {
     match status {
         Status::Answered => "",
-        Status::NoAnswer => "no answer: all turns passed without one",
+        Status::NoAnswer => "no answer within the allowed turns",
         Status::Truncated => {
-            "the last turn reached its limit of tokens: the answer is cut off or missing"
+            "the last turn reached generation.max_new_tokens: the answer is cut off or missing"
         }
         Status::Canceled => "canceled",
+    }
+}
+
+/// A state's name in messages.
+pub fn state_name(state: &State) -> &'static str {
+    match state {
+        State::Loading => "loading",
+        State::WarmingUp => "warming_up",
+        State::Ready => "ready",
+        State::Failed(_) => "failed",
+        State::Unloaded | State::Stopped => "unloaded",
     }
 }
 
@@ -136,6 +148,21 @@ pub fn kind_number(kind: MapKind) -> u8 {
         MapKind::Depth => EvidenceMsg::DEPTH as u8,
         MapKind::Segmentation => EvidenceMsg::SEGMENTATION as u8,
     }
+}
+
+/// A turn's number: counted from 1, 0 before the first, as in the engine.
+pub fn turn_number(turn: usize) -> u16 {
+    u16::try_from(turn).unwrap_or(u16::MAX)
+}
+
+/// A seed as a number of the interfaces.
+pub fn seed_number(seed: u64) -> i64 {
+    i64::try_from(seed).unwrap_or(i64::MAX)
+}
+
+/// A count as a number of the interfaces.
+pub fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

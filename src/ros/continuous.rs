@@ -1,4 +1,4 @@
-//! Maps of the newest frames, made only for topics that somebody subscribes to, and only when no question waits.
+//! Continuous maps of the newest frames: only for topics with subscribers, and only while no question waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,30 +7,30 @@ use cooper_model::perception::{DepthMap, Segmentation};
 use cooper_model::{Error, Result};
 use cooper_perception::config::interfaces::Interface;
 use cooper_perception::config::{DepthConfig, interfaces};
-use cooper_perception::pipeline::{Frame, FrameSource, Task, TaskResult};
+use cooper_perception::pipeline::{Frame, FrameSource};
 use r2r::sensor_msgs::msg::Image;
 use r2r::{Node, Publisher};
 use tokio::time::Instant;
 
-use super::cameras::Camera;
-use super::convert;
-use super::drawing::{self, Samples};
-use super::label_info::LabelInfos;
-use super::metric_maps::{self, MetricMaps};
-use super::metric_scale::Metres;
-use super::requests::{self, Caller, Core};
-use super::topics::{self, is_wanted, publish};
+use crate::camera::Camera;
+use crate::convert;
+use crate::drawing::{self, Samples};
+use crate::label_info::LabelInfos;
+use crate::metric::{self, MetricDepth, MetricMaps};
+use crate::requests::Caller;
+use crate::shared::Shared;
+use crate::topics::{self, has_subscribers, publish};
 
-/// The longest time without a look at frames, subscribers and the rate.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// How long to leave the model alone after it had no time for a map.
-const GIVE_WAY: Duration = Duration::from_millis(100);
-/// How long to leave a camera alone of which no map could be made.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// The longest time between two checks of frames, subscribers and the rate.
+const CHECK_PERIOD: Duration = Duration::from_millis(250);
+/// The pause after the model had no time for a map.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a frame that no map could be made of.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The map topics of one camera.
 pub struct Maps {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     camera: Arc<Camera>,
     depth_relative: Publisher<Image>,
     depth_color: Publisher<Image>,
@@ -48,16 +48,16 @@ impl Maps {
     /// Advertise a camera's map topics.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the middleware refuses one.
-    pub fn advertise(node: &mut Node, core: &Arc<Core>, camera: &Arc<Camera>) -> Result<Self> {
-        let metric = MetricMaps::advertise(node, camera)?;
+    /// [`Error::Internal`] if the middleware rejects one.
+    pub fn advertise(node: &mut Node, shared: &Arc<Shared>, camera: &Arc<Camera>) -> Result<Self> {
+        let metric = MetricMaps::advertise(node, &camera.config)?;
         let label_info = LabelInfos::advertise(node, &camera.config.name)?;
         let mut publisher =
             |interface: &Interface| topics::publisher(node, interface, &camera.config.name);
         Ok(Self {
             metric,
             label_info,
-            core: core.clone(),
+            shared: shared.clone(),
             camera: camera.clone(),
             depth_relative: publisher(&interfaces::DEPTH_RELATIVE)?,
             depth_color: publisher(&interfaces::DEPTH_COLOR)?,
@@ -69,83 +69,77 @@ impl Maps {
         })
     }
 
-    /// Make maps until the node ends.
-    pub async fn keep_up(mut self) {
-        // When the last map began, and until when the model is left alone.
-        let (mut begun, mut rested) = (None, Instant::now());
+    /// Make maps for ever.
+    pub async fn run(mut self) {
+        let (mut last_begin, mut pause_end) = (None, Instant::now());
         loop {
-            // All anew at each look: the rate may change, subscribers and frames come and go.
-            let rate = self
-                .core
-                .parameters
-                .float("continuous.rate")
-                .unwrap_or_default();
-            if rate <= 0.0 || !self.is_wanted() || !self.has_news() {
-                let _ = tokio::time::timeout(LOOK_AGAIN, self.camera.arrival()).await;
+            // Read each time: the rate may change, subscribers and frames come and go.
+            let rate = self.shared.parameters.float("continuous.rate");
+            let rate = rate.unwrap_or_default();
+            if rate <= 0.0 || !self.has_subscribers() || !self.has_new_frame() {
+                let _ = tokio::time::timeout(CHECK_PERIOD, self.camera.arrival()).await;
                 continue;
             }
             let now = Instant::now();
-            let wait = wait(rate, begun.map(|begun| now - begun))
-                .max(rested.saturating_duration_since(now));
+            let wait = wait(rate, last_begin.map(|begin| now - begin))
+                .max(pause_end.saturating_duration_since(now));
             if !wait.is_zero() {
-                tokio::time::sleep(wait.min(LOOK_AGAIN)).await;
+                tokio::time::sleep(wait.min(CHECK_PERIOD)).await;
                 continue;
             }
             let newest = self.camera.n_frames();
-            match self.make().await {
-                Ok(used) => {
-                    begun = Some(now);
-                    self.done = used;
+            match self.publish_newest().await {
+                Ok(number) => {
+                    last_begin = Some(now);
+                    self.done = number;
                 }
                 Err(Error::Canceled | Error::Busy { .. } | Error::NotReady(_)) => {
-                    rested = Instant::now() + GIVE_WAY;
+                    pause_end = Instant::now() + BUSY_PAUSE;
                 }
                 Err(error) => {
-                    begun = Some(now);
-                    rested = now + AFTER_FAILURE;
+                    last_begin = Some(now);
+                    pause_end = now + FAILURE_PAUSE;
                     self.done = newest;
-                    tracing::warn!(camera = %self.camera.config.name, "no maps of a frame: {error}");
+                    tracing::warn!(camera = %self.camera.config.name, "cannot make maps of a frame: {error}");
                 }
             }
         }
     }
 
-    /// Whether there is a frame that can be used and was not yet.
-    fn has_news(&self) -> bool {
+    /// Whether there is a usable frame without maps.
+    fn has_new_frame(&self) -> bool {
         self.camera.n_frames() > self.done && self.camera.check().is_ok()
     }
 
-    /// Whether somebody listens to any of the maps.
-    fn is_wanted(&self) -> bool {
-        self.wants_depth() || self.wants_segmentation()
+    fn has_subscribers(&self) -> bool {
+        self.needs_depth() || self.needs_segmentation()
     }
 
-    /// Make what is wanted of the newest frame; the frame's number.
-    async fn make(&mut self) -> Result<u64> {
+    /// Make and publish the maps of the newest frame that have subscribers; the frame's number.
+    async fn publish_newest(&mut self) -> Result<u64> {
         let mut source = FrameSource::Latest(self.camera.clone());
-        let (mut used, mut metres) = (self.done, None);
-        if self.wants_depth() {
-            let (frame, found) = self.make_depth(source).await?;
-            used = frame.number;
-            (source, metres) = (FrameSource::Pinned(frame), found);
+        let (mut number, mut metric) = (self.done, None);
+        if self.needs_depth() {
+            let (frame, found) = self.publish_depth(source).await?;
+            number = frame.number;
+            (source, metric) = (FrameSource::Pinned(frame), found);
         }
-        let has_boxes = metres.is_some() && self.wants_boxes();
-        if self.wants_segmentation() || has_boxes {
-            used = self.make_segmentation(source, metres).await?;
+        let has_boxes = metric.is_some() && self.needs_boxes();
+        if self.needs_segmentation() || has_boxes {
+            number = self.publish_segmentation(source, metric).await?;
         }
-        Ok(used)
+        Ok(number)
     }
 
-    /// Publish all that is wanted of a frame's regions; the frame's number.
-    async fn make_segmentation(
+    /// Publish the segmentation; the frame's number.
+    async fn publish_segmentation(
         &mut self,
         source: FrameSource,
-        metres: Option<Arc<Metres>>,
+        metric: Option<Arc<MetricDepth>>,
     ) -> Result<u64> {
-        let (frame, outcome) = self.draw(source, Task::Segment { seed: None }).await?;
-        let TaskResult::Segmentation(segmentation) = outcome else {
-            return Err(requests::wrong_outcome());
-        };
+        let shared = self.shared.clone();
+        let (frame, segmentation) =
+            drawing::draw_segmentation(&shared, Caller::MAPS, source).await?;
         let mut segmentation = self.camera.track(segmentation);
         let header = &frame.header;
         publish(&self.segmentation_color, || {
@@ -155,44 +149,42 @@ impl Maps {
             Ok(convert::labels_image(&segmentation, header))
         });
         publish(&self.overlay, || {
-            Ok(convert::rgb_image(
-                &segmentation.overlay(&frame.image),
-                header,
-            ))
+            let overlay = segmentation.overlay(&frame.image);
+            Ok(convert::rgb_image(&overlay, header))
         });
-        if self.wants_names() {
-            self.name(&frame, &mut segmentation).await;
+        if self.needs_names() {
+            self.name_regions(&frame, &mut segmentation).await;
         }
         self.label_info.publish(&segmentation, header);
-        if let Some(metres) = metres.filter(|_| self.wants_boxes()) {
+        if let Some(metric) = metric.filter(|_| self.needs_boxes()) {
             let segmentation = Arc::new(segmentation);
-            // Without a calibration there are none, as the camera's scale says.
-            let boxes = metric_maps::boxes(&segmentation, &metres).await;
+            // Without a calibration there are none; the camera's scale reports why.
+            let boxes = metric::boxes(&segmentation, &metric).await;
             let (name, boxes) = (&self.camera.config.name, boxes.unwrap_or_default());
-            let markers = &self.core.markers;
+            let markers = &self.shared.markers;
             markers.show_regions(name, &segmentation, &boxes, header);
         }
         Ok(frame.number)
     }
 
-    /// Ask what new regions are. If a question comes between, they stay without names until the next frame.
-    async fn name(&mut self, frame: &Arc<Frame>, segmentation: &mut Segmentation) {
-        match drawing::name_regions(&self.core, Caller::MAPS, frame, segmentation).await {
+    /// Name new regions. A question cancels this: then they stay without names until the next frame.
+    async fn name_regions(&mut self, frame: &Arc<Frame>, segmentation: &mut Segmentation) {
+        match drawing::name_regions(&self.shared, Caller::MAPS, frame, segmentation).await {
             Ok(()) => self.camera.keep_names(segmentation),
             Err(Error::Canceled | Error::Busy { .. } | Error::NotReady(_)) => {}
             Err(error) => {
-                tracing::warn!(camera = %self.camera.config.name, "no names of regions: {error}");
+                tracing::warn!(camera = %self.camera.config.name, "cannot name regions: {error}");
             }
         }
     }
 
-    /// Publish all that is wanted of a frame's depth; the frame, and its metres where they are wanted and known.
-    async fn make_depth(
+    /// Publish depth; the frame, and its metric depth where that is needed and there is a scale.
+    async fn publish_depth(
         &mut self,
         source: FrameSource,
-    ) -> Result<(Arc<Frame>, Option<Arc<Metres>>)> {
-        let core = self.core.clone();
-        let (frame, depth) = drawing::draw_depth(&core, Caller::MAPS, source, None).await?;
+    ) -> Result<(Arc<Frame>, Option<Arc<MetricDepth>>)> {
+        let shared = self.shared.clone();
+        let (frame, depth) = drawing::draw_depth(&shared, Caller::MAPS, source, None).await?;
         let header = &frame.header;
         publish(&self.depth_relative, || {
             Ok(convert::depth_image(&depth, header))
@@ -200,87 +192,87 @@ impl Maps {
         publish(&self.depth_color, || {
             Ok(convert::rgb_image(&depth.color, header))
         });
-        let metres = self.make_metres(&frame, &depth).await;
-        if is_wanted(&self.confidence) {
-            let parameters = core.parameters.now();
-            let samples = Samples {
-                n: DepthConfig::read(&parameters)?.n_samples,
-                seed: core.parameters.settings()?.seed,
-                caller: Caller::MAPS,
-            };
-            let confidence = samples.confidence(&core, &frame, &depth).await?;
-            publish(&self.confidence, || {
-                Ok(convert::float_image(
-                    &confidence,
-                    frame.image.dimensions(),
-                    header,
-                ))
-            });
+        let metric = self.publish_metric_depth(&frame, &depth).await;
+        if has_subscribers(&self.confidence) {
+            self.publish_confidence(&frame, &depth).await?;
         }
-        Ok((frame, metres))
+        Ok((frame, metric))
     }
 
-    /// Publish what is wanted of a frame's metres. Where it has none, the camera's scale says why.
-    async fn make_metres(
+    async fn publish_confidence(&mut self, frame: &Arc<Frame>, depth: &DepthMap) -> Result<()> {
+        let parameters = &self.shared.parameters;
+        let samples = Samples {
+            n: DepthConfig::read(&parameters.now())?.n_samples,
+            seed: parameters.settings()?.seed,
+            caller: Caller::MAPS,
+        };
+        let confidence = samples.confidence(&self.shared, frame, depth).await?;
+        publish(&self.confidence, || {
+            let size = frame.image.dimensions();
+            Ok(convert::float_image(&confidence, size, &frame.header))
+        });
+        Ok(())
+    }
+
+    /// Publish metric depth. Where there is none, the camera's scale reports why.
+    async fn publish_metric_depth(
         &mut self,
         frame: &Arc<Frame>,
         depth: &Arc<DepthMap>,
-    ) -> Option<Arc<Metres>> {
-        if !self.wants_metres() {
+    ) -> Option<Arc<MetricDepth>> {
+        if !self.needs_metric_depth() {
             return None;
         }
-        let metres = metric_maps::metres(&self.core, &self.camera, frame, depth).await;
-        let Ok(metres) = metres.map(Arc::new) else {
+        let parameters = self.shared.parameters.now();
+        let fitted = metric::fit(&self.camera.scale, frame, depth, parameters).await;
+        let Ok(fitted) = fitted.map(Arc::new) else {
             let name = &self.camera.config.name;
-            self.core.markers.hide_regions(name, &frame.header);
+            self.shared.markers.hide_regions(name, &frame.header);
             return None;
         };
         if let Some(metric) = &self.metric {
-            metric.publish(frame, &metres);
+            metric.publish(frame, &fitted);
         }
-        if self.metric.as_ref().is_some_and(MetricMaps::wants_points)
-            && let Some(points) = metric_maps::points(frame, &metres).await
+        if self.metric.as_ref().is_some_and(MetricMaps::needs_points)
+            && let Some(points) = metric::points(frame, &fitted).await
             && let Some(metric) = &self.metric
         {
             metric.publish_points(points);
         }
-        Some(metres)
+        Some(fitted)
     }
 
-    async fn draw(&mut self, source: FrameSource, work: Task) -> Result<(Arc<Frame>, TaskResult)> {
-        drawing::drawn(&self.core, Caller::MAPS, source, work).await
+    fn needs_depth(&self) -> bool {
+        has_subscribers(&self.depth_relative)
+            || has_subscribers(&self.depth_color)
+            || has_subscribers(&self.confidence)
+            || self.needs_metric_depth()
     }
 
-    fn wants_depth(&self) -> bool {
-        is_wanted(&self.depth_relative)
-            || is_wanted(&self.depth_color)
-            || is_wanted(&self.confidence)
-            || self.wants_metres()
+    fn needs_metric_depth(&self) -> bool {
+        let metric = self.metric.as_ref();
+        metric.is_some_and(MetricMaps::has_subscribers) || self.needs_boxes()
     }
 
-    fn wants_metres(&self) -> bool {
-        self.metric.as_ref().is_some_and(MetricMaps::is_wanted) || self.wants_boxes()
+    /// Boxes need metres: without a scale, markers show only answers.
+    fn needs_boxes(&self) -> bool {
+        self.metric.is_some() && self.shared.markers.has_subscribers()
     }
 
-    /// Boxes need metres, so without a scale markers have only answers.
-    fn wants_boxes(&self) -> bool {
-        self.metric.is_some() && self.core.markers.is_wanted()
+    fn needs_names(&self) -> bool {
+        let is_on = self.shared.parameters.flag("segmentation.names");
+        is_on.unwrap_or_default() && (self.label_info.has_subscribers() || self.needs_boxes())
     }
 
-    fn wants_names(&self) -> bool {
-        let is_on = self.core.parameters.flag("segmentation.names");
-        is_on.unwrap_or_default() && (self.label_info.is_wanted() || self.wants_boxes())
-    }
-
-    fn wants_segmentation(&self) -> bool {
-        is_wanted(&self.segmentation_color)
-            || is_wanted(&self.segmentation_labels)
-            || self.label_info.is_wanted()
-            || is_wanted(&self.overlay)
+    fn needs_segmentation(&self) -> bool {
+        has_subscribers(&self.segmentation_color)
+            || has_subscribers(&self.segmentation_labels)
+            || self.label_info.has_subscribers()
+            || has_subscribers(&self.overlay)
     }
 }
 
-/// How long to wait at this rate, so much time after the last map began.
+/// How long to wait at this rate, in maps per second, so long after the last map began.
 fn wait(rate: f64, since: Option<Duration>) -> Duration {
     let Some(since) = since else {
         return Duration::ZERO;

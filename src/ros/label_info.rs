@@ -1,4 +1,4 @@
-//! What the ids of label images stand for, as vision_msgs/LabelInfo: where the build found that package.
+//! The names of the ids in label images, as vision_msgs/LabelInfo, where the build found that package.
 
 #[cfg(vision_msgs)]
 pub use with_vision_msgs::LabelInfos;
@@ -23,17 +23,17 @@ mod with_vision_msgs {
         /// Advertise it.
         ///
         /// # Errors
-        /// [`cooper_model::Error::Internal`] if the middleware refuses it.
+        /// [`cooper_model::Error::Internal`] if the middleware rejects it.
         pub fn advertise(node: &mut Node, camera: &str) -> Result<Self> {
             topics::publisher(node, &interfaces::LABEL_INFO, camera).map(Self)
         }
 
-        /// Whether somebody listens.
-        pub fn is_wanted(&self) -> bool {
-            topics::is_wanted(&self.0)
+        /// Whether the topic has subscribers.
+        pub fn has_subscribers(&self) -> bool {
+            topics::has_subscribers(&self.0)
         }
 
-        /// Tell the ids of a segmentation: also when nobody listens, for those who come later.
+        /// Publish the ids of a segmentation, also without subscribers: the topic is latched.
         pub fn publish(&self, segmentation: &Segmentation, header: &FrameHeader) {
             let class = |region: &cooper_model::perception::Region| VisionClass {
                 class_id: region.id,
@@ -46,7 +46,7 @@ mod with_vision_msgs {
                 threshold: 0.0,
             };
             if let Err(error) = self.0.publish(&message) {
-                tracing::warn!("a label_info could not be published: {error}");
+                tracing::warn!("cannot publish a label_info: {error}");
             }
         }
     }
@@ -60,23 +60,23 @@ mod without {
     use cooper_perception::config::interfaces;
     use r2r::Node;
 
-    /// One camera's topic, which cannot be offered.
+    /// The topic of one camera, which does not exist.
     pub struct LabelInfos;
 
     impl LabelInfos {
-        /// Tell that there is none.
+        /// Log that there is no topic.
         pub fn advertise(_node: &mut Node, camera: &str) -> Result<Self> {
             let topic = interfaces::LABEL_INFO.of(camera);
-            tracing::info!("no {topic}: this node was built where vision_msgs was not installed");
+            tracing::info!("no {topic}: this node was built without vision_msgs");
             Ok(Self)
         }
 
-        /// Nobody can listen.
-        pub fn is_wanted(&self) -> bool {
+        /// Always false.
+        pub fn has_subscribers(&self) -> bool {
             false
         }
 
-        /// Nothing is published.
+        /// Publishes nothing.
         pub fn publish(&self, _segmentation: &Segmentation, _header: &FrameHeader) {}
     }
 }

@@ -1,21 +1,12 @@
-//! The model comes and goes: at start, with `~/unload_model` and with `~/load_model`.
-
-use std::sync::Arc;
-use std::time::Instant;
+//! Loading the model, as the parameters of the moment say.
 
 use cooper_model::Result;
-use cooper_perception::config;
-use cooper_perception::config::NodeConfig;
-use cooper_perception::pipeline::{LoadedModel, State, Worker, WorkerStatus};
-use r2r::std_srvs::srv::Trigger;
-use tokio::sync::oneshot;
+use cooper_perception::config::{self, NodeConfig};
+use cooper_perception::pipeline::{LoadedModel, Worker, WorkerStatus};
 
-use super::convert::message_text;
-use super::params::Parameters;
-use super::requests::{self, Core};
-use super::services::told;
+use crate::params::Parameters;
 
-/// Start the model's thread, which loads as the parameters of each moment say.
+/// Start the model's thread, which loads the model that the parameters name at the time.
 ///
 /// # Errors
 /// See [`Worker::spawn`].
@@ -24,14 +15,14 @@ pub fn start_model(queue_limit: usize, parameters: &Parameters) -> Result<Worker
     Worker::spawn(
         queue_limit,
         move || load(&at_load),
-        move |perceiver: &mut LoadedModel, cancel: &_| {
+        move |model: &mut LoadedModel, cancel: &_| {
             tracing::info!("loaded, warming up");
-            perceiver.warm_up(&at_warm_up.settings()?, cancel)
+            model.warm_up(&at_warm_up.settings()?, cancel)
         },
     )
 }
 
-/// What the parameters of this moment say of the model, the cameras and the queue.
+/// The configuration of the model, the cameras and the queue at this moment.
 ///
 /// # Errors
 /// See [`NodeConfig::read`].
@@ -48,51 +39,9 @@ fn load(parameters: &Parameters) -> Result<LoadedModel> {
     LoadedModel::load(&config.model, config.prompts_file.as_deref())
 }
 
-/// Tell the log that requests are taken from now on.
+/// Log that the node accepts requests from now on.
 pub fn log_ready(status: &WorkerStatus) {
     let model = &status.model;
     let (dir, device, dtype) = (&model.dir, &model.device, &model.dtype);
     tracing::info!(model = dir, device, dtype, "ready");
-}
-
-/// Serve `~/load_model`: the reply comes when the model is ready, or cannot be.
-pub async fn load_model(core: Arc<Core>, _: Trigger::Request) -> Trigger::Response {
-    let was_ready = core.worker.status().state == State::Ready;
-    let begun = Instant::now();
-    replied("load_model", core.worker.load(), || {
-        let status = core.worker.status();
-        let (dir, seconds) = (&status.model.dir, begun.elapsed().as_secs_f64());
-        if was_ready {
-            return format!("{dir} was loaded already; unload it first for other parameters");
-        }
-        log_ready(&status);
-        format!("{dir} is ready after {seconds:.1} s")
-    })
-    .await
-}
-
-/// Serve `~/unload_model`: the reply comes when the memory is free.
-pub async fn unload_model(core: Arc<Core>, _: Trigger::Request) -> Trigger::Response {
-    let n_bytes = core.worker.status().model.memory_bytes;
-    replied("unload_model", core.worker.unload(), || match n_bytes {
-        0 => "no model was loaded".into(),
-        _ => {
-            tracing::info!("unloaded");
-            format!("unloaded {n_bytes} bytes of weights and what was kept of images")
-        }
-    })
-    .await
-}
-
-async fn replied(
-    service: &str,
-    end: oneshot::Receiver<Result<()>>,
-    remark: impl FnOnce() -> String,
-) -> Trigger::Response {
-    let end = end.await.unwrap_or_else(|_| Err(requests::lost()));
-    let (success, message) = match end {
-        Ok(()) => (true, message_text(&remark())),
-        Err(error) => (false, told(service, &error).1),
-    };
-    Trigger::Response { success, message }
 }

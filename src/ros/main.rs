@@ -1,40 +1,52 @@
 //! `cooper_node`, the ROS 2 node: topics, services, the action and parameters around the model's thread.
 //!
-//! Three kinds of threads that never wait for each other: one spins (`spin.rs`), tokio's run a small task per topic and
-//! request, one owns the model ([`cooper_perception::pipeline::Worker`]).
-//! Start at `node.rs`; `requests.rs` is the way from a request to the model and back.
+//! **What it is for.** It translates between ROS and the library: messages become frames, requests become tasks of the
+//! model's queue, results become messages, errors become codes. It is the only part of the workspace that knows r2r.
+//!
+//! **What it must never know.** The network: no tensor, no token, no flow step; the model is a [`Worker`] that takes
+//! tasks. The command line and the trainer: the node is built without them. And no task waits for the model on the
+//! thread that spins.
+//!
+//! **Threads.** One spins (`spin`), tokio's two run a small task per topic and per request (`tasks`), one owns the model
+//! ([`Worker`]); work that takes long runs on tokio's blocking threads.
+//!
+//! **Where to start.**
+//! - `node`: from start to stop; `setup` creates the endpoints; `shared` is what all tasks share.
+//! - `requests`: a request from its fields to the model and back; `services`, `reason` (the action) and `continuous`
+//!   (the maps) use it.
+//! - `camera` and `metric`: what is known of a camera, and its way to metres; `availability` says why a topic is silent.
+//! - `convert`: messages to the library's types and back; `codes`: the numbers of the interfaces.
+//!
+//! Every topic, service and action is named in [`cooper_perception::config::interfaces`], every parameter in
+//! [`cooper_perception::config::parameters()`].
+//!
+//! [`Worker`]: cooper_perception::pipeline::Worker
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 #![forbid(unsafe_code)]
 
-mod actions;
-mod cameras;
+mod availability;
+mod camera;
 mod clock;
 mod codes;
-mod conclusion;
 mod continuous;
 mod convert;
 mod diagnostics;
 mod drawing;
-mod feedback;
 mod incoming;
 mod label_info;
 mod loading;
 mod markers;
-mod measure;
-mod metric_maps;
-mod metric_scale;
+mod metric;
 mod node;
 mod params;
+mod reason;
 mod remap;
 mod requests;
-mod results;
 mod rosout;
-mod scale_status;
-mod segment;
 mod services;
-mod silence;
+mod setup;
+mod shared;
 mod spin;
-mod status;
 mod subscriptions;
 mod tasks;
 mod topics;
@@ -51,7 +63,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 fn main() -> ExitCode {
     keep_one_heap();
     use_threads(0);
-    let (rosout, events) = rosout::rosout();
+    let (rosout, log) = rosout::rosout();
     let stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
@@ -67,12 +79,12 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!("no runtime: {error}");
+            tracing::error!("cannot start tokio: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(node::run(events));
-    // A model that is still loading would be waited for; it ends with the process.
+    let ended = runtime.block_on(node::run(log));
+    // Does not wait for a model that is still loading: that ends with the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match ended {
         Ok(()) => ExitCode::SUCCESS,

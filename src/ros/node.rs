@@ -1,182 +1,81 @@
-//! The node from start to stop: endpoints, tasks, the spinning thread, the model's thread.
+//! The node from start to stop: its endpoints, its tasks, the spinning thread, the model's thread.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cooper_model::{Error, Result};
-use cooper_perception::config;
-use cooper_perception::config::interfaces::Interface;
-use cooper_perception::config::{NodeConfig, interfaces};
-use cooper_perception::pipeline::{State, Worker};
-use cooper_perception::trace::Recorder;
-use futures::{Stream, StreamExt};
+use cooper_perception::pipeline::State;
 use r2r::Node;
-use r2r::cooper_perception::msg::Answer;
-use r2r::diagnostic_msgs::msg::DiagnosticArray;
-use r2r::rcl_interfaces::msg::Log;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::cameras::Camera;
-use super::clock::Clock;
-use super::continuous::Maps;
-use super::loading::{log_ready, read_config, start_model};
-use super::markers::Markers;
-use super::metric_scale::MetricScale;
-use super::params::{self, Parameters};
-use super::remap::Names;
-use super::requests::Core;
-use super::rosout::RosoutEvents;
-use super::spin::Spin;
-use super::tasks::Tasks;
-use super::{actions, diagnostics, services, subscriptions, topics};
+use crate::loading::{log_ready, read_config, start_model};
+use crate::params::Parameters;
+use crate::rosout::RosoutQueue;
+use crate::setup::Setup;
+use crate::shared::Shared;
+use crate::spin::Spin;
+use crate::tasks::Tasks;
 
 /// The node's name, unless a remapping rule gives another.
 const NAME: &str = "cooper";
-/// How often the loading of the model is looked at.
-const LOOK_AT_LOADING: Duration = Duration::from_millis(50);
-/// Time for the last replies and log messages to leave before the node goes.
-const LAST_WORDS: Duration = Duration::from_millis(150);
+/// How often to check whether the model is loaded.
+const LOADING_PERIOD: Duration = Duration::from_millis(50);
+/// The time for the last replies and log messages to leave before the node is dropped.
+const LAST_MESSAGES: Duration = Duration::from_millis(150);
 /// The longest wait for the model to stop: one token or one flow step, unless it is still loading.
-const LAST_STEP: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Run the node until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// What keeps it from starting: bad parameters, a model that cannot be loaded, names that ROS refuses; or what has
-/// ended while it ran: one of its tasks or the thread that spins.
-pub async fn run(log: RosoutEvents) -> Result<()> {
+/// Why it cannot start: invalid parameters, a model that cannot be loaded, names that ROS rejects; or what ended while
+/// it ran: one of its tasks or the spinning thread.
+pub async fn run(log: RosoutQueue) -> Result<()> {
     let mut signals = Signals::new()?;
-    let mut node = create_node()?;
+    let node = create_node()?;
     let parameters = Parameters::at_start(&node)?;
     let config = read_config(&parameters)?;
-    let mut tasks = Tasks::default();
     let worker = start_model(config.queue_limit, &parameters)?;
-    let core = open(&mut node, &config, worker, parameters, log, &mut tasks)?;
-    let inboxes = std::mem::take(&mut tasks.inboxes);
-    let mut spin = Spin::start(node, core.cameras.clone(), inboxes)?;
 
-    // In this order: where several are true at once, the first is the cause of the others.
+    let mut setup = Setup::new(node);
+    setup.publish_log(log)?;
+    let shared = setup.shared(&config.cameras, worker, parameters)?;
+    setup.serve(&shared)?;
+    setup.serve_parameters(&shared)?;
+    let Setup { node, mut tasks } = setup;
+    let incoming = std::mem::take(&mut tasks.incoming);
+    let mut spin = Spin::start(node, shared.cameras.clone(), incoming)?;
+
+    // In this order: where several have ended, the first is the cause of the others.
     let ended = tokio::select! {
         biased;
         () = signals.next() => Ok(()),
         error = spin.ended() => Err(error),
         error = tasks.ended() => Err(error),
-        error = never_loaded(&core) => Err(error),
+        error = load_failure(&shared) => Err(error),
     };
-    stop(&core, spin, tasks).await;
+    stop(&shared, spin, tasks).await;
     ended
 }
 
 fn create_node() -> Result<Node> {
-    let refused = |error: r2r::Error| Error::Internal(format!("ROS does not start: {error}"));
-    let context = r2r::Context::create().map_err(refused)?;
-    Node::create(context, NAME, "").map_err(refused)
+    let failed = |error: r2r::Error| Error::Internal(format!("ROS does not start: {error}"));
+    let context = r2r::Context::create().map_err(failed)?;
+    Node::create(context, NAME, "").map_err(failed)
 }
 
-/// Create all endpoints and the tasks behind them.
-fn open(
-    node: &mut Node,
-    config: &NodeConfig,
-    worker: Worker,
-    parameters: Parameters,
-    log: RosoutEvents,
-    tasks: &mut Tasks,
-) -> Result<Arc<Core>> {
-    let refused = |error: r2r::Error| Error::Internal(format!("ROS refuses the node: {error}"));
-    let clock = Clock::of(node);
-    let rosout = topics::publisher::<Log>(node, &interfaces::ROSOUT, "")?;
-    tasks.spawn(
-        interfaces::ROSOUT.name,
-        log.publish(rosout, node.logger().into(), clock.clone()),
-    );
-
-    let names = Names::new(
-        &node.name().map_err(refused)?,
-        &node.namespace().map_err(refused)?,
-        std::env::args(),
-    );
-    let camera = |config: &config::CameraConfig| {
-        let topic = names.resolve(&subscriptions::image_topic(config.transport, &config.name));
-        let of = |interface: &Interface| names.resolve(&interface.of(&config.name));
-        let (info, reference) = (
-            of(&interfaces::CAMERA_INFO),
-            of(&interfaces::DEPTH_REFERENCE),
-        );
-        let scaling = MetricScale::new(config.clone(), info, reference);
-        Arc::new(Camera::new(config.clone(), topic, scaling))
-    };
-    let core = Arc::new(Core {
-        worker,
-        parameters,
-        cameras: config.cameras.iter().map(camera).collect(),
-        clock,
-        answers: Mutex::new(topics::publisher::<Answer>(node, &interfaces::ANSWER, "")?),
-        markers: Markers::advertise(node)?,
-        recorder: Recorder::start()?,
-    });
-    for camera in &core.cameras {
-        subscriptions::listen(node, camera, tasks)?;
-        let maps = Maps::advertise(node, &core, camera)?;
-        tasks.spawn(
-            format!("the maps of {}", camera.config.name),
-            maps.keep_up(),
-        );
-    }
-    services::offer(node, &core, tasks)?;
-    actions::offer(node, &core, tasks)?;
-    let publisher = topics::publisher::<DiagnosticArray>(node, &interfaces::DIAGNOSTICS, "")?;
-    let name = node.fully_qualified_name().map_err(refused)?;
-    tasks.spawn(
-        interfaces::DIAGNOSTICS.name,
-        diagnostics::publish(core.clone(), publisher, name),
-    );
-    let (serve, changes) = node
-        .make_derived_parameter_handler(core.parameters.for_services())
-        .map_err(refused)?;
-    tasks.spawn("the parameter services", serve);
-    apply_parameters(&core);
-    tasks.spawn(
-        "changed parameters",
-        follow_parameters(core.clone(), changes),
-    );
-    Ok(core)
-}
-
-/// Apply what is not read anew for each request.
-fn apply_parameters(core: &Core) {
-    let max_age = core
-        .parameters
-        .float("limits.image_age")
-        .ok()
-        .and_then(params::limit);
-    for camera in &core.cameras {
-        camera.set_max_age(max_age);
-    }
-    if let Ok(limits) = config::trace_limits(&core.parameters.now()) {
-        core.recorder.limit(limits);
-    }
-}
-
-async fn follow_parameters<T>(core: Arc<Core>, changes: impl Stream<Item = (String, T)>) {
-    let mut changes = std::pin::pin!(changes);
-    while let Some((name, _)) = changes.next().await {
-        tracing::info!("the parameter {name} was changed");
-        apply_parameters(&core);
-    }
-}
-
-/// Wait for the model to answer its first warm-up, and from then on for ever; the error says why it cannot. A model
-/// that cannot be loaded later leaves the node as it is.
-async fn never_loaded(core: &Core) -> Error {
+/// Wait until the first model has failed to load; for ever once it is ready. A model that fails to load later does not
+/// end the node.
+async fn load_failure(shared: &Shared) -> Error {
     loop {
-        let status = core.worker.status();
+        let status = shared.worker.status();
         match status.state {
-            State::Loading | State::WarmingUp => tokio::time::sleep(LOOK_AT_LOADING).await,
+            State::Loading | State::WarmingUp => tokio::time::sleep(LOADING_PERIOD).await,
             State::Ready => {
                 log_ready(&status);
                 return std::future::pending().await;
             }
-            // Somebody did not wait for it, and may load it later.
+            // A client has unloaded it, and may load it later.
             State::Unloaded => return std::future::pending().await,
             State::Failed(why) => return Error::NotReady(why),
             State::Stopped => return Error::NotReady("its thread has ended".into()),
@@ -184,22 +83,22 @@ async fn never_loaded(core: &Core) -> Error {
     }
 }
 
-/// End in order: the model, the last replies, spinning, the node, the tasks.
-async fn stop(core: &Arc<Core>, spin: Spin, tasks: Tasks) {
+/// Stop in order: the model, the traces, the last replies, spinning and the node, the tasks.
+async fn stop(shared: &Arc<Shared>, spin: Spin, tasks: Tasks) {
     tracing::info!("stopping");
-    let state = core.worker.status().state;
+    let state = shared.worker.status().state;
     let is_loading = matches!(state, State::Loading | State::WarmingUp);
-    let worker = core.worker.clone();
+    let worker = shared.worker.clone();
     let stopped = tokio::task::spawn_blocking(move || worker.stop());
-    if !is_loading && tokio::time::timeout(LAST_STEP, stopped).await.is_err() {
+    if !is_loading && tokio::time::timeout(STOP_TIMEOUT, stopped).await.is_err() {
         tracing::warn!("the model did not stop in time; it ends with the process");
     }
-    let of_traces = core.clone();
-    let written = tokio::task::spawn_blocking(move || of_traces.recorder.finish());
-    if tokio::time::timeout(LAST_STEP, written).await.is_err() {
+    let shared = shared.clone();
+    let written = tokio::task::spawn_blocking(move || shared.recorder.finish());
+    if tokio::time::timeout(STOP_TIMEOUT, written).await.is_err() {
         tracing::warn!("the last traces were not written in time");
     }
-    tokio::time::sleep(LAST_WORDS).await;
+    tokio::time::sleep(LAST_MESSAGES).await;
     let _ = tokio::task::spawn_blocking(move || spin.stop()).await;
     tasks.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! The declared parameters as ROS parameters: r2r asks, [`ParameterSet`] decides.
+//! The declared parameters as ROS parameters: r2r serves them, [`ParameterSet`] checks them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,66 +15,66 @@ use r2r::{Node, Parameter, ParameterValue, RosParams};
 #[derive(Clone, Debug)]
 pub struct Parameters(Arc<Mutex<Declared>>);
 
-/// What r2r holds: the same values, locked by itself.
+/// The parameters that r2r's services hold.
 #[derive(Clone, Debug)]
 pub struct Declared {
     set: ParameterSet,
-    /// What the model says of parameters that nobody set at start.
-    of_model: BTreeMap<String, Value>,
+    /// The model's own values of parameters that were not set at start.
+    from_model: BTreeMap<String, Value>,
 }
 
 impl Parameters {
-    /// Take the values of the command line and of parameter files; unknown names are logged, not refused, since a
-    /// parameter file may serve several nodes.
+    /// Read the values of the command line and of parameter files. Unknown names are logged and ignored, since a parameter
+    /// file may serve several nodes.
     ///
     /// # Errors
-    /// [`cooper_model::Error::InvalidInput`] that names every bad value and what its parameter accepts.
+    /// [`Error::InvalidInput`] that names every invalid value and what its parameter accepts.
     pub fn at_start(node: &Node) -> Result<Self> {
         let mut given = node.params.lock().unwrap_or_else(PoisonError::into_inner);
         let mut overrides = BTreeMap::new();
         for (name, parameter) in given.iter() {
             overrides.insert(
                 name.clone(),
-                plain(&parameter.value)
+                from_ros(&parameter.value)
                     .unwrap_or_else(|| Value::Text("a value of an unknown type".into())),
             );
         }
-        let mut of_model = model_values(|name| overrides.get(name))?;
-        of_model.retain(|name, _| !overrides.contains_key(name));
-        overrides.extend(of_model.clone());
+        let mut from_model = model_values(|name| overrides.get(name))?;
+        from_model.retain(|name, _| !overrides.contains_key(name));
+        overrides.extend(from_model.clone());
         let (set, unknown) = ParameterSet::at_start(&overrides)?;
         for name in unknown {
-            tracing::warn!("the parameter {name} is not one of this node and is left aside");
+            tracing::warn!("ignoring unknown parameter {name}");
             given.shift_remove(&name);
         }
-        Ok(Self(Arc::new(Mutex::new(Declared { set, of_model }))))
+        Ok(Self(Arc::new(Mutex::new(Declared { set, from_model }))))
     }
 
     fn lock(&self) -> MutexGuard<'_, Declared> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What r2r's parameter services need.
+    /// The parameters for r2r's parameter services.
     pub fn for_services(&self) -> Arc<Mutex<Declared>> {
         self.0.clone()
     }
 
-    /// The values of this moment.
+    /// The current values.
     pub fn now(&self) -> ParameterSet {
         self.lock().set.clone()
     }
 
-    /// Take what the model of this moment's `model.dir`, with its `flow.profile`, says of parameters that nobody has set.
+    /// Take the own values of the model in `model.dir`, with its `flow.profile`, for parameters that were never set.
     ///
     /// # Errors
-    /// What is wrong in its `flow_config.json`.
+    /// What is wrong in the model's `flow_config.json`.
     pub fn follow_model(&self) -> Result<()> {
         let set = self.now();
         let values = model_values(|name| set.get(name))?;
         self.lock().follow(values)
     }
 
-    /// How requests of this moment are carried out.
+    /// The current settings of requests.
     ///
     /// # Errors
     /// See [`config::settings`].
@@ -82,27 +82,26 @@ impl Parameters {
         config::settings(&self.lock().set)
     }
 
-    /// The float `name` of this moment.
+    /// The current value of the float `name`.
     ///
     /// # Errors
-    /// [`cooper_model::Error::Internal`] if none of that name is declared.
+    /// [`Error::Internal`] if none of that name is declared.
     pub fn float(&self, name: &str) -> Result<f64> {
         self.lock().set.float(name)
     }
 
-    /// The flag `name` of this moment.
+    /// The current value of the flag `name`.
     ///
     /// # Errors
-    /// [`cooper_model::Error::Internal`] if none of that name is declared.
+    /// [`Error::Internal`] if none of that name is declared.
     pub fn flag(&self, name: &str) -> Result<bool> {
         self.lock().set.flag(name)
     }
 }
 
-/// What the model in `model.dir`, or the shipped one, says of parameters that nobody sets; `given` are those of this
-/// moment by name.
+/// The own values of the model in `model.dir`, or of the shipped one; `given` looks up the current parameters.
 fn model_values<'v>(given: impl Fn(&str) -> Option<&'v Value>) -> Result<BTreeMap<String, Value>> {
-    // One that is none is refused with all other bad values.
+    // An invalid profile is reported later with all other invalid values.
     let profile = match given("flow.profile") {
         Some(Value::Text(profile)) => profile.parse().unwrap_or_default(),
         _ => FlowProfile::default(),
@@ -117,12 +116,12 @@ fn model_values<'v>(given: impl Fn(&str) -> Option<&'v Value>) -> Result<BTreeMa
 
 impl Declared {
     fn follow(&mut self, values: BTreeMap<String, Value>) -> Result<()> {
-        for (name, said) in &mut self.of_model {
-            let is_untouched = self.set.get(name) == Some(said);
+        for (name, own) in &mut self.from_model {
+            let is_untouched = self.set.get(name) == Some(own);
             if let (true, Some(value)) = (is_untouched, values.get(name)) {
                 let set = self.set.set(name, value);
                 set.map_err(|why| Error::invalid(format!("the model's {name}"), why))?;
-                said.clone_from(value);
+                own.clone_from(value);
             }
         }
         Ok(())
@@ -139,8 +138,8 @@ impl RosParams for Declared {
         for declared in self.set.declared() {
             let value = self.set.get(&declared.name).unwrap_or(&declared.default);
             let parameter = Parameter {
-                value: of_ros(value),
-                // r2r keeps only what lives for ever; this runs once.
+                value: to_ros(value),
+                // r2r wants a static string; this runs once.
                 description: declared.full_description().leak(),
             };
             parameters.insert(declared.name.clone(), parameter);
@@ -149,25 +148,25 @@ impl RosParams for Declared {
     }
 
     fn get_parameter(&mut self, name: &str) -> r2r::Result<ParameterValue> {
-        self.set.get(name).map(of_ros).ok_or_else(|| unknown(name))
+        self.set.get(name).map(to_ros).ok_or_else(|| unknown(name))
     }
 
     fn set_parameter(&mut self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
         self.check_parameter(name, value)?;
-        let value = plain(value).ok_or_else(|| unknown(name))?;
-        self.set.set(name, &value).map_err(|why| refused(name, why))
+        let value = from_ros(value).ok_or_else(|| unknown(name))?;
+        self.set.set(name, &value).map_err(|why| invalid(name, why))
     }
 
     fn check_parameter(&self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
         if self.set.get(name).is_none() {
             return Err(unknown(name));
         }
-        let value = plain(value)
-            .ok_or_else(|| refused(name, "cannot be unset: expected a value, got none".into()))?;
+        let value = from_ros(value)
+            .ok_or_else(|| invalid(name, "cannot be unset: expected a value, got none".into()))?;
         self.set
             .check(name, &value)
             .map(drop)
-            .map_err(|why| refused(name, why))
+            .map_err(|why| invalid(name, why))
     }
 }
 
@@ -176,14 +175,14 @@ fn unknown(name: &str) -> r2r::Error {
 }
 
 /// r2r puts `Parameter <name> conversion failed: ` before this.
-fn refused(name: &str, why: String) -> r2r::Error {
+fn invalid(name: &str, why: String) -> r2r::Error {
     r2r::Error::ParameterValueConv {
         name: name.into(),
         msg: why,
     }
 }
 
-fn of_ros(value: &Value) -> ParameterValue {
+fn to_ros(value: &Value) -> ParameterValue {
     match value.clone() {
         Value::Bool(value) => ParameterValue::Bool(value),
         Value::Integer(value) => ParameterValue::Integer(value),
@@ -194,8 +193,8 @@ fn of_ros(value: &Value) -> ParameterValue {
     }
 }
 
-/// A ROS value as plain data; whole numbers in a list become floats.
-fn plain(value: &ParameterValue) -> Option<Value> {
+/// A ROS value as a [`Value`]; integers in a list become floats.
+fn from_ros(value: &ParameterValue) -> Option<Value> {
     match value.clone() {
         ParameterValue::Bool(value) => Some(Value::Bool(value)),
         ParameterValue::Integer(value) => Some(Value::Integer(value)),
@@ -212,7 +211,7 @@ fn plain(value: &ParameterValue) -> Option<Value> {
     }
 }
 
-/// The time limit that a parameter of seconds means; 0 is none.
+/// A parameter in seconds as a time limit; 0 is none.
 pub fn limit(seconds: f64) -> Option<std::time::Duration> {
     (seconds > 0.0).then(|| std::time::Duration::from_secs_f64(seconds))
 }
@@ -224,12 +223,12 @@ mod tests {
     fn declared() -> Declared {
         Declared {
             set: ParameterSet::at_start(&BTreeMap::new()).unwrap().0,
-            of_model: BTreeMap::new(),
+            from_model: BTreeMap::new(),
         }
     }
 
     #[test]
-    fn a_refusal_names_the_parameter_and_what_it_accepts() {
+    fn an_error_names_the_parameter_and_what_it_accepts() {
         let error = declared()
             .set_parameter("flow.time_points", &ParameterValue::Integer(0))
             .unwrap_err()
@@ -251,29 +250,29 @@ mod tests {
     }
 
     #[test]
-    fn another_model_changes_what_nobody_has_set() {
+    fn another_model_changes_only_unset_parameters() {
         let mut declared = declared();
-        let says = |points, text| {
+        let own_values = |points, text| {
             let points = ("flow.time_points".to_string(), Value::Integer(points));
             BTreeMap::from([points, ("flow.guidance_text".into(), Value::Float(text))])
         };
-        declared.of_model = says(50, 4.0);
+        declared.from_model = own_values(50, 4.0);
         declared
             .set
             .set("flow.guidance_text", &Value::Float(2.0))
             .unwrap();
-        declared.follow(says(3, 1.0)).unwrap();
+        declared.follow(own_values(3, 1.0)).unwrap();
         assert_eq!(declared.set.integer("flow.time_points").unwrap(), 3);
         assert_eq!(declared.set.float("flow.guidance_text").unwrap(), 2.0);
-        let told = declared.follow(says(1, 1.0)).unwrap_err().to_string();
+        let error = declared.follow(own_values(1, 1.0)).unwrap_err().to_string();
         assert!(
-            told.starts_with("the model's flow.time_points: accepts"),
-            "{told}"
+            error.starts_with("the model's flow.time_points: accepts"),
+            "{error}"
         );
     }
 
     #[test]
-    fn integers_serve_as_floats() {
+    fn integers_are_accepted_as_floats() {
         let mut declared = declared();
         declared
             .set_parameter("continuous.rate", &ParameterValue::Integer(3))

@@ -1,8 +1,8 @@
-//! What a relative name becomes: namespace, then the remapping rules of the command line.
+//! Relative names resolved: namespace, then the remapping rules of the command line.
 //!
-//! rcl does the same for each endpoint but r2r does not tell the outcome, which diagnostics must name.
+//! rcl resolves the name of each endpoint, but r2r does not expose the result, which diagnostics report.
 
-/// The node's place in the graph and the rules that hold for it.
+/// The node's name and namespace, and its remapping rules.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     node: String,
@@ -23,7 +23,7 @@ impl Names {
                 continue;
             };
             let from = match from.split_once(':') {
-                Some((of_node, from)) if of_node == node => from,
+                Some((rule_node, from)) if rule_node == node => from,
                 Some(_) => continue,
                 None => from,
             };
@@ -56,12 +56,12 @@ impl Names {
 
 /// The arguments that follow `-r` or `--remap` between `--ros-args` and `--`.
 fn rules(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
-    let (mut rules, mut of_ros, mut is_rule) = (Vec::new(), false, false);
+    let (mut rules, mut in_ros_args, mut is_rule) = (Vec::new(), false, false);
     for argument in arguments {
         match argument.as_str() {
-            "--ros-args" => of_ros = true,
-            "--" => of_ros = false,
-            "-r" | "--remap" if of_ros => is_rule = true,
+            "--ros-args" => in_ros_args = true,
+            "--" => in_ros_args = false,
+            "-r" | "--remap" if in_ros_args => is_rule = true,
             _ if is_rule => {
                 rules.push(argument);
                 is_rule = false;
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_in_the_namespace() {
+    fn relative_names_are_in_the_namespace() {
         let names = names(&[]);
         assert_eq!(names.resolve("camera/image_raw"), "/robot/camera/image_raw");
         assert_eq!(names.resolve("~/answer"), "/robot/cooper/answer");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_hold_for_this_node_only() {
+    fn rules_of_other_nodes_are_ignored() {
         let arguments = [
             "node",
             "-r",

@@ -1,4 +1,4 @@
-//! The log on /rosout: r2r writes nothing there, so a tracing layer hands each event to a task that publishes it.
+//! The log on /rosout: r2r does not write it, so a tracing layer passes each event to a task that publishes it.
 
 use std::fmt::Write;
 
@@ -10,38 +10,38 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::clock::Clock;
-use super::convert::message_text;
+use crate::clock::Clock;
+use crate::convert::message_text;
 
-/// Events that may wait to be published; more are dropped, they are on stderr anyway.
-const MAX_WAITING: usize = 256;
+/// The most events in the queue; others are dropped and are on stderr only.
+const MAX_QUEUED: usize = 256;
 
-/// The layer to put into the tracing subscriber.
+/// The layer of the tracing subscriber.
 #[derive(Debug)]
 pub struct RosoutLayer(Sender<Log>);
 
-/// The events on their way to /rosout.
+/// The queue of log messages for /rosout.
 #[derive(Debug)]
-pub struct RosoutEvents(Receiver<Log>);
+pub struct RosoutQueue(Receiver<Log>);
 
-/// Make the layer and the other end of it.
-pub fn rosout() -> (RosoutLayer, RosoutEvents) {
-    let (sender, receiver) = channel(MAX_WAITING);
-    (RosoutLayer(sender), RosoutEvents(receiver))
+/// A layer and the queue that it fills.
+pub fn rosout() -> (RosoutLayer, RosoutQueue) {
+    let (sender, receiver) = channel(MAX_QUEUED);
+    (RosoutLayer(sender), RosoutQueue(receiver))
 }
 
 impl<S: Subscriber> Layer<S> for RosoutLayer {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let metadata = event.metadata();
-        // What r2r says of a failing publisher must not be published.
+        // r2r's log of a failed publish would fail to publish again.
         if metadata.target().starts_with("r2r") || metadata.target() == "log" {
             return;
         }
-        let mut words = Words::default();
-        event.record(&mut words);
+        let mut text = LogText::default();
+        event.record(&mut text);
         let log = Log {
             level: severity(*metadata.level()),
-            msg: message_text(&words.0),
+            msg: message_text(&text.0),
             file: metadata.file().unwrap_or_default().into(),
             line: metadata.line().unwrap_or_default(),
             ..Log::default()
@@ -50,8 +50,8 @@ impl<S: Subscriber> Layer<S> for RosoutLayer {
     }
 }
 
-impl RosoutEvents {
-    /// Publish every event, until the layer is gone.
+impl RosoutQueue {
+    /// Publish every event, until the layer is dropped.
     pub async fn publish(mut self, publisher: Publisher<Log>, logger: String, clock: Clock) {
         while let Some(mut log) = self.0.recv().await {
             log.name.clone_from(&logger);
@@ -61,7 +61,7 @@ impl RosoutEvents {
     }
 }
 
-/// rcl's numbers of the levels.
+/// The level as rcl's number.
 fn severity(level: Level) -> u8 {
     match level {
         Level::TRACE | Level::DEBUG => 10,
@@ -71,11 +71,11 @@ fn severity(level: Level) -> u8 {
     }
 }
 
-/// An event's message, then its other fields as `name=value`.
+/// An event's message, followed by its other fields as `name=value`.
 #[derive(Default)]
-struct Words(String);
+struct LogText(String);
 
-impl Visit for Words {
+impl Visit for LogText {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         let _ = if field.name() == "message" {
             let fields = std::mem::take(&mut self.0);

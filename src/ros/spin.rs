@@ -12,21 +12,22 @@ use r2r::qos::{DurabilityPolicy, ReliabilityPolicy};
 use r2r::sensor_msgs::msg::CameraInfo;
 use tokio::sync::oneshot;
 
-use super::cameras::Camera;
-use super::incoming::Inboxes;
-use super::silence::Offer;
-use super::subscriptions;
+use crate::availability::PublisherInfo;
+use crate::camera::Camera;
+use crate::incoming::IncomingRequests;
+use crate::subscriptions;
 
-/// The longest wait for events; also how late a cancel's reply can be.
-const WAIT: Duration = Duration::from_millis(5);
-/// The shortest turn when nothing has come for a while: ten seconds after the first goal rcl stops waiting, for ever
-/// (sequenceplanner/r2r#136). Turns of 1 ms would keep 4 % of a core busy, these keep 2 %.
-const SHORTEST_TURN: Duration = Duration::from_millis(4);
-/// The shortest turn in the second after a goal or a call: the middleware keeps ten goals, and they come in bursts.
-const BUSY_TURN: Duration = Duration::from_millis(1);
-const BUSY: Duration = Duration::from_secs(1);
-/// How often the graph is asked who publishes images.
-const LOOK_AROUND: Duration = Duration::from_millis(500);
+/// The longest wait for events; also the longest delay of a reply to a cancel request.
+const MAX_WAIT: Duration = Duration::from_millis(5);
+/// The shortest iteration of an idle node: ten seconds after the first goal rcl stops waiting, for ever
+/// (sequenceplanner/r2r#136). Iterations of 1 ms would keep 4 % of a core busy, these keep 2 %.
+const IDLE_PERIOD: Duration = Duration::from_millis(4);
+/// The shortest iteration in the second after a request: the middleware keeps ten goals, and they come in bursts.
+const BUSY_PERIOD: Duration = Duration::from_millis(1);
+/// How long the node counts as busy after a request.
+const BUSY_TIME: Duration = Duration::from_secs(1);
+/// The time between two looks at the graph for publishers.
+const GRAPH_PERIOD: Duration = Duration::from_millis(500);
 
 /// The spinning thread.
 pub struct Spin {
@@ -36,17 +37,21 @@ pub struct Spin {
 }
 
 impl Spin {
-    /// Spin `node`, keep telling `cameras` who publishes on their topics, and pass on what comes to `inboxes`.
+    /// Spin `node`, update the publishers of `cameras`, and drain `incoming`.
     ///
     /// # Errors
     /// [`Error::Internal`] if the operating system gives no thread.
-    pub fn start(node: Node, cameras: Vec<Arc<Camera>>, inboxes: Inboxes) -> Result<Self> {
+    pub fn start(
+        node: Node,
+        cameras: Vec<Arc<Camera>>,
+        incoming: IncomingRequests,
+    ) -> Result<Self> {
         let running = Arc::new(AtomicBool::new(true));
-        let of_thread = running.clone();
+        let is_running = running.clone();
         let (alive, over) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("ros".into())
-            .spawn(move || spin(node, &cameras, inboxes, &of_thread, alive))
+            .spawn(move || spin(node, &cameras, incoming, &is_running, alive))
             .map_err(|error| Error::Internal(format!("no thread for ROS: {error}")))?;
         Ok(Self {
             running,
@@ -55,7 +60,7 @@ impl Spin {
         })
     }
 
-    /// Wait until the thread ends without having been told to: it has panicked, and the node hears nothing any more.
+    /// Wait until the thread ends without [`Spin::stop`]: it has panicked, and the node receives nothing more.
     pub async fn ended(&mut self) -> Error {
         let _ = (&mut self.over).await;
         Error::Internal("the thread that spins the node has ended".into())
@@ -68,67 +73,68 @@ impl Spin {
     }
 }
 
-/// `_alive` comes last, so that it is dropped first: the thread's end is told before that of the tasks that it feeds.
+/// `_alive` is the last parameter, so that it is dropped first: the end of this thread is reported before that of the
+/// tasks that it feeds.
 fn spin(
     mut node: Node,
     cameras: &[Arc<Camera>],
-    mut inboxes: Inboxes,
+    mut incoming: IncomingRequests,
     running: &AtomicBool,
     _alive: oneshot::Sender<()>,
 ) {
-    let (mut looked, mut heard) = (None, Instant::now());
+    let (mut graph_read, mut last_request) = (None, Instant::now());
     let mut latched: Vec<LatchedInfos> = Vec::new();
     while running.load(Ordering::Relaxed) {
-        let turn = Instant::now();
-        if looked.is_none_or(|looked| turn.duration_since(looked) > LOOK_AROUND) {
-            looked = Some(turn);
+        let begin = Instant::now();
+        if graph_read.is_none_or(|read| begin.duration_since(read) > GRAPH_PERIOD) {
+            graph_read = Some(begin);
             for camera in cameras {
-                let has_latched = look_around(&node, camera);
-                if has_latched && !latched.iter().any(|infos| infos.is_of(camera)) {
-                    latched.extend(LatchedInfos::of(&mut node, camera));
+                let has_latched = update_publishers(&node, camera);
+                if has_latched && !latched.iter().any(|infos| infos.belongs_to(camera)) {
+                    latched.extend(LatchedInfos::subscribe(&mut node, camera));
                 }
             }
         }
-        node.spin_once(WAIT);
+        node.spin_once(MAX_WAIT);
         for infos in &mut latched {
-            infos.keep();
+            infos.receive();
         }
-        if inboxes.empty() {
-            heard = Instant::now();
+        if incoming.drain() {
+            last_request = Instant::now();
         } else {
-            let is_busy = heard.elapsed() < BUSY;
-            let shortest = if is_busy { BUSY_TURN } else { SHORTEST_TURN };
-            std::thread::sleep(shortest.saturating_sub(turn.elapsed()));
+            let is_busy = last_request.elapsed() < BUSY_TIME;
+            let period = if is_busy { BUSY_PERIOD } else { IDLE_PERIOD };
+            std::thread::sleep(period.saturating_sub(begin.elapsed()));
         }
     }
 }
 
-/// Tell a camera who publishes on its topics; whether a calibration is kept for those who come later.
-fn look_around(node: &Node, camera: &Camera) -> bool {
-    if let Some(offers) = offers(node, &camera.topic) {
-        camera.put_offers(offers);
+/// Update the publishers on a camera's topics; whether one of them offers a latched CameraInfo.
+fn update_publishers(node: &Node, camera: &Camera) -> bool {
+    if let Some(publishers) = publishers(node, &camera.topic) {
+        camera.set_publishers(publishers);
     }
-    let scaling = &camera.scaling;
-    let infos = offers(node, &scaling.info_topic);
-    let references = offers(node, &scaling.reference_topic);
-    let has_latched = infos.iter().flatten().any(|offer| offer.latched);
+    let scale = &camera.scale;
+    let infos = publishers(node, &scale.info_topic);
+    let references = publishers(node, &scale.reference_topic);
+    let has_latched = infos.iter().flatten().any(|info| info.is_latched);
     if let (Some(infos), Some(references)) = (infos, references) {
-        scaling.put_offers(infos, references);
+        scale.set_publishers(infos, references);
     }
     has_latched
 }
 
-/// A calibration that its publisher keeps for those who come later. Only a subscription that asks for it gets it, and
-/// that one is made only where somebody offers it: other publishers would log a mismatch that is none.
+/// A subscription to a latched CameraInfo. Only a transient local subscription gets it, and that one is made only where
+/// a publisher offers it: the middleware would report a QoS mismatch with any other publisher.
 struct LatchedInfos {
     camera: Arc<Camera>,
     messages: Box<dyn Stream<Item = CameraInfo> + Unpin>,
 }
 
 impl LatchedInfos {
-    fn of(node: &mut Node, camera: &Arc<Camera>) -> Option<Self> {
+    fn subscribe(node: &mut Node, camera: &Arc<Camera>) -> Option<Self> {
         let messages = subscriptions::latched_infos(node, camera).inspect_err(|error| {
-            tracing::warn!("no latched calibration: {error}");
+            tracing::warn!("cannot subscribe to a latched CameraInfo: {error}");
         });
         Some(Self {
             camera: camera.clone(),
@@ -136,30 +142,28 @@ impl LatchedInfos {
         })
     }
 
-    fn is_of(&self, camera: &Arc<Camera>) -> bool {
+    fn belongs_to(&self, camera: &Arc<Camera>) -> bool {
         Arc::ptr_eq(&self.camera, camera)
     }
 
-    /// Keep what has come.
-    fn keep(&mut self) {
+    fn receive(&mut self) {
         while let Some(Some(info)) = self.messages.next().now_or_never() {
-            self.camera.scaling.put_info(info);
+            self.camera.scale.set_camera_info(info);
         }
     }
 }
 
-/// Who publishes on a topic; none if the graph cannot be asked.
-fn offers(node: &Node, topic: &str) -> Option<Vec<Offer>> {
+/// The publishers on a topic; none if the graph cannot be read.
+fn publishers(node: &Node, topic: &str) -> Option<Vec<PublisherInfo>> {
     let publishers = node.get_publishers_info_by_topic(topic, false).ok()?;
-    let offers = publishers.into_iter().map(|publisher| Offer {
-        node: format!(
-            "{}/{}",
-            publisher.node_namespace.trim_end_matches('/'),
-            publisher.node_name
-        ),
-        type_name: publisher.topic_type,
-        reliable: publisher.qos_profile.reliability == ReliabilityPolicy::Reliable,
-        latched: publisher.qos_profile.durability == DurabilityPolicy::TransientLocal,
+    let publishers = publishers.into_iter().map(|publisher| {
+        let (namespace, name) = (publisher.node_namespace, publisher.node_name);
+        PublisherInfo {
+            node: format!("{}/{name}", namespace.trim_end_matches('/')),
+            type_name: publisher.topic_type,
+            is_reliable: publisher.qos_profile.reliability == ReliabilityPolicy::Reliable,
+            is_latched: publisher.qos_profile.durability == DurabilityPolicy::TransientLocal,
+        }
     });
-    Some(offers.collect())
+    Some(publishers.collect())
 }

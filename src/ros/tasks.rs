@@ -1,23 +1,23 @@
-//! The node's own tasks: each has a name, and none may end while the node runs.
+//! The node's long-running tasks: each has a name, and none may end while the node runs.
 
 use std::collections::HashMap;
 
 use cooper_model::Error;
 use tokio::task::{Id, JoinSet};
 
-use super::incoming::Inboxes;
+use crate::incoming::IncomingRequests;
 
 /// The tasks that run as long as the node does.
 #[derive(Default)]
 pub struct Tasks {
-    /// What the spinning thread passes on to them.
-    pub inboxes: Inboxes,
+    /// The requests that the spinning thread passes on to them.
+    pub incoming: IncomingRequests,
     running: JoinSet<()>,
     names: HashMap<Id, String>,
 }
 
 impl Tasks {
-    /// Run `task`; its name says what the node lacks without it.
+    /// Run `task`; its name says what fails without it.
     pub fn spawn(
         &mut self,
         name: impl Into<String>,
@@ -27,7 +27,7 @@ impl Tasks {
         self.names.insert(id, name.into());
     }
 
-    /// Wait until one ends, which none should: the error names it.
+    /// Wait until one ends, which is an error that names it.
     pub async fn ended(&mut self) -> Error {
         let Some(ended) = self.running.join_next_with_id().await else {
             return std::future::pending().await;
@@ -40,7 +40,7 @@ impl Tasks {
         Error::Internal(format!("the task for {name} {how}"))
     }
 
-    /// End all of them.
+    /// Abort all of them.
     pub async fn shutdown(mut self) {
         self.running.shutdown().await;
     }

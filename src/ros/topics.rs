@@ -1,13 +1,13 @@
-//! The quality of service of each interface, and its endpoints in the graph.
+//! The quality of service of each interface, and publishing.
 
 use cooper_model::{Error, Result};
+use cooper_perception::config::CameraConfig;
 use cooper_perception::config::interfaces::{Interface, Quality};
 use r2r::{Node, Publisher, QosProfile, WrappedTypesupport};
 
-/// What rcl must be told; a `Sensor` topic is reliable only where the camera's parameter says so.
-pub fn qos(quality: Quality, reliable_sensor: bool) -> QosProfile {
+/// A quality of service as rcl's profile; `Sensor` is best effort.
+pub fn qos(quality: Quality) -> QosProfile {
     match quality {
-        Quality::Sensor if reliable_sensor => QosProfile::sensor_data().keep_last(1).reliable(),
         Quality::Sensor => QosProfile::sensor_data().keep_last(1),
         Quality::Reliable(depth) => QosProfile::default().keep_last(depth).reliable(),
         Quality::Latched(depth) => QosProfile::default()
@@ -15,6 +15,14 @@ pub fn qos(quality: Quality, reliable_sensor: bool) -> QosProfile {
             .reliable()
             .transient_local(),
         Quality::Default => QosProfile::services_default(),
+    }
+}
+
+/// The profile of a camera's subscription: `Sensor` is reliable where the camera's parameters say so.
+pub fn camera_qos(quality: Quality, camera: &CameraConfig) -> QosProfile {
+    match quality {
+        Quality::Sensor if camera.reliable => qos(quality).reliable(),
+        quality => qos(quality),
     }
 }
 
@@ -28,33 +36,33 @@ pub fn publisher<T: WrappedTypesupport>(
     camera: &str,
 ) -> Result<Publisher<T>> {
     let name = interface.of(camera);
-    node.create_publisher(&name, qos(interface.quality, false))
-        .map_err(|error| failed(&name, &error))
+    node.create_publisher(&name, qos(interface.quality))
+        .map_err(|error| rejected(&name, &error))
 }
 
-/// Whether somebody listens.
-pub fn is_wanted<T: WrappedTypesupport + 'static>(publisher: &Publisher<T>) -> bool {
+/// Whether a topic has subscribers.
+pub fn has_subscribers<T: WrappedTypesupport + 'static>(publisher: &Publisher<T>) -> bool {
     publisher
         .get_inter_process_subscription_count()
         .is_ok_and(|count| count > 0)
 }
 
-/// Make and publish a message, if somebody listens.
+/// Make and publish a message, if the topic has subscribers.
 pub fn publish<T: WrappedTypesupport + 'static>(
     publisher: &Publisher<T>,
     message: impl FnOnce() -> Result<T>,
 ) {
-    if !is_wanted(publisher) {
+    if !has_subscribers(publisher) {
         return;
     }
-    let refused = |error: r2r::Error| Error::Internal(error.to_string());
-    let published = message().and_then(|message| publisher.publish(&message).map_err(refused));
+    let internal = |error: r2r::Error| Error::Internal(error.to_string());
+    let published = message().and_then(|message| publisher.publish(&message).map_err(internal));
     if let Err(error) = published {
-        tracing::warn!("a map could not be published: {error}");
+        tracing::warn!("cannot publish a map: {error}");
     }
 }
 
-/// An endpoint that the middleware refuses.
-pub fn failed(name: &str, error: &r2r::Error) -> Error {
-    Error::Internal(format!("ROS refuses `{name}`: {error}"))
+/// The error for an endpoint that the middleware rejects.
+pub fn rejected(name: &str, error: &r2r::Error) -> Error {
+    Error::Internal(format!("ROS rejects `{name}`: {error}"))
 }

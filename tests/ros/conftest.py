@@ -5,7 +5,11 @@ Needs the environment of scripts/env.sh and the installed node; COOPER_NODE name
 
 import os
 import random
+import sys
+from pathlib import Path
 
+# cooper_client and cooper_process are shared with the scripts.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 99))
 

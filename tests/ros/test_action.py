@@ -182,7 +182,7 @@ def test_the_queue(start, client):
         (dict(time_budget=-1.0), RESULT.INVALID_INPUT, "time_budget: expected seconds"),
         (dict(image=image(pixels(), "mono8"), seed=-9), RESULT.INVALID_INPUT, "seed: expected -1 or more"),
         (dict(camera="nowhere"), RESULT.UNKNOWN_CAMERA, "no camera `nowhere`"),
-        (dict(camera="idle"), RESULT.NO_IMAGE, "nobody publishes on /idle/image_raw"),
+        (dict(camera="idle"), RESULT.NO_IMAGE, "no publisher on /idle/image_raw"),
     ],
 )
 def test_bad_input_is_accepted_and_aborted_with_a_reason(node, client, fields, code, words):

@@ -1,6 +1,6 @@
 """Every error message in the sources says what was expected and what was got; `python3 test_error_messages.py` lists them.
 
-What and where come first by the error's type (src/error.rs): an input's, a parameter's or a file's name. Messages are
+What and where come first by the error's type (crates/cooper-model/src/error.rs): an input's, a parameter's or a file's name. Messages are
 found where the code makes them: in `Error::…(…)`, `Err(…)`, `refuse(…)`, `.ok_or(…)`, `.map_err(…)`, `bail!(…)` and
 `let why = …`.
 """
@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-SRC = Path(__file__).resolve().parents[2] / "src"
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = re.compile(
     r"""//[^\n]*|/\*.*?\*/|b?r(#*)".*?"\1|b?"(?:\\.|[^"\\])*"|'(?:\\.[^']*|[^\\'])'|[A-Za-z_]\w*!?|::|\S""", re.S
 )
@@ -115,13 +115,14 @@ def messages_of(path):
             if makes_one and re.search(r"[a-z]{2}.* .*[a-z]", token):  # not a name, not a separator
                 words = re.sub(r"\\\n\s*", "", token)
                 line = text.count("\n", 0, found.start()) + 1
-                yield Message(str(path.relative_to(SRC)), line, [tuple(call) for call in calls] or [("", 0, False)], words)
+                yield Message(str(path.relative_to(ROOT)), line, [tuple(call) for call in calls] or [("", 0, False)], words)
         before.append(token)
         statement = [] if token in ";{}" else statement + [token]
 
 
 def messages():
-    for path in sorted(SRC.rglob("*.rs")):
+    sources = [*ROOT.glob("src/**/*.rs"), *ROOT.glob("crates/*/src/**/*.rs")]
+    for path in sorted(sources):
         if path.name != "tests.rs":
             for message in messages_of(path):
                 if not (message.is_about_its_subject() or message.is_of_another_kind()):
@@ -131,7 +132,7 @@ def messages():
 def test_every_message_says_what_was_expected_and_got():
     found = list(messages())
     assert len(found) > 150, "the sources are read otherwise than they are written"
-    problems = [f"src/{m.file}:{m.line}: {m.words} {problem}" for m in found if (problem := m.problem())]
+    problems = [f"{m.file}:{m.line}: {m.words} {problem}" for m in found if (problem := m.problem())]
     assert not problems, "\n".join(problems)
 
 
@@ -141,8 +142,9 @@ def test_exceptions_are_in_use():
 
 
 def test_a_message_that_says_too_little_is_seen(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], "SRC", tmp_path)
-    (tmp_path / "wrong.rs").write_text(
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "wrong.rs").write_text(
         'fn f() { return Err(Error::invalid("question", "it is too long")); }\n'
         'fn g() { let why = format!("expected 1, got {n}"); x.ok_or_else(|| refuse("expected a text"))?; }\n'
         '#[cfg(test)]\nmod tests { fn h() { Err("never mind") } }\n'
@@ -157,4 +159,4 @@ def test_a_message_that_says_too_little_is_seen(tmp_path, monkeypatch):
 
 if __name__ == "__main__":
     for each in messages():
-        print(f"src/{each.file}:{each.line}: {each.words.strip(chr(34))}")
+        print(f"{each.file}:{each.line}: {each.words.strip(chr(34))}")

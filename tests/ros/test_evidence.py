@@ -117,7 +117,7 @@ def test_two_cameras_in_one_question(node, client):
     "fields, code, words",
     [
         (dict(further_cameras=["nowhere"]), Ask.Response.UNKNOWN_CAMERA, "no camera `nowhere`"),
-        (dict(further_cameras=["idle"]), Ask.Response.NO_IMAGE, "nobody publishes on /idle/image_raw"),
+        (dict(further_cameras=["idle"]), Ask.Response.NO_IMAGE, "no publisher on /idle/image_raw"),
         (dict(further_images=[image(pixels()), type(image(pixels()))()]), Ask.Response.INVALID_INPUT, "further_images[1]: expected an image"),
         (dict(further_images=[image(pixels())] * 8), Ask.Response.INVALID_INPUT, "images: expected at most 8 in all, got 9"),
         (dict(further_images=[image(pixels(), "rgb8", padding=0, frame_id="x")], question=""), Ask.Response.INVALID_INPUT, "question: it is empty"),
@@ -171,7 +171,7 @@ def test_a_trace_of_each_question_can_be_replayed(start, client, tmp_path):
 
     # A parameter of the running node turns them off.
     assert set_parameter(client, "trace.dir", "").successful
-    until(lambda: diagnostic(client, "cooper: traces")[0].message == "no traces are wanted")
+    until(lambda: diagnostic(client, "cooper: traces")[0].message == "traces are off")
     ask(client, image=image(first), mode=DIRECT)
     assert node.is_alive() and len(traces_in(folder)) == 3
 

@@ -151,7 +151,7 @@ def test_a_picture_of_a_request_has_no_scale(metric_node, client):
     request = EstimateDepth.Request(image=image(pixels()), seed=-1)
     reply = client.call(EstimateDepth, "/cooper/estimate_depth", request)
     assert reply.success and not reply.scale_valid
-    assert reply.message.startswith("no metric depth: an image that comes inside a request has no camera")
+    assert reply.message.startswith("no metric depth: an image inside a request has no camera")
 
 
 SPOILED = {
@@ -238,11 +238,11 @@ def test_a_stale_reference_silences_after_a_while(deep, client):
     deep.reference = None
     reply = until(lambda: (made := deep.estimate()).scale_age_s > 0.5 and made, message="no ageing")
     assert reply.scale_valid and reply.scale_age_s <= 2.0 and abs(reply.scale / SCALE - 1) < 0.01
-    status, _ = told(client, "the newest frame has the scale of")
+    status, _ = told(client, "the newest frame uses the scale of")
     assert status.level == b"\1" and "the nearest depth on /deep/depth_reference is" in status.message
     reply = until(lambda: not (made := deep.estimate()).scale_valid and made)
     assert "the newest good fit is 2." in reply.message and "s old, expected at most 2.0 s" in reply.message
-    assert "s off the frame's stamp, and cameras.deep.scale.tolerance is 0.050 s" in reply.message
+    assert "s from the frame's stamp, and cameras.deep.scale.tolerance is 0.050 s" in reply.message
 
 
 def test_stamps_may_differ_by_the_tolerance(deep, client):
@@ -252,7 +252,7 @@ def test_stamps_may_differ_by_the_tolerance(deep, client):
     until(lambda: deep.estimate().scale_valid)
     deep.change("tolerance", 0.01)
     reply = until(lambda: not (made := deep.estimate()).scale_valid and made)
-    assert "is 0.030 s off the frame's stamp, and cameras.deep.scale.tolerance is 0.010 s" in reply.message
+    assert "is 0.030 s from the frame's stamp, and cameras.deep.scale.tolerance is 0.010 s" in reply.message
 
 
 def test_limits_of_a_fit_are_parameters(deep, client):
@@ -342,7 +342,7 @@ def test_a_missing_calibration_is_named_and_a_latched_one_is_heard(start, client
         rig.reference = depth_image(SCALE * rig.relative() + SHIFT)
         with Topics(client, "deep") as topics:
             topics.next("depth/image")
-            status, _ = told(client, "need a calibration: no calibration has come yet on /deep/camera_info")
+            status, _ = told(client, "need a calibration: no CameraInfo received yet on /deep/camera_info")
             assert status.level == b"\1" and not rig.status().camera_info
             assert not topics["points"] and not topics["depth/camera_info"]
             latched = client.node.create_publisher(CameraInfo, "/deep/camera_info", LATCHED)
@@ -354,14 +354,14 @@ def test_a_missing_calibration_is_named_and_a_latched_one_is_heard(start, client
 
 def test_a_reference_that_nobody_publishes_is_named(start, client):
     process = start(CAMERAS)
-    status, values = told(client, "no metric depth: nobody publishes on /deep/depth_reference")
+    status, values = told(client, "no metric depth: no publisher on /deep/depth_reference")
     assert status.level == b"\1" and values["references"] == "0"
     with client.camera("deep"), Topics(client, "deep") as topics:
-        process.wait_for("no metric depth: nobody publishes on /deep/depth_reference; there is no good fit yet")
+        process.wait_for("no metric depth: no publisher on /deep/depth_reference; there is no good fit yet")
         assert not topics["depth/image"]
         late = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         logs, subscription = client.listen(Log, "/rosout", late)
-        until(lambda: [log for log in logs if log.level == 30 and "no metric depth: nobody publishes" in log.msg])
+        until(lambda: [log for log in logs if log.level == 30 and "no metric depth: no publisher" in log.msg])
         client.destroy(subscription)
     logged = [line for line in process.log().splitlines() if "no metric depth" in line]
     assert len(logged) == 1, logged

@@ -89,13 +89,13 @@ def test_rooms_have_the_metres_of_a_sensor(start, client, rooms):  # noqa: F811
 
 def test_a_height_needs_a_calibration(start, client):
     start(HEIGHT)
-    status, values = diagnostic(client, ": scale high", lambda status: "nobody publishes on /high/camera_info" in status.message)
+    status, values = diagnostic(client, ": scale high", lambda status: "no publisher on /high/camera_info" in status.message)
     assert status.level == b"\1" and values["source"] == "height"
     with client.camera("high"), Topics(client, "high") as topics:
         request = EstimateDepth.Request(seed=-1)
         request.camera = "high"
         reply = until(lambda: (made := client.call(EstimateDepth, "/cooper/estimate_depth", request)).success and made)
-        assert reply.message == "no metric depth: nobody publishes on /high/camera_info; there is no good fit yet"
+        assert reply.message == "no metric depth: no publisher on /high/camera_info; there is no good fit yet"
         assert not any(topics[topic] for topic in Topics.KINDS)
 
 

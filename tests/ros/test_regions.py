@@ -96,7 +96,7 @@ def test_boxes_that_cannot_be_are_explained(node, client):
     assert reply.success and reply.message == "no boxes: cameras.camera.scale.source is none"
     assert all(not r.has_box and math.isnan(r.box_center.x) and math.isnan(r.box_size.z) for r in reply.regions)
     reply = segment(client, image=image(pixels()), boxes=True)
-    assert reply.success and reply.message.startswith("no boxes: an image that comes inside a request has no camera")
+    assert reply.success and reply.message.startswith("no boxes: an image inside a request has no camera")
 
 
 # Of 40 rooms: 80 of 113 objects are named right, the colours of all, and 94 of 126 parts of floor, walls and ceiling.

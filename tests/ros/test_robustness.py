@@ -184,7 +184,7 @@ def test_bad_parameters_end_the_start(start, parameters, words):
 
 def test_unknown_parameters_are_named_and_left_aside(start):
     process = start({"flow.time_point": 3})
-    assert re.search(r"WARN.*flow\.time_point is not one of this node", process.log())
+    assert re.search(r"WARN.*ignoring unknown parameter flow\.time_point\b", process.log())
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -117,7 +117,7 @@ def test_diagnostics_tell_of_the_model_and_each_camera(node, client):
     status, values = diagnostic(client, "cooper: model")
     assert values["state"] == "ready" and values["dtype"] and values["model"]
     status, values = diagnostic(client, "cooper: camera idle")
-    assert "nobody publishes on /idle/image_raw" in status.message
+    assert "no publisher on /idle/image_raw" in status.message
     info = client.info_publisher()
     with stamped_camera(client, 0.0):
         for _ in range(20):
@@ -145,7 +145,7 @@ def test_stamps_that_are_far_off_are_explained_and_used(node, client, offset, wo
         status, _ = diagnostic(client, "camera camera", lambda s: f"s {words} the node's clock" in s.message)
         heard = camera_status(client, "camera")
         reply = client.call(EstimateDepth, "/cooper/estimate_depth", EstimateDepth.Request(seed=-1))
-    assert status.level == b"\1" and status.message.startswith("frames arrive, but the newest one's stamp is ")
+    assert status.level == b"\1" and status.message.startswith("frames arrive, but the newest stamp is ")
     assert "limits.image_age is 5.0 s" in status.message
     assert abs(heard.stamp_age_s + offset) < 1.0 and heard.age_s < 1.0 and heard.why_silent == ""
     assert reply.success, reply.message
@@ -162,7 +162,7 @@ def test_zero_stamps_and_a_missing_calibration_are_explained(start, client):
 
         return diagnostic(client, "camera camera", good)[0].level
 
-    assert told(image(pixels(), stamp=(0, 0)), "frames arrive, but the newest one's stamp is zero") == b"\1"
+    assert told(image(pixels(), stamp=(0, 0)), "frames arrive, but the newest stamp is zero") == b"\1"
     client.destroy(publisher)
     with stamped_camera(client, 0.0):
         status, values = diagnostic(client, "camera camera", lambda s: s.message.startswith("frames arrive; no calibration"))

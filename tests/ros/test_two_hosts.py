@@ -95,7 +95,7 @@ def hosts():
 def environment(**changes):
     """As on a robot with several hosts: not our profile, which keeps to one machine."""
     kept = {name: value for name, value in os.environ.items() if name != "FASTRTPS_DEFAULT_PROFILES_FILE"}
-    return kept | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"} | changes
+    return kept | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "PYTHONPATH": f"{ROOT / 'scripts'}:{os.environ.get('PYTHONPATH', '')}"} | changes
 
 
 def look_from_afar(hosts, tmp_path, patience, env):

@@ -1,13 +1,22 @@
-//! CameraInfo: what its fields say of an image, and the one that goes beside a map.
+//! CameraInfo: the pinhole camera of an image, and the message that accompanies a map.
 
 use cooper_imaging::{Error, FrameHeader, Result};
 use cooper_metric::{Distortion, Intrinsics, Roi};
 use r2r::sensor_msgs::msg::{CameraInfo, RegionOfInterest};
 
-use super::maps::std_header;
+use super::message::std_header;
 
 /// How far the shapes (width over height) of an image and of its calibration may differ, as a share.
 const SAME_SHAPE: f64 = 0.02;
+
+/// Whether an image still has its lens's distortion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageKind {
+    /// As the sensor took it: `k` and `d` hold.
+    Raw,
+    /// Without distortion: `p` holds.
+    Rectified,
+}
 
 /// An image's calibration.
 #[derive(Clone, Debug)]
@@ -15,27 +24,25 @@ pub struct Calibration {
     /// The pinhole camera that maps are unprojected with.
     pub intrinsics: Intrinsics,
     info: CameraInfo,
-    is_rectified: bool,
+    kind: ImageKind,
 }
 
 impl Calibration {
-    /// What `info` says of an image of `size` (width, height): `k` and `p` are those of the full sensor (REP 104), so
-    /// region of interest and binning come off, and what then is of another size was resized.
+    /// The calibration of an image of `size` (width, height). `k` and `p` are those of the full sensor (REP 104): region
+    /// of interest and binning come first, and a remaining difference in size is a resize.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] that says what is wrong with it, or that it is not the image's.
-    pub fn of(info: &CameraInfo, is_rectified: bool, size: (u32, u32)) -> Result<Self> {
+    /// [`Error::InvalidInput`] if `info` is not a usable calibration of such an image.
+    pub fn new(info: &CameraInfo, kind: ImageKind, size: (u32, u32)) -> Result<Self> {
         let k: [f64; 9] = info.k.as_slice().try_into().unwrap_or_default();
-        let rectified = left_of_p(info).filter(|_| is_rectified);
-        let distortion = if is_rectified {
-            Distortion::None
-        } else {
-            Distortion::read(&info.distortion_model, &info.d)?
+        let (matrix, distortion) = match kind {
+            ImageKind::Raw => (k, Distortion::read(&info.distortion_model, &info.d)?),
+            ImageKind::Rectified => (left_of_p(info).unwrap_or(k), Distortion::None),
         };
         Ok(Self {
-            intrinsics: seen(info, &rectified.unwrap_or(k), size)?.with(distortion),
+            intrinsics: image_intrinsics(info, &matrix, size)?.with(distortion),
             info: info.clone(),
-            is_rectified,
+            kind,
         })
     }
 
@@ -44,7 +51,7 @@ impl Calibration {
         let Self {
             intrinsics, info, ..
         } = self;
-        let straight = CameraInfo {
+        let undistorted = CameraInfo {
             header: std_header(header),
             width: intrinsics.width,
             height: intrinsics.height,
@@ -58,9 +65,12 @@ impl Calibration {
             roi: RegionOfInterest::default(),
         };
         let size = (intrinsics.width, intrinsics.height);
-        // A rectified image has no distortion any more; of a raw one, p is what it would have if it were rectified.
-        match left_of_p(info).map(|p| seen(info, &p, size)) {
-            Some(Ok(rectified)) if !self.is_rectified => CameraInfo {
+        if self.kind == ImageKind::Rectified {
+            return undistorted;
+        }
+        // Of a raw image, p is the camera of its rectified image.
+        match left_of_p(info).map(|p| image_intrinsics(info, &p, size)) {
+            Some(Ok(rectified)) => CameraInfo {
                 d: info.d.clone(),
                 r: info.r.clone(),
                 p: projection(
@@ -69,18 +79,17 @@ impl Calibration {
                         .map(|i| info.p[i])
                         .map(|t| t * rectified.fx / info.p[0]),
                 ),
-                ..straight
+                ..undistorted
             },
-            _ if self.is_rectified => straight,
             _ => CameraInfo {
                 d: info.d.clone(),
-                ..straight
+                ..undistorted
             },
         }
     }
 }
 
-/// The left three columns of `p`, unless it is not set.
+/// The left three columns of `p`; none if it is not set.
 fn left_of_p(info: &CameraInfo) -> Option<[f64; 9]> {
     let p: [f64; 12] = info.p.as_slice().try_into().ok()?;
     (p[0] != 0.0).then(|| [0, 1, 2, 4, 5, 6, 8, 9, 10].map(|i: usize| p[i]))
@@ -91,8 +100,12 @@ fn projection(intrinsics: &Intrinsics, [tx, ty]: [f64; 2]) -> Vec<f64> {
     vec![fx, 0.0, cx, tx, 0.0, fy, cy, ty, 0.0, 0.0, 1.0, 0.0]
 }
 
-/// The camera of an image of `size`, from the full sensor's matrix.
-fn seen(info: &CameraInfo, matrix: &[f64; 9], (width, height): (u32, u32)) -> Result<Intrinsics> {
+/// The camera of an image of this size (width, height), from the full sensor's matrix.
+fn image_intrinsics(
+    info: &CameraInfo,
+    matrix: &[f64; 9],
+    (width, height): (u32, u32),
+) -> Result<Intrinsics> {
     let roi = &info.roi;
     let roi = Roi {
         x_offset: roi.x_offset,
@@ -134,14 +147,15 @@ mod tests {
 
     #[test]
     fn a_raw_image_has_k_and_a_rectified_one_p() {
-        let raw = Calibration::of(&info(640, 480), false, (640, 480)).unwrap();
+        let raw = Calibration::new(&info(640, 480), ImageKind::Raw, (640, 480)).unwrap();
         assert_eq!((raw.intrinsics.fx, raw.intrinsics.cy), (500.0, 239.5));
         let message = raw.message(&FrameHeader::default());
         assert_eq!(
             (message.k, message.p, message.d),
             (info(0, 0).k, info(0, 0).p, info(0, 0).d)
         );
-        let rectified = Calibration::of(&info(640, 480), true, (640, 480)).unwrap();
+        let rectified =
+            Calibration::new(&info(640, 480), ImageKind::Rectified, (640, 480)).unwrap();
         assert_eq!(
             (rectified.intrinsics.fx, rectified.intrinsics.cy),
             (400.0, 229.5)
@@ -156,16 +170,16 @@ mod tests {
             p: vec![0.0; 12],
             ..info(640, 480)
         };
-        for is_rectified in [false, true] {
-            let calibration = Calibration::of(&unset, is_rectified, (640, 480)).unwrap();
+        for kind in [ImageKind::Raw, ImageKind::Rectified] {
+            let calibration = Calibration::new(&unset, kind, (640, 480)).unwrap();
             let message = calibration.message(&FrameHeader::default());
             assert_eq!((calibration.intrinsics.fx, message.p[0]), (500.0, 500.0));
         }
     }
 
     #[test]
-    fn another_size_is_scaled_with_everything_in_it() {
-        let half = Calibration::of(&info(640, 480), false, (320, 240)).unwrap();
+    fn another_size_scales_all_fields() {
+        let half = Calibration::new(&info(640, 480), ImageKind::Raw, (320, 240)).unwrap();
         let message = half.message(&FrameHeader::default());
         assert_eq!((message.width, message.height), (320, 240));
         assert_eq!((message.k[0], message.k[2]), (250.0, 159.5));
@@ -185,20 +199,20 @@ mod tests {
             },
             ..info(640, 480)
         };
-        let part = Calibration::of(&binned, false, (160, 120)).unwrap();
+        let part = Calibration::new(&binned, ImageKind::Raw, (160, 120)).unwrap();
         assert_eq!((part.intrinsics.fx, part.intrinsics.cx), (250.0, -0.5));
         assert_eq!(part.message(&FrameHeader::default()).binning_x, 0);
     }
 
     #[test]
-    fn what_is_not_the_images_is_refused_by_name() {
-        let told = |info: &CameraInfo| {
-            Calibration::of(info, false, (64, 48))
+    fn a_calibration_of_another_image_is_rejected() {
+        let error = |info: &CameraInfo| {
+            Calibration::new(info, ImageKind::Raw, (64, 48))
                 .unwrap_err()
                 .to_string()
         };
-        assert!(told(&info(480, 480)).ends_with("shape of the image's 64 x 48, got 480 x 480"));
-        assert!(told(&CameraInfo::default()).contains("the camera is not calibrated"));
-        assert!(told(&info(0, 0)).contains("expected a size"));
+        assert!(error(&info(480, 480)).ends_with("shape of the image's 64 x 48, got 480 x 480"));
+        assert!(error(&CameraInfo::default()).contains("the camera is not calibrated"));
+        assert!(error(&info(0, 0)).contains("expected a size"));
     }
 }

@@ -1,13 +1,12 @@
-//! Metric depth that goes out, and the reference depth that comes in.
+//! Outgoing metric depth, and incoming reference depth.
 
 use cooper_imaging::{FrameHeader, Result};
 use cooper_metric::{Cloud, DepthBytes, ReferenceDepth, millimetres};
 use cooper_perception::config::DepthEncoding;
-use nalgebra::{Point3, Vector3};
-use r2r::geometry_msgs::msg::{Point, Vector3 as Vector3Msg};
 use r2r::sensor_msgs::msg::{Image, PointCloud2, PointField};
 
-use super::maps::{float_image, plain, std_header};
+use super::image::{float_image, image_message};
+use super::message::std_header;
 
 /// Read a depth image.
 ///
@@ -35,32 +34,12 @@ pub fn metres_image(
         DepthEncoding::Metres => float_image(metres, size, header),
         DepthEncoding::Millimetres => {
             let bytes = millimetres(metres).into_iter().flat_map(u16::to_le_bytes);
-            plain(header, size, "16UC1", bytes.collect())
+            image_message(header, size, "16UC1", bytes.collect())
         }
     }
 }
 
-/// A place in metres; NaN if there is none.
-pub fn point(place: Option<Point3<f64>>) -> Point {
-    let Point3 { coords: p } = place.unwrap_or(Point3::from([f64::NAN; 3]));
-    Point {
-        x: p.x,
-        y: p.y,
-        z: p.z,
-    }
-}
-
-/// Extents in metres; NaN if there are none.
-pub fn vector(extents: Option<Vector3<f64>>) -> Vector3Msg {
-    let v = extents.unwrap_or(Vector3::repeat(f64::NAN));
-    Vector3Msg {
-        x: v.x,
-        y: v.y,
-        z: v.z,
-    }
-}
-
-/// A cloud with its fields described.
+/// A cloud as a message.
 pub fn point_cloud(cloud: Cloud, header: &FrameHeader) -> PointCloud2 {
     let field = |(name, offset): (&str, u32)| PointField {
         name: name.into(),
@@ -86,13 +65,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_encodings_are_read_again() {
+    fn both_encodings_survive_a_round_trip() {
         let (metres, header) = ([0.5, f32::NAN, 2.0, 7.25], FrameHeader::default());
         for encoding in [DepthEncoding::Metres, DepthEncoding::Millimetres] {
             let message = metres_image(&metres, (2, 2), encoding, &header);
-            let again = reference_depth(&message).unwrap();
-            assert_eq!((again.width, again.height, again.n_valid), (2, 2, 3));
-            assert_eq!(again.metres[2..], metres[2..]);
+            let read = reference_depth(&message).unwrap();
+            assert_eq!((read.width, read.height, read.n_valid), (2, 2, 3));
+            assert_eq!(read.metres[2..], metres[2..]);
         }
     }
 }

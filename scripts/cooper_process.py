@@ -1,4 +1,4 @@
-"""The node as a process: started with few steps and words, watched by its log, stopped by signals."""
+"""The installed node as a process, for the tests and the scripts: started with few steps and tokens, stopped by signals."""
 
 import json
 import os
@@ -7,19 +7,21 @@ import subprocess
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 # A small model with random weights, for tests that need a model directory of their own.
 MODEL = ROOT / "tests" / "fixtures" / "random-a" / "checkpoint"
 COMMAND_LINE = str(ROOT / "install" / "lib" / "cooper_perception" / "cooper")
 EXECUTABLE = os.environ.get("COOPER_NODE", str(ROOT / "install" / "lib" / "cooper_perception" / "cooper_node"))
 
-# The shipped model, with few steps and words: most tests look at what goes around it.
+# Few steps and tokens: most tests are not about what the model draws and says.
 QUICK = {
     "flow.time_points": 4,
     "generation.max_new_tokens": 16,
     "reasoning.max_turns": 2,
     "continuous.rate": 20.0,
 }
+# The node's own defaults in their place.
+DEFAULTS = {name: None for name in QUICK}
 
 
 class NodeProcess:
@@ -44,7 +46,7 @@ class NodeProcess:
         return self.process.poll() is None
 
     def wait_for(self, words, timeout=30.0):
-        """Wait until the log says these words."""
+        """Wait until the log contains `words`."""
         end = time.monotonic() + timeout
         while words not in self.log():
             assert self.is_alive(), f"the node ended:\n{self.log()}"
@@ -52,11 +54,11 @@ class NodeProcess:
             time.sleep(0.05)
 
     def wait_for_end(self, timeout=30.0):
-        """Wait until the process has ended by itself; its exit code."""
+        """Wait until the process ends by itself; its exit code."""
         return self.process.wait(timeout)
 
     def stop(self, how=signal.SIGINT, timeout=15.0):
-        """Ask for an end; the exit code and the seconds that it took."""
+        """Send a signal; the exit code and the seconds until the end."""
         begun = time.monotonic()
         self.process.send_signal(how)
         return self.process.wait(timeout), time.monotonic() - begun
@@ -66,8 +68,19 @@ class NodeProcess:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def cpu_seconds(self):
+        """Processor time since the start."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def cpu_percent(self, seconds):
+        """The share of a core that it uses in the next seconds."""
+        before = self.cpu_seconds()
+        time.sleep(seconds)
+        return 100.0 * (self.cpu_seconds() - before) / seconds
+
     def stop_or_kill(self):
-        """Make sure that it is gone; one that is killed would stay in the graph for a while."""
+        """End it; it is killed only if the signal fails, since a killed node stays in the graph for a while."""
         if self.is_alive():
             try:
                 self.stop()

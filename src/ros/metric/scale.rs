@@ -1,4 +1,4 @@
-//! One camera's way from relative depth to metres: its calibration, what its maps are compared with, and its scale.
+//! One camera's metric scale: its calibration, its reference depth, and the fit of relative depth to metres.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,136 +11,123 @@ use cooper_perception::config::{
 use cooper_perception::pipeline::StampBuffer;
 use r2r::sensor_msgs::msg::{CameraInfo, Image};
 
-use super::convert::{self, Calibration};
-use super::scale_status::{ScaleStatus, Told};
-use super::silence::{self, Offer};
+use super::metres::{MetricDepth, MetricResult};
+use super::status::{ScaleLog, ScaleStatus};
+use crate::availability::{PublisherInfo, why_no_messages};
+use crate::convert::{self, Calibration, ImageKind};
 
-/// A result, or why there is none: an outcome to tell, not an error.
-pub type OrWhy<T> = std::result::Result<T, String>;
-
-/// What metres need besides maps, and what became of them.
+/// A camera's inputs for metres, and its scale.
 #[derive(Debug)]
 pub struct MetricScale {
     config: CameraConfig,
-    /// The topics, fully resolved.
+    /// The CameraInfo topic, fully resolved.
     pub info_topic: String,
-    /// See `info_topic`.
+    /// The topic of reference depth, fully resolved.
     pub reference_topic: String,
-    heard: Mutex<Heard>,
+    received: Mutex<Received>,
     tracker: Mutex<ScaleTracker>,
-    told: Mutex<Told>,
+    log: Mutex<ScaleLog>,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct Received {
     info: Option<CameraInfo>,
-    info_offers: Vec<Offer>,
+    info_publishers: Vec<PublisherInfo>,
     references: StampBuffer<Image>,
     n_references: u64,
-    reference_offers: Vec<Offer>,
-}
-
-/// A map in metres.
-#[derive(Debug)]
-pub struct Metres {
-    /// Row-major; NaN where there are none.
-    pub values: Vec<f32>,
-    /// What they come from.
-    pub scale: Scale,
-    /// The image's camera, or why it is unknown.
-    pub calibration: OrWhy<Calibration>,
-    /// How they are published.
-    pub config: DepthConfig,
-    /// What is missing or doubtful beside them.
-    pub remark: Option<String>,
+    reference_publishers: Vec<PublisherInfo>,
 }
 
 impl MetricScale {
-    /// Of a camera that has heard nothing yet; the topics are fully resolved.
+    /// The scale of a camera that has received nothing yet; the topics are fully resolved.
     pub fn new(config: CameraConfig, info_topic: String, reference_topic: String) -> Self {
         Self {
             config,
             info_topic,
             reference_topic,
-            heard: Mutex::default(),
+            received: Mutex::default(),
             tracker: Mutex::default(),
-            told: Mutex::default(),
+            log: Mutex::default(),
         }
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn received(&self) -> MutexGuard<'_, Received> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn log(&self) -> MutexGuard<'_, ScaleLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keep the calibration.
-    pub fn put_info(&self, info: CameraInfo) {
-        self.heard().info = Some(info);
+    /// Keep the newest CameraInfo.
+    pub fn set_camera_info(&self, info: CameraInfo) {
+        self.received().info = Some(info);
     }
 
     /// Keep a reference depth image.
-    pub fn put_reference(&self, reference: Image) {
-        let stamp_ns = convert::header_of(&reference.header).stamp_ns();
-        let mut heard = self.heard();
-        heard.n_references += 1;
-        heard.references.put(stamp_ns, reference);
+    pub fn add_reference(&self, reference: Image) {
+        let stamp_ns = convert::frame_header(&reference.header).stamp_ns();
+        let mut received = self.received();
+        received.n_references += 1;
+        received.references.put(stamp_ns, reference);
     }
 
-    /// Keep who publishes calibrations and reference depth.
-    pub fn put_offers(&self, info: Vec<Offer>, reference: Vec<Offer>) {
-        let mut heard = self.heard();
-        (heard.info_offers, heard.reference_offers) = (info, reference);
+    /// Keep who publishes CameraInfo and reference depth.
+    pub fn set_publishers(&self, info: Vec<PublisherInfo>, reference: Vec<PublisherInfo>) {
+        let mut received = self.received();
+        (received.info_publishers, received.reference_publishers) = (info, reference);
     }
 
-    /// A frame is worked on: keep its reference until it has a map.
-    pub fn expect(&self, header: &FrameHeader) {
+    /// Keep the reference of a frame that the model works on until the frame has a map.
+    pub fn pin_reference(&self, header: &FrameHeader) {
         if self.config.scale_source == ScaleSource::Depth {
-            self.heard().references.pin(header.stamp_ns());
+            self.received().references.pin(header.stamp_ns());
         }
     }
 
-    /// Give a map its metres, as the parameters of this moment say. It takes a while and is no work for a task.
+    /// Fit a map to metres, as `parameters` say. It takes a while: call it on a blocking thread.
     ///
     /// # Errors
-    /// Why it has none.
-    pub fn metres(
+    /// Why the map has no metres.
+    pub fn fit(
         &self,
         depth: &DepthMap,
         header: &FrameHeader,
         parameters: &ParameterSet,
-    ) -> OrWhy<Metres> {
+    ) -> MetricResult<MetricDepth> {
         if self.config.scale_source == ScaleSource::None {
             return Err(self.not_configured());
         }
-        let metres = self.try_metres(depth, header, parameters);
-        self.told().tell(&self.config.name, &metres);
-        metres
+        let fitted = self.try_fit(depth, header, parameters);
+        self.log().record(&self.config.name, &fitted);
+        fitted
     }
 
-    fn try_metres(
+    fn try_fit(
         &self,
         depth: &DepthMap,
         header: &FrameHeader,
         parameters: &ParameterSet,
-    ) -> OrWhy<Metres> {
+    ) -> MetricResult<MetricDepth> {
         let camera = &self.config.name;
         let settings = ScaleConfig::read(parameters, camera).map_err(|error| error.to_string())?;
         let config = DepthConfig::read(parameters).map_err(|error| error.to_string())?;
         let calibration = self.calibration((depth.width, depth.height));
-        let (sighting, doubt) = match self.config.scale_source {
-            ScaleSource::Height => (on_floor(depth, &calibration, &settings), None),
-            _ => self.against_reference(depth, header, &settings),
+        let (observation, doubt) = match self.config.scale_source {
+            ScaleSource::Height => (fit_to_floor(depth, &calibration, &settings), None),
+            _ => self.observe_reference(depth, header, &settings),
         };
-        // Fits are made at any time, but enter the filter one by one.
+        // Fits run in parallel, but enter the filter one by one.
         let mut tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
-        let scale = tracker.observe(sighting, header.stamp_s(), settings.filter);
+        let scale = tracker.observe(observation, header.stamp_s(), settings.filter);
         let scale = scale.map_err(|why| why.to_string())?;
-        let missing = [stand_in(&scale), doubt, self.without_camera(&calibration)];
-        let remarks: Vec<_> = missing.into_iter().flatten().collect();
-        Ok(Metres {
+        let remarks = [
+            reused_scale_remark(&scale),
+            doubt,
+            self.calibration_remark(&calibration),
+        ];
+        let remarks: Vec<_> = remarks.into_iter().flatten().collect();
+        Ok(MetricDepth {
             values: within(scale.affine.metres(&depth.values), config.range_m),
             scale,
             calibration,
@@ -149,8 +136,8 @@ impl MetricScale {
         })
     }
 
-    /// What the frame's reference says of the map's scale, and what is doubtful about the reference.
-    fn against_reference(
+    /// The map's scale by the frame's reference, and what is doubtful about the reference.
+    fn observe_reference(
         &self,
         depth: &DepthMap,
         header: &FrameHeader,
@@ -166,10 +153,10 @@ impl MetricScale {
             let topic = &self.reference_topic;
             format!("the frame of {topic} is `{frame}`, the image's `{own}`: is it registered to the camera?")
         });
-        (compared(depth, &reference, settings), doubt)
+        (fit_to_reference(depth, &reference, settings), doubt)
     }
 
-    fn without_camera(&self, calibration: &OrWhy<Calibration>) -> Option<String> {
+    fn calibration_remark(&self, calibration: &MetricResult<Calibration>) -> Option<String> {
         let why = calibration.as_ref().err()?;
         let [info, points] = [&interfaces::DEPTH_CAMERA_INFO, &interfaces::POINTS]
             .map(|interface| interface.of(&self.config.name));
@@ -177,52 +164,60 @@ impl MetricScale {
     }
 
     /// The calibration of images of this size.
-    fn calibration(&self, size: (u32, u32)) -> OrWhy<Calibration> {
-        let heard = self.heard();
-        let Some(info) = &heard.info else {
-            return Err(self.no_info(&heard));
+    fn calibration(&self, size: (u32, u32)) -> MetricResult<Calibration> {
+        let received = self.received();
+        let Some(info) = &received.info else {
+            return Err(self.why_no_info(&received));
         };
-        Calibration::of(info, self.config.is_rectified, size)
-            .map_err(|error| format!("{}: {error}", self.info_topic))
+        let kind = match self.config.is_rectified {
+            true => ImageKind::Rectified,
+            false => ImageKind::Raw,
+        };
+        Calibration::new(info, kind, size).map_err(|error| format!("{}: {error}", self.info_topic))
     }
 
-    fn no_info(&self, heard: &Heard) -> String {
+    fn why_no_info(&self, received: &Received) -> String {
         let (topic, expected) = (&self.info_topic, interfaces::CAMERA_INFO.type_name);
-        silence::in_graph(&self.config, topic, expected, &heard.info_offers)
-            .unwrap_or_else(|| format!("no calibration has come yet on {topic}"))
+        why_no_messages(&self.config, topic, expected, &received.info_publishers)
+            .unwrap_or_else(|| format!("no CameraInfo received yet on {topic}"))
     }
 
     /// The reference depth image of a frame.
-    fn reference(&self, header: &FrameHeader, tolerance_s: f64) -> OrWhy<Arc<Image>> {
-        let heard = self.heard();
-        let Some((distance_ns, reference)) = heard.references.nearest(header.stamp_ns()) else {
-            return Err(self.no_reference(&heard));
+    fn reference(&self, header: &FrameHeader, tolerance_s: f64) -> MetricResult<Arc<Image>> {
+        let received = self.received();
+        let Some((distance_ns, reference)) = received.references.nearest(header.stamp_ns()) else {
+            return Err(self.why_no_reference(&received));
         };
         let distance_s = distance_ns as f64 * 1e-9;
         if distance_s <= tolerance_s {
             return Ok(reference);
         }
         let off = format!(
-            "the nearest depth on {} is {distance_s:.3} s off the frame's stamp, and cameras.{}.scale.tolerance is {tolerance_s:.3} s",
+            "the nearest depth on {} is {distance_s:.3} s from the frame's stamp, and cameras.{}.scale.tolerance is {tolerance_s:.3} s",
             self.reference_topic, self.config.name
         );
-        Err(match self.unheard_reference(&heard) {
+        Err(match self.why_reference_unavailable(&received) {
             Some(why) => format!("{off}; {why}"),
             None => off,
         })
     }
 
-    fn no_reference(&self, heard: &Heard) -> String {
-        self.unheard_reference(heard)
-            .unwrap_or_else(|| format!("no depth has come yet on {}", self.reference_topic))
+    fn why_no_reference(&self, received: &Received) -> String {
+        self.why_reference_unavailable(received)
+            .unwrap_or_else(|| format!("no depth received yet on {}", self.reference_topic))
     }
 
-    fn unheard_reference(&self, heard: &Heard) -> Option<String> {
+    fn why_reference_unavailable(&self, received: &Received) -> Option<String> {
         let (topic, expected) = (&self.reference_topic, interfaces::DEPTH_REFERENCE.type_name);
-        silence::in_graph(&self.config, topic, expected, &heard.reference_offers)
+        why_no_messages(
+            &self.config,
+            topic,
+            expected,
+            &received.reference_publishers,
+        )
     }
 
-    /// Why none of its frames will ever have metres, if so.
+    /// Why none of its frames can ever have metres; none if they can.
     pub fn why_never(&self) -> Option<String> {
         (self.config.scale_source == ScaleSource::None).then(|| self.not_configured())
     }
@@ -231,37 +226,39 @@ impl MetricScale {
         format!("cameras.{}.scale.source is none", self.config.name)
     }
 
-    /// All that is known, for status and diagnostics.
+    /// The state at this moment.
     pub fn status(&self) -> ScaleStatus {
-        let (heard, told) = (self.heard(), self.told());
+        let (received, log) = (self.received(), self.log());
         let source = self.config.scale_source;
-        let why_not = match (source, &told.newest) {
+        let why_not = match (source, &log.newest) {
             (ScaleSource::None, _) => self.not_configured(),
             (_, Some(Err(why))) => why.clone(),
             (_, Some(Ok(_))) => String::new(),
-            (ScaleSource::Depth, None) if heard.n_references == 0 => self.no_reference(&heard),
-            (ScaleSource::Height, None) if heard.info.is_none() => self.no_info(&heard),
-            (_, None) => "no map was wanted in metres yet".into(),
+            (ScaleSource::Depth, None) if received.n_references == 0 => {
+                self.why_no_reference(&received)
+            }
+            (ScaleSource::Height, None) if received.info.is_none() => self.why_no_info(&received),
+            (_, None) => "no metric map was requested yet".into(),
         };
         ScaleStatus {
             source,
-            affine: told
+            affine: log
                 .newest
                 .as_ref()
                 .and_then(|newest| newest.as_ref().ok())
                 .copied(),
-            age: told.fit.map(|(at, _)| at.elapsed()),
-            fit: told.fit.map(|(_, fit)| fit),
-            n_references: heard.n_references,
-            has_camera_info: heard.info.is_some(),
+            age: log.fit.map(|(at, _)| at.elapsed()),
+            fit: log.fit.map(|(_, fit)| fit),
+            n_references: received.n_references,
+            has_camera_info: received.info.is_some(),
             why_not,
-            remark: told.remark.clone(),
+            remark: log.remark.clone(),
         }
     }
 }
 
 /// Fit a map to a reference.
-fn compared(depth: &DepthMap, reference: &Image, settings: &ScaleConfig) -> Observation {
+fn fit_to_reference(depth: &DepthMap, reference: &Image, settings: &ScaleConfig) -> Observation {
     let pairs = || -> cooper_imaging::Result<_> {
         let reference = convert::reference_depth(reference)?;
         reference.pairs_with(&depth.values, depth.width, depth.height)
@@ -276,9 +273,9 @@ fn compared(depth: &DepthMap, reference: &Image, settings: &ScaleConfig) -> Obse
 }
 
 /// Fit a map to the floor.
-fn on_floor(
+fn fit_to_floor(
     depth: &DepthMap,
-    calibration: &OrWhy<Calibration>,
+    calibration: &MetricResult<Calibration>,
     settings: &ScaleConfig,
 ) -> Observation {
     let camera = match calibration {
@@ -299,10 +296,10 @@ fn on_floor(
 }
 
 /// That a frame has an older scale.
-fn stand_in(scale: &Scale) -> Option<String> {
+fn reused_scale_remark(scale: &Scale) -> Option<String> {
     let (why, age_s) = (scale.missing.as_ref()?, scale.age_s);
     Some(format!(
-        "the newest frame has the scale of {age_s:.1} s before: {why}"
+        "the newest frame uses the scale of {age_s:.1} s earlier: {why}"
     ))
 }
 
@@ -320,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_out_of_range_has_no_metres() {
+    fn values_out_of_range_become_nan() {
         let metres = within(vec![0.4, 0.5, 3.0, 3.5, f32::NAN], [0.5, 3.0]);
         assert_eq!(metres[1..3], [0.5, 3.0]);
         assert!(

@@ -1,4 +1,4 @@
-"""An rclpy client of the node: calls, goals, cameras that publish, topics that are listened to."""
+"""An rclpy client of the node, for the tests and the scripts: calls, goals, cameras that publish, subscriptions."""
 
 import io
 import threading
@@ -16,6 +16,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from cooper_perception.action import Reason
+from cooper_perception.srv import GetStatus
 
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -23,7 +24,7 @@ CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 
 
 def until(what, timeout=20.0, message="it did not happen"):
-    """Wait for a true value and return it."""
+    """Call `what` until it returns a true value, and return that; AssertionError after `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:
         value = what()
@@ -34,7 +35,7 @@ def until(what, timeout=20.0, message="it did not happen"):
 
 
 def pixels(width=64, height=48, seed=1):
-    """A picture that is not flat."""
+    """An RGB image with gradients, as an array."""
     rows, columns = np.mgrid[0:height, 0:width]
     ramp = np.stack([rows * 255 // height, columns * 255 // width, (rows + columns + 40 * seed) % 256], axis=-1)
     return ramp.astype(np.uint8)
@@ -74,7 +75,7 @@ def stamp_of(message):
 
 
 def array_of(message):
-    """A map's pixels."""
+    """A map's pixels as an array."""
     kind = {"32FC1": np.float32, "16UC1": np.uint16, "rgb8": np.uint8, "mono8": np.uint8, "mono16": np.uint16}[message.encoding]
     shape = (message.height, message.width) + ((3,) if message.encoding == "rgb8" else ())
     assert message.step * message.height == len(message.data)
@@ -84,8 +85,8 @@ def array_of(message):
 class Camera:
     """Publishes frames at a rate until it is closed; the stamp's seconds count them, from a base of its own.
 
-    With `offset` the stamps are of now, so many seconds later; `number_of` does not know such frames.
-    `beside` is called with each stamp, before its frame is published.
+    With `offset` the stamps are the time now plus `offset` seconds; `number_of` does not know such frames.
+    `beside` is called with each stamp before its frame is published.
     """
 
     n_made = 0
@@ -118,7 +119,7 @@ class Camera:
             time.sleep(max(0.0, due - time.monotonic()))
 
     def number_of(self, message):
-        """Which of its frames a map was made from; 0 for one of another camera's frames."""
+        """The number of the frame that a map was made from; 0 for a frame of another camera."""
         number = message.header.stamp.sec - self.base
         return number if 0 < number <= self.sent and message.header.stamp.nanosec == 5 else 0
 
@@ -132,35 +133,35 @@ class Camera:
 
 
 class Goals(ActionClient):
-    """An action client for several threads: rclpy's notes a request when it has been sent already, and a reply that was
-    quicker is thrown away ("Ignoring unexpected goal response"). Here replies wait for the note."""
+    """An action client for several threads. rclpy registers a request only after sending it and drops a reply that comes
+    before ("Ignoring unexpected goal response"); here replies wait for the registration."""
 
     def __init__(self, *args, **kwargs):
-        self.noting = threading.RLock()
+        self.registering = threading.RLock()
         super().__init__(*args, **kwargs)
 
     def send_goal_async(self, *args, **kwargs):
-        with self.noting:
+        with self.registering:
             return super().send_goal_async(*args, **kwargs)
 
     def _cancel_goal_async(self, goal_handle):
-        with self.noting:
+        with self.registering:
             return super()._cancel_goal_async(goal_handle)
 
     def _get_result_async(self, goal_handle):
-        with self.noting:
+        with self.registering:
             return super()._get_result_async(goal_handle)
 
     async def execute(self, taken_data):
-        with self.noting:
+        with self.registering:
             await super().execute(taken_data)
 
 
 class Client:
     """One rclpy node, spun by a thread of its own."""
 
-    def __init__(self):
-        self.node = rclpy.create_node("cooper_test_client")
+    def __init__(self, name="cooper_test_client"):
+        self.node = rclpy.create_node(name)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self.executor.spin, daemon=True)
@@ -174,7 +175,7 @@ class Client:
         self.node.destroy_node()
 
     def destroy(self, entity):
-        """Destroy a publisher or a subscription, on the executor's thread: it dies when it waits for one that is gone."""
+        """Destroy a publisher or a subscription on the executor's thread, which fails if it waits for a destroyed one."""
         is_subscription = isinstance(entity, Subscription)
         destroy = self.node.destroy_subscription if is_subscription else self.node.destroy_publisher
         self.wait(self.executor.create_task(destroy, entity))
@@ -182,18 +183,18 @@ class Client:
     def until_alone(self):
         """Wait until no node of ours serves anything any more.
 
-        The list of nodes cannot be asked: a node's last word that overtakes its farewell leaves its name there for good
-        (rmw_dds_common, GraphCache::update_participant_entities), while endpoints go when they go.
+        The list of nodes is not reliable: where a node's last message arrives after its end, its name stays in the graph
+        (rmw_dds_common, GraphCache::update_participant_entities). Endpoints are removed.
         """
         until(lambda: not self.servers(), message="a node is still in the graph")
 
     def servers(self):
-        """Our nodes' services that somebody serves."""
+        """The services of our nodes that have a server."""
         names = [name for name, _ in self.node.get_service_names_and_types() if "/cooper/" in name]
         return [name for name in names if self.node.count_services(name)]
 
     def call_async(self, kind, name, request):
-        """Begin a call; clients are made once and found again by each node that comes."""
+        """Begin a call; clients are made once and serve all nodes of a test session."""
         if name not in self.clients:
             self.clients[name] = self.node.create_client(kind, name)
         client = self.clients[name]
@@ -207,8 +208,13 @@ class Client:
         until(future.done, timeout, "no reply")
         return future.result()
 
+    def wait_until_ready(self, timeout=60.0):
+        """Wait until the node's model is ready."""
+        is_ready = lambda: self.call(GetStatus, "/cooper/get_status", GetStatus.Request()).state == "ready"
+        until(is_ready, timeout, "the model is not ready")
+
     def send_goal(self, **fields):
-        """Send a goal; its handle (refused or accepted) and the list that feedback is added to."""
+        """Send a goal; its handle (rejected or accepted) and the list that feedback is added to."""
         until(self.reason.server_is_ready, message="no action server")
         feedback = []
         goal = Reason.Goal(**{"question": "What is near?", "seed": -1, **fields})
@@ -226,11 +232,12 @@ class Client:
         return messages, self.node.create_subscription(kind, topic, messages.append, qos)
 
     def camera(self, name="camera", width=64, height=48, rate=10.0, encoding="rgb8"):
-        """A camera of plain pictures, and one message of calibration."""
+        """A camera of raw images."""
         frame = image(pixels(width, height), encoding)
         return Camera(self, name, lambda _: frame, rate)
 
     def packed_camera(self, name="packed", kind="jpeg", width=64, height=48):
+        """A camera of compressed images."""
         frame = compressed(pixels(width, height), kind)
         return Camera(self, name, lambda _: frame, 10.0, CompressedImage, "image_raw/compressed")
 

@@ -1,4 +1,4 @@
-//! The metric topics of one camera: depth, its CameraInfo and the cloud, which come only when there is a scale.
+//! The metric topics of one camera: depth, its CameraInfo and the cloud. They are published only while there is a scale.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,20 +6,18 @@ use std::sync::Arc;
 use cooper_metric::{Box3d, Cloud};
 use cooper_model::perception::{DepthMap, Segmentation, UNLABELED};
 use cooper_model::{Error, Result};
-use cooper_perception::config::{ScaleSource, interfaces};
+use cooper_perception::config::{CameraConfig, ParameterSet, ScaleSource, interfaces};
 use cooper_perception::pipeline::Frame;
 use r2r::sensor_msgs::msg::{CameraInfo, Image, PointCloud2};
 use r2r::{Node, Publisher};
 
-use super::cameras::Camera;
-use super::convert;
-use super::metric_scale::{Metres, OrWhy};
-use super::requests::Core;
-use super::topics::{self, is_wanted, publish};
+use super::metres::{MetricDepth, MetricResult};
+use super::scale::MetricScale;
+use crate::convert;
+use crate::topics::{self, has_subscribers, publish};
 
 /// Why the image of a request has no metres.
-pub const NO_CAMERA: &str =
-    "an image that comes inside a request has no camera to take a scale from";
+pub const NO_CAMERA: &str = "an image inside a request has no camera to take a scale from";
 
 /// The metric topics of one camera.
 pub struct MetricMaps {
@@ -29,15 +27,15 @@ pub struct MetricMaps {
 }
 
 impl MetricMaps {
-    /// Advertise them, if the camera's metres come from somewhere.
+    /// Advertise them; none for a camera without a source of metres.
     ///
     /// # Errors
     /// [`Error::Internal`] if the middleware refuses one.
-    pub fn advertise(node: &mut Node, camera: &Camera) -> Result<Option<Self>> {
-        if camera.config.scale_source == ScaleSource::None {
+    pub fn advertise(node: &mut Node, camera: &CameraConfig) -> Result<Option<Self>> {
+        if camera.scale_source == ScaleSource::None {
             return Ok(None);
         }
-        let name = &camera.config.name;
+        let name = &camera.name;
         Ok(Some(Self {
             depth: topics::publisher(node, &interfaces::DEPTH, name)?,
             camera_info: topics::publisher(node, &interfaces::DEPTH_CAMERA_INFO, name)?,
@@ -45,18 +43,20 @@ impl MetricMaps {
         }))
     }
 
-    /// Whether somebody listens to any of them.
-    pub fn is_wanted(&self) -> bool {
-        is_wanted(&self.depth) || is_wanted(&self.camera_info) || is_wanted(&self.points)
+    /// Whether any of them has a subscriber.
+    pub fn has_subscribers(&self) -> bool {
+        has_subscribers(&self.depth)
+            || has_subscribers(&self.camera_info)
+            || has_subscribers(&self.points)
     }
 
-    /// Whether somebody listens to the cloud, which takes a while to make.
-    pub fn wants_points(&self) -> bool {
-        is_wanted(&self.points)
+    /// Whether the cloud, which takes a while to make, has a subscriber.
+    pub fn needs_points(&self) -> bool {
+        has_subscribers(&self.points)
     }
 
-    /// Publish a frame's metres; without a calibration, only the depth.
-    pub fn publish(&self, frame: &Frame, metres: &Metres) {
+    /// Publish a frame's metric depth, and its CameraInfo where there is one.
+    pub fn publish(&self, frame: &Frame, metres: &MetricDepth) {
         let (header, size) = (&frame.header, frame.image.dimensions());
         publish(&self.depth, || {
             let encoding = metres.config.encoding;
@@ -78,22 +78,20 @@ impl MetricMaps {
     }
 }
 
-/// Give a map its metres on a thread that may take its time.
+/// Fit a map to metres on a blocking thread, see [`MetricScale::fit`].
 ///
 /// # Errors
-/// Why it has none.
-pub async fn metres(
-    core: &Arc<Core>,
-    camera: &Arc<Camera>,
+/// Why the map has no metres.
+pub async fn fit(
+    scale: &Arc<MetricScale>,
     frame: &Frame,
     depth: &Arc<DepthMap>,
-) -> OrWhy<Metres> {
-    let parameters = core.parameters.now();
-    let (camera, depth, header) = (camera.clone(), depth.clone(), frame.header.clone());
-    let fitted =
-        tokio::task::spawn_blocking(move || camera.scaling.metres(&depth, &header, &parameters));
+    parameters: ParameterSet,
+) -> MetricResult<MetricDepth> {
+    let (scale, depth, header) = (scale.clone(), depth.clone(), frame.header.clone());
+    let fitted = tokio::task::spawn_blocking(move || scale.fit(&depth, &header, &parameters));
     fitted.await.unwrap_or_else(|error| {
-        let error = Error::Internal(format!("the fit of a scale: {error}"));
+        let error = Error::Internal(format!("cannot fit a metric scale: {error}"));
         tracing::error!("{error}");
         Err(error.to_string())
     })
@@ -105,8 +103,8 @@ pub async fn metres(
 /// Why there are none.
 pub async fn boxes(
     segmentation: &Arc<Segmentation>,
-    metres: &Arc<Metres>,
-) -> OrWhy<BTreeMap<u16, Box3d>> {
+    metres: &Arc<MetricDepth>,
+) -> MetricResult<BTreeMap<u16, Box3d>> {
     let (segmentation, metres) = (segmentation.clone(), metres.clone());
     let made = move || {
         let intrinsics = &metres
@@ -120,14 +118,14 @@ pub async fn boxes(
     };
     let made = tokio::task::spawn_blocking(made).await;
     made.unwrap_or_else(|error| {
-        let error = Error::Internal(format!("the boxes of regions: {error}"));
+        let error = Error::Internal(format!("cannot make boxes of regions: {error}"));
         tracing::error!("{error}");
         Err(error.to_string())
     })
 }
 
-/// A frame's cloud, if its camera is known.
-pub async fn points(frame: &Arc<Frame>, metres: &Arc<Metres>) -> Option<PointCloud2> {
+/// A frame's cloud; none without a calibration.
+pub async fn points(frame: &Arc<Frame>, metres: &Arc<MetricDepth>) -> Option<PointCloud2> {
     let (frame, metres) = (frame.clone(), metres.clone());
     let made = move || -> Option<Result<PointCloud2>> {
         let intrinsics = &metres.calibration.as_ref().ok()?.intrinsics;
@@ -142,11 +140,11 @@ pub async fn points(frame: &Arc<Frame>, metres: &Arc<Metres>) -> Option<PointClo
         Ok(Some(Ok(points))) => Some(points),
         Ok(None) => None,
         Ok(Some(Err(error))) => {
-            tracing::warn!("no cloud: {error}");
+            tracing::warn!("cannot make a point cloud: {error}");
             None
         }
         Err(error) => {
-            tracing::error!("no cloud: {error}");
+            tracing::error!("cannot make a point cloud: {error}");
             None
         }
     }

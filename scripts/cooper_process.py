@@ -10,8 +10,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # A small model with random weights, for tests that need a model directory of their own.
 MODEL = ROOT / "tests" / "fixtures" / "random-a" / "checkpoint"
-COMMAND_LINE = str(ROOT / "install" / "lib" / "cooper_perception" / "cooper")
-EXECUTABLE = os.environ.get("COOPER_NODE", str(ROOT / "install" / "lib" / "cooper_perception" / "cooper_node"))
+# Where the package is installed: by scripts/setup, or by colcon.
+PREFIX = Path(os.environ.get("COOPER_PREFIX", ROOT / "install"))
+COMMAND_LINE = os.environ.get("COOPER", str(PREFIX / "lib" / "cooper_perception" / "cooper"))
+EXECUTABLE = os.environ.get("COOPER_NODE", str(PREFIX / "lib" / "cooper_perception" / "cooper_node"))
 
 # Few steps and tokens: most tests are not about what the model draws and says.
 QUICK = {

@@ -1,6 +1,7 @@
 """The real node and an rclpy client, on a ROS domain of their own that does not leave this machine.
 
-Needs the environment of scripts/env.sh and the installed node; COOPER_NODE names another executable.
+Needs the environment of scripts/env.sh and the installed node; COOPER_PREFIX names another install prefix, COOPER_NODE
+another executable.
 """
 
 import os

@@ -10,9 +10,9 @@ import sys
 import types
 from pathlib import Path
 
-from cooper_process import ROOT
+from cooper_process import PREFIX, ROOT
 
-SHARE = ROOT / "install" / "share" / "cooper_perception"
+SHARE = PREFIX / "share" / "cooper_perception"
 
 
 class Argument:

@@ -1,5 +1,5 @@
-//! Tells the crate which optional messages r2r has found, `cfg(vision_msgs)`, and refuses to go on without those that it
-//! would miss in silence.
+//! Sets `cfg(vision_msgs)` where r2r has found these optional messages, and fails without those whose absence no compiler
+//! error would show.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -15,7 +15,7 @@ fn main() {
         if has("vision_msgs", "LabelInfo") {
             println!("cargo::rustc-cfg=vision_msgs");
         }
-        // Without it r2r leaves out simulated time, and the node would ignore /clock.
+        // Without it r2r compiles without simulated time, and the node would ignore /clock.
         if !has("rosgraph_msgs", "Clock") {
             let path = std::env::var("AMENT_PREFIX_PATH").unwrap_or_default();
             println!(

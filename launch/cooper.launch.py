@@ -1,4 +1,4 @@
-"""Start the COOPER node, and rviz2 when asked for."""
+"""Start the COOPER node, and rviz2 with `rviz:=true`."""
 
 import re
 from pathlib import Path
@@ -11,12 +11,12 @@ from launch_ros.actions import Node
 
 SHARE = Path(get_package_share_directory("cooper_perception"))
 RVIZ_FILE = SHARE / "rviz" / "cooper.rviz"
-# Fast DDS's settings; others read no such file.
+# Only Fast DDS reads this file.
 PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def nodes(context):
-    """Make the nodes once the arguments are known: an empty one leaves what the parameter file says."""
+    """The nodes for these arguments; an empty argument leaves the value of the parameter file."""
 
     def argument(name):
         return LaunchConfiguration(name).perform(context)
@@ -55,7 +55,7 @@ def nodes(context):
         )
     ]
     if is_true("rviz"):
-        # The topics in the file are those of a node outside any namespace, looking at its default topics.
+        # The file has the topics of a node without namespace and with default topics.
         prefix = f"/{namespace}" if namespace else ""
         moved = {topic: prefix + topic for topic in re.findall(r"Value: (/\S+)", RVIZ_FILE.read_text())}
         if image:
@@ -97,7 +97,7 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 "depth_topic",
                 default_value="",
-                description="depth registered to the camera, to take metres from; empty: as in params_file",
+                description="depth registered to the camera, the source of metres; empty: as in params_file",
             ),
             DeclareLaunchArgument(
                 "use_sim_time",
@@ -106,7 +106,7 @@ def generate_launch_description():
             ),
             DeclareLaunchArgument("rviz", default_value="false", description="also start rviz2: true or false"),
             DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
-            # Room for pictures, unless the environment has settings of its own.
+            # Buffers for images, unless the environment has a profile already.
             SetEnvironmentVariable(
                 PROFILES, EnvironmentVariable(PROFILES, default_value=str(SHARE / "config" / "fastdds_subnet.xml"))
             ),

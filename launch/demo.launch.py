@@ -1,4 +1,4 @@
-"""Show COOPER on one picture: the node, a publisher that plays the picture as its camera, and rviz2.
+"""Show COOPER on one picture: the node, a publisher of the picture as its camera, and rviz2.
 
     ros2 launch cooper_perception demo.launch.py picture:=/path/to/picture.jpg
 """
@@ -16,16 +16,16 @@ SHARE = Path(get_package_share_directory("cooper_perception"))
 
 
 def generate_launch_description():
-    # Empty, as it is when not given, would be no boolean.
+    # The default, an empty string, is no boolean.
     is_simulated = PythonExpression(["'", LaunchConfiguration("use_sim_time"), "'.lower() in ('true', '1')"])
-    # Those of cooper.launch.py keep its meaning and defaults, but for rviz.
+    # The arguments of cooper.launch.py hold here too; only the default of rviz differs.
     return LaunchDescription(
         [
             DeclareLaunchArgument("picture", description="PNG or JPEG file to publish as the camera"),
             DeclareLaunchArgument("rate", default_value="5.0", description="frames per second of the publisher"),
             DeclareLaunchArgument("rviz", default_value="true", description="also start rviz2: true or false"),
             IncludeLaunchDescription(PythonLaunchDescriptionSource(str(SHARE / "launch" / "cooper.launch.py"))),
-            # After the include: its arguments have their defaults now.
+            # After the include, which sets the defaults of its arguments.
             Node(
                 package="cooper_perception",
                 executable="publish_picture.py",

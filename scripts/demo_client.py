@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The demo's client: asks the node one question, waits for its maps, saves everything, says what happened."""
+"""The client of scripts/demo: asks the node one question, waits for its maps, saves everything and prints a summary."""
 
 import argparse
 import json
@@ -11,11 +11,10 @@ import time
 import numpy
 import rclpy
 from PIL import Image as Picture
-from rclpy.action import ActionClient
-from sensor_msgs.msg import Image
-
+from cooper_client import Client, until
 from cooper_perception.action import Reason
 from cooper_perception.srv import GetStatus
+from sensor_msgs.msg import Image
 
 MAPS = {
     "depth_relative/image": "depth_relative.png",
@@ -60,44 +59,44 @@ def save(message, file):
 
 
 class Demo:
-    def __init__(self, args):
+    def __init__(self, args, client):
         self.args = args
-        self.node = rclpy.create_node("cooper_demo")
+        self.client = client
         self.deadline = time.monotonic() + args.timeout
         self.size = Picture.open(args.picture).size
         self.maps = {}
         self.stage = None
 
-    def spin_until(self, done, what):
-        while not done():
-            rclpy.spin_once(self.node, timeout_sec=0.2)
-            if time.monotonic() > self.deadline:
-                sys.exit(f"demo: no {what} within {self.args.timeout:.0f} s; see {self.args.node_log}")
+    def wait(self, done, what):
+        """Wait for a true value and return it; the demo ends at its deadline."""
+        return until(done, self.deadline - time.monotonic(), f"no {what}")
+
+    def status(self):
+        return self.client.call(GetStatus, "/cooper/get_status", GetStatus.Request())
 
     def wait_until_ready(self):
-        client = self.node.create_client(GetStatus, "/cooper/get_status")
-        self.spin_until(client.service_is_ready, "node")
-        said = None
-        while True:
-            call = client.call_async(GetStatus.Request())
-            self.spin_until(call.done, "status")
-            status = call.result()
-            if status.state != said:
-                said = status.state
-                print(f"demo: the model is {said}", flush=True)
-            if said == "failed":
+        state = None
+
+        def is_ready():
+            nonlocal state
+            status = self.status()
+            if status.state != state:
+                state = status.state
+                print(f"demo: the model is {state}", flush=True)
+            if state == "failed":
                 sys.exit(f"demo: {status.message}")
-            seen = [(camera.width, camera.height) for camera in status.cameras]
-            if said == "ready" and self.size in seen:
-                print(f"demo: {status.device} {status.dtype}, {status.memory_bytes / 1e6:.0f} MB of weights; "
-                      f"camera {status.cameras[0].width}x{status.cameras[0].height} {status.cameras[0].encoding}")
-                return
-            time.sleep(0.2)
+            sizes = [(camera.width, camera.height) for camera in status.cameras]
+            return state == "ready" and self.size in sizes and status
+
+        status = self.wait(is_ready, "node that is ready")
+        camera = status.cameras[0]
+        print(f"demo: {status.device} {status.dtype}, {status.memory_bytes / 1e6:.0f} MB of weights; "
+              f"camera {camera.width}x{camera.height} {camera.encoding}")
 
     def watch_maps(self):
         for topic in MAPS:
             keep = lambda message, topic=topic: self.maps.setdefault(topic, message)
-            self.node.create_subscription(Image, f"/cooper/camera/{topic}", keep, 1)
+            self.client.node.create_subscription(Image, f"/cooper/camera/{topic}", keep, 1)
 
     def on_feedback(self, message):
         feedback = message.feedback
@@ -106,33 +105,41 @@ class Demo:
             print(f"demo:   {STAGES[feedback.stage]}" + (f" (turn {feedback.turn})" if feedback.turn else ""), flush=True)
 
     def ask(self):
-        client = ActionClient(self.node, Reason, "/cooper/reason")
-        self.spin_until(client.server_is_ready, "action server")
+        reason = self.client.reason
+        self.wait(reason.server_is_ready, "action server")
         print(f"demo: asking: {self.args.question}", flush=True)
         goal = Reason.Goal(question=self.args.question, camera="camera", mode=Reason.Goal.INTERLEAVED, seed=-1)
-        sent = client.send_goal_async(goal, feedback_callback=self.on_feedback)
-        self.spin_until(sent.done, "reply to the goal")
+        sent = reason.send_goal_async(goal, feedback_callback=self.on_feedback)
+        self.wait(sent.done, "reply to the goal")
         if not sent.result().accepted:
-            sys.exit("demo: the goal was refused")
+            sys.exit("demo: the goal was rejected")
         result = sent.result().get_result_async()
-        self.spin_until(result.done, "answer")
+        self.wait(result.done, "answer")
         return result.result().result
 
 
 def main():
     args = arguments()
     rclpy.init()
-    demo = Demo(args)
+    client = Client("cooper_demo")
+    try:
+        run(args, Demo(args, client))
+    except AssertionError as error:  # of `until`
+        sys.exit(f"demo: {error}; see {args.node_log}")
+    finally:
+        client.close()
+        rclpy.shutdown()
+
+
+def run(args, demo):
     begin = time.monotonic()
     demo.wait_until_ready()
     result = demo.ask()
     answered = time.monotonic() - begin
     print("demo: waiting for the maps on their topics", flush=True)
     demo.watch_maps()
-    demo.spin_until(lambda: len(demo.maps) == len(MAPS), "maps")
+    demo.wait(lambda: len(demo.maps) == len(MAPS), "maps")
     report(args, result, demo.maps, answered)
-    demo.node.destroy_node()
-    rclpy.shutdown()
 
 
 def report(args, result, maps, answered):
@@ -161,14 +168,14 @@ def report(args, result, maps, answered):
     }
     answer["truth"] = truth(args, maps) if args.truth else None
     (args.out / "answer.json").write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
-    tell(args, answer, answered)
+    summarize(args, answer, answered)
 
 
 def truth(args, maps):
-    """The right answer, and the drawn depth beside the true one after the best scale and shift."""
+    """The true answer, and the error of the drawn depth after the best scale and shift."""
     rows = [json.loads(line) for line in (args.truth / "qa.jsonl").read_text().splitlines()]
     right = next((row for row in rows if row["question"].split(" (A) ")[0] == args.question), None)
-    # Where the scene asks it with choices, the answer is a letter.
+    # With choices, the answer is a letter.
     answer = right and (right["choices"]["ABCD".index(right["answer"])] if right["choices"] else right["answer"])
     file = json.loads((args.truth / "depth.jsonl").read_text())["depth_image"]
     metres = numpy.asarray(Picture.open(args.truth / file), dtype=float).ravel() / 1000
@@ -184,7 +191,7 @@ def truth(args, maps):
     }
 
 
-def tell(args, answer, answered):
+def summarize(args, answer, answered):
     width, height = Picture.open(args.picture).size
     kind = "picture of a synthetic room" if args.truth else "picture"
     print(f"""

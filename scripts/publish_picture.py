@@ -90,7 +90,7 @@ def main():
             end = time.monotonic() + args.timeout
             while images.get_subscription_count() == 0:
                 if time.monotonic() > end:
-                    sys.exit(f"publish_picture: nobody subscribed to {images.topic_name} within {args.timeout:g} s")
+                    sys.exit(f"publish_picture: no subscriber on {images.topic_name} within {args.timeout:g} s")
                 rclpy.spin_once(node, timeout_sec=0.05)
             publish()
             images.wait_for_all_acked()

@@ -1,5 +1,6 @@
-//! Why a camera's topic brings no messages, and what to do about it.
+//! Why a camera's topic has no messages, and what to do about it.
 
+use std::fmt;
 use std::time::Duration;
 
 use cooper_perception::config::{CameraConfig, Transport, interfaces};
@@ -12,22 +13,37 @@ pub struct PublisherInfo {
     pub node: String,
     /// The message type.
     pub type_name: String,
-    /// Whether its reliability is reliable, or best effort.
-    pub is_reliable: bool,
+    /// Its reliability.
+    pub reliability: Reliability,
     /// Whether its durability is transient local.
     pub is_latched: bool,
 }
 
-impl PublisherInfo {
-    fn reliability(&self) -> &'static str {
-        reliability(self.is_reliable)
+/// The reliability of a publisher or a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reliability {
+    /// Lost messages are not sent again.
+    BestEffort,
+    /// Lost messages are sent again.
+    Reliable,
+}
+
+impl Reliability {
+    /// What a camera's subscriptions request.
+    fn requested(config: &CameraConfig) -> Self {
+        match config.reliable {
+            true => Self::Reliable,
+            false => Self::BestEffort,
+        }
     }
 }
 
-fn reliability(is_reliable: bool) -> &'static str {
-    match is_reliable {
-        true => "reliable",
-        false => "best effort",
+impl fmt::Display for Reliability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BestEffort => "best effort",
+            Self::Reliable => "reliable",
+        })
     }
 }
 
@@ -48,7 +64,7 @@ pub struct Stale {
     pub limit: Duration,
 }
 
-/// Why a camera's image topic brings no frames; `stale` if it brought one once.
+/// Why a camera's image topic has no usable frame; `stale` if it has an old one.
 pub fn why_no_frames(
     config: &CameraConfig,
     topic: &str,
@@ -65,7 +81,7 @@ pub fn why_no_frames(
         match stale {
             Some(_) => format!("{publishers} advertises {topic} but sends nothing"),
             None => {
-                let requested = reliability(config.reliable);
+                let requested = Reliability::requested(config);
                 format!("no frame received yet on {topic} from {publishers}; this node requests {requested}")
             }
         }
@@ -92,8 +108,9 @@ pub fn why_no_messages(
             "{node} publishes {type_name} on {topic}; expected {expected}"
         ));
     }
-    let is_reliable = publishers.iter().any(|publisher| publisher.is_reliable);
-    (config.reliable && !is_reliable).then(|| {
+    let reliable = Reliability::Reliable;
+    let is_offered = publishers.iter().any(|info| info.reliability == reliable);
+    (Reliability::requested(config) == reliable && !is_offered).then(|| {
         let (publishers, camera) = (list(publishers), &config.name);
         format!(
             "QoS mismatch on {topic}: this node requests reliable, {publishers} offers best effort; \
@@ -123,7 +140,7 @@ pub fn stamp_problem(stamp: &Time, age_s: f64, limit: Option<Duration>) -> Optio
 fn list(publishers: &[PublisherInfo]) -> String {
     let each: Vec<_> = publishers
         .iter()
-        .map(|publisher| format!("{} ({})", publisher.node, publisher.reliability()))
+        .map(|publisher| format!("{} ({})", publisher.node, publisher.reliability))
         .collect();
     each.join(", ")
 }
@@ -132,25 +149,26 @@ fn list(publishers: &[PublisherInfo]) -> String {
 mod tests {
     use cooper_perception::config::ScaleSource;
 
+    use super::Reliability::{BestEffort, Reliable};
     use super::*;
 
     const IMAGE: &str = "sensor_msgs/msg/Image";
 
-    fn camera(reliable: bool) -> CameraConfig {
+    fn camera(reliability: Reliability) -> CameraConfig {
         CameraConfig {
             name: "left".into(),
             transport: Transport::Raw,
-            reliable,
+            reliable: reliability == Reliability::Reliable,
             is_rectified: false,
             scale_source: ScaleSource::None,
         }
     }
 
-    fn publisher(type_name: &str, is_reliable: bool) -> PublisherInfo {
+    fn publisher(type_name: &str, reliability: Reliability) -> PublisherInfo {
         PublisherInfo {
             node: "/usb".into(),
             type_name: type_name.into(),
-            is_reliable,
+            reliability,
             is_latched: false,
         }
     }
@@ -186,9 +204,9 @@ mod tests {
 
     #[test]
     fn each_cause_has_its_message() {
-        let (best_effort, reliable) = (camera(false), camera(true));
+        let [best_effort, reliable] = [BestEffort, Reliable].map(camera);
         check(&best_effort, &[], None, "no publisher on /left/image_raw");
-        let text = publisher("std_msgs/msg/String", true);
+        let text = publisher("std_msgs/msg/String", Reliable);
         check(
             &best_effort,
             &[text],
@@ -197,13 +215,13 @@ mod tests {
         );
         check(
             &reliable,
-            &[publisher(IMAGE, false)],
+            &[publisher(IMAGE, BestEffort)],
             None,
             "set cameras.left.reliability to best_effort",
         );
         check(
             &best_effort,
-            &[publisher(IMAGE, true)],
+            &[publisher(IMAGE, Reliable)],
             None,
             "from /usb (reliable); this node requests best effort",
         );

@@ -14,7 +14,7 @@
 //! - `node`: from start to stop; `setup` creates the endpoints; `shared` is what all tasks share.
 //! - `requests`: a request from its fields to the model and back; `services`, `reason` (the action) and `continuous`
 //!   (the maps) use it.
-//! - `camera` and `metric`: what is known of a camera, and its way to metres; `availability` says why a topic is silent.
+//! - `camera` and `metric`: a camera's frames, and its scale; `availability` explains a topic without messages.
 //! - `convert`: messages to the library's types and back; `codes`: the numbers of the interfaces.
 //!
 //! Every topic, service and action is named in [`cooper_perception::config::interfaces`], every parameter in

@@ -12,7 +12,7 @@ use r2r::qos::{DurabilityPolicy, ReliabilityPolicy};
 use r2r::sensor_msgs::msg::CameraInfo;
 use tokio::sync::oneshot;
 
-use crate::availability::PublisherInfo;
+use crate::availability::{PublisherInfo, Reliability};
 use crate::camera::Camera;
 use crate::incoming::IncomingRequests;
 use crate::subscriptions;
@@ -26,7 +26,7 @@ const IDLE_PERIOD: Duration = Duration::from_millis(4);
 const BUSY_PERIOD: Duration = Duration::from_millis(1);
 /// How long the node counts as busy after a request.
 const BUSY_TIME: Duration = Duration::from_secs(1);
-/// The time between two looks at the graph for publishers.
+/// The time between two reads of the graph.
 const GRAPH_PERIOD: Duration = Duration::from_millis(500);
 
 /// The spinning thread.
@@ -161,7 +161,10 @@ fn publishers(node: &Node, topic: &str) -> Option<Vec<PublisherInfo>> {
         PublisherInfo {
             node: format!("{}/{name}", namespace.trim_end_matches('/')),
             type_name: publisher.topic_type,
-            is_reliable: publisher.qos_profile.reliability == ReliabilityPolicy::Reliable,
+            reliability: match publisher.qos_profile.reliability {
+                ReliabilityPolicy::Reliable => Reliability::Reliable,
+                _ => Reliability::BestEffort,
+            },
             is_latched: publisher.qos_profile.durability == DurabilityPolicy::TransientLocal,
         }
     });

@@ -34,6 +34,7 @@ EXCEPTIONS = {
     "expected a name ending in .png": "after clap's words",
     "expected a whole number from {MIN} up": "after clap's words",
     "expected {expected}": "after clap's words",
+    "there is no value": "never shown: the reader of names has no values",
     # Outcomes that a reply or a status tells beside its maps: what is missing, not what was given wrongly.
     "no depth map was drawn": "an outcome",
     "a predicted depth map has values that are no numbers": "a bug of ours",

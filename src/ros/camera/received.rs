@@ -1,4 +1,4 @@
-//! The frames that a camera's topic has brought: the newest message, when messages arrived, and the newest pixels.
+//! What a camera's topic has received: the newest message, the times of arrival, and the newest decoded frame.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// When the image was taken, as its camera says.
+    /// When the image was taken, by its camera.
     pub fn stamp(&self) -> &Time {
         match self {
             Self::Raw(image) => &image.header.stamp,

@@ -144,7 +144,7 @@ impl Run {
     ) {
         let completed = self.follow(&mut cancels, accepted.events).await;
         let status = self.end(completed, accepted.question).await;
-        // A cancel request that came too late would otherwise wait for its reply for ever.
+        // Reply to late cancel requests: their clients would wait for ever.
         while let Some(Some(late)) = cancels.next().now_or_never() {
             late.reject();
         }

@@ -21,7 +21,7 @@ use crate::{codes, convert};
 /// Reply to a request.
 pub async fn measure(shared: Arc<Shared>, request: Measure::Request) -> Measure::Response {
     let (completed, measurement, answer) = match ask(&shared, request).await {
-        Ok(asked) => asked,
+        Ok(answered) => answered,
         Err(error) => return failed(&error),
     };
     let header = convert::std_header(&completed.header());

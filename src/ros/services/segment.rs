@@ -93,7 +93,7 @@ async fn respond(
         None => segmentation,
     };
     if request.names {
-        // A request asks for the names of now: tracked names do not count.
+        // A request wants current names, not those of earlier frames.
         for region in &mut segmentation.regions {
             region.name = None;
         }

@@ -7,6 +7,7 @@ use cooper_model::Result;
 use cooper_model::engine::{DtypeChoice, Quantization};
 use cooper_train::conformance::{Check, Verdict};
 
+use super::model::quantization;
 use super::output;
 use super::verdict::Verdict as CommandVerdict;
 
@@ -18,8 +19,8 @@ pub(super) struct ConformanceArgs {
     /// f32, or bf16 (compared more loosely)
     #[arg(long, default_value = "f32")]
     dtype: DtypeChoice,
-    /// none, or q8_0 or q4k for the transformer's matrices (compared more loosely)
-    #[arg(long, default_value = "none")]
+    /// Quantisation of the transformer's matrices (compared more loosely)
+    #[arg(long, default_value = "none", value_parser = quantization())]
     quantization: Quantization,
 }
 

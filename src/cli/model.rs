@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cooper_model::engine::{
     DeviceChoice, DtypeChoice, FlowParams, FlowProfile, ModelOptions, Quantization, SamplingParams,
 };
@@ -31,8 +32,8 @@ pub(super) struct ModelArgs {
     /// auto, f32, bf16 or f16
     #[arg(long, default_value = "auto")]
     dtype: DtypeChoice,
-    /// The transformer's matrices: none, q8_0 or q4k, quantised while loading
-    #[arg(long, default_value = "none")]
+    /// Quantisation of the transformer's matrices while loading
+    #[arg(long, default_value = "none", value_parser = quantization())]
     quantization: Quantization,
     /// Load the model even if less memory is available than it will take
     #[arg(long)]
@@ -235,6 +236,17 @@ fn interval(text: &str) -> std::result::Result<Interval, String> {
     } else {
         Err(expected.into())
     }
+}
+
+/// Parses `none` or a quantisation.
+pub(super) fn quantization() -> impl TypedValueParser<Value = Quantization> {
+    PossibleValuesParser::new(Quantization::NAMES).try_map(|name| name.parse::<Quantization>())
+}
+
+/// Parses a quantisation other than `none`.
+pub(super) fn quantized_type() -> impl TypedValueParser<Value = Quantization> {
+    let names = Quantization::NAMES.iter().filter(|name| **name != "none");
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Quantization>())
 }
 
 /// The size of an image, such as `640x480`.

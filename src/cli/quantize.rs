@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use cooper_model::Result;
 use cooper_model::engine::{ModelOptions, Quantization, quantize};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::doctor::size;
+use super::model::quantized_type;
 use super::output;
 
 /// Write a model directory whose matrices are quantised; every command and the node load it like any other
@@ -17,32 +18,21 @@ pub(super) struct QuantizeArgs {
     dir: PathBuf,
     /// The new directory
     out: PathBuf,
-    /// 8 bits, or 4 where rows are whole blocks of 256
-    #[arg(long = "type", value_enum, value_name = "TYPE")]
-    kind: Kind,
+    /// q8_0 has 8 bits; the others have fewer where rows are whole blocks of 256
+    #[arg(long = "type", value_parser = quantized_type(), value_name = "TYPE")]
+    quantization: Quantization,
     /// Transformer weights, where they lie apart from the configs
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
-    #[value(name = "q8_0")]
-    Q8_0,
-    #[value(name = "q4k")]
-    Q4K,
-}
-
 impl QuantizeArgs {
-    /// Quantise, showing a bar on a terminal, and say what became of it.
+    /// Quantise with a progress bar on a terminal, and print a summary.
     pub(super) fn run(self) -> Result<()> {
         let options = ModelOptions {
             dir: self.dir,
             weights: self.weights,
-            quantization: match self.kind {
-                Kind::Q8_0 => Quantization::Q8_0,
-                Kind::Q4K => Quantization::Q4K,
-            },
+            quantization: self.quantization,
             ..ModelOptions::default()
         };
         let bar = ProgressBar::new(0).with_style(

@@ -124,7 +124,7 @@ impl LoadedModel {
             device: engine.device_name(),
             dtype: engine.dtype_name(),
             memory_bytes: engine.memory_bytes(),
-            identity: Arc::new(ModelIdentity::of(options)?),
+            identity: Arc::new(ModelIdentity::read(options)?),
             prompts: prompts.to_yaml()?.into(),
             cache_test: None,
         };

@@ -11,7 +11,7 @@ use cooper_kernels::checkpoint::SafetensorsHeader;
 use cooper_kernels::keep_one_heap;
 use cooper_model::engine::{
     Control, DeviceChoice, DtypeChoice, Engine, FlowParams, Format, MapKind, MemoryPlan,
-    ModelOptions, Noise, Quantization, Workload, quantize,
+    ModelOptions, Noise, Quantization, QuantizedFrom, Workload, quantize,
 };
 use cooper_model::model::ModelConfig;
 use cooper_model::model::inventory::{PositionSides, Shapes, expected_vae_tensors, tensors};
@@ -88,13 +88,13 @@ fn options(dir: &Path, quantization: Quantization) -> ModelOptions {
 }
 
 /// What a map takes, planned from the headers of the plain model.
-fn planned(plain: &Path, quantization: Quantization, is_in_file: bool) -> MemoryPlan {
+fn planned(plain: &Path, quantization: Quantization, quantized_from: QuantizedFrom) -> MemoryPlan {
     let header = |name: &str| SafetensorsHeader::read(&plain.join(name)).unwrap();
     let format = Format {
         dtype: DType::F32,
         vae_dtype: DType::F32,
         quantization,
-        is_in_file,
+        quantized_from,
     };
     let config = ModelConfig::load(plain).unwrap();
     let (transformer, vae) = (header("ema.safetensors"), header("ae.safetensors"));
@@ -163,18 +163,19 @@ fn the_plan_is_near_what_a_map_takes() {
     std::fs::create_dir(&plain).unwrap();
     write_configs(&plain, 768, 3072, 4, 8192);
     write_weights(&plain);
+    use QuantizedFrom::{File, PlainWeights};
     let in_file = folder.path().join("q8_0");
     let asked = options(&plain, Quantization::Q8_0);
     quantize(&asked, &in_file, &mut |_, _| ()).unwrap();
-    for (dir, asked, quantization, is_in_file) in [
-        (&plain, Quantization::None, Quantization::None, false),
-        (&plain, Quantization::Q8_0, Quantization::Q8_0, false),
-        (&in_file, Quantization::None, Quantization::Q8_0, true),
+    for (dir, asked, quantization, quantized_from) in [
+        (&plain, Quantization::None, Quantization::None, PlainWeights),
+        (&plain, Quantization::Q8_0, Quantization::Q8_0, PlainWeights),
+        (&in_file, Quantization::None, Quantization::Q8_0, File),
     ] {
-        let plan = planned(&plain, quantization, is_in_file);
+        let plan = planned(&plain, quantization, quantized_from);
         let (planned, measured) = (plan.peak(), measured(dir, asked));
         let ratio = planned as f64 / measured as f64;
-        let kind = format!("{}, in a file: {is_in_file}", quantization.name());
+        let kind = format!("{}, from {quantized_from:?}", quantization.name());
         println!("{kind}: planned {planned}, measured {measured}: {ratio:.3} ({plan})");
         assert!((0.9..1.1).contains(&ratio), "{kind}: {ratio}");
     }

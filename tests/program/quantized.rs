@@ -140,7 +140,7 @@ fn a_quantised_directory_is_the_model_quantised_on_load() {
     let mut told = Vec::new();
     let done = quantize(&options, &dir, &mut |done, all| told.push((done, all))).unwrap();
     assert_eq!(told.last(), Some(&(42, 42)));
-    assert_eq!(done.types, [("Q8_0".to_owned(), 42)]);
+    assert_eq!(done.types, [("Q8_0".to_owned(), 42)].into());
     assert!(done.kept.is_empty() && done.bytes_after < done.bytes_before);
 
     let stored = load(&dir, Quantization::None).unwrap();

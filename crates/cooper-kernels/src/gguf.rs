@@ -11,6 +11,7 @@ use candle_core::quantized::gguf_file::Content;
 use candle_core::{Device, Result, Tensor, bail};
 
 use super::mapped::{Reshaped, reshaped_matrix};
+use super::quantization::Quantization;
 use super::quantized_matrix::QuantizedMatrix;
 
 /// Where tensors begin in a file.
@@ -50,12 +51,20 @@ impl GgufFile {
         infos.map(|(name, info)| (name.as_str(), info.ggml_dtype, info.shape.dims()))
     }
 
+    /// How its matrices are quantised.
+    ///
+    /// # Errors
+    /// If they have types of no quantisation, or of several.
+    pub fn quantization(&self) -> std::result::Result<Quantization, String> {
+        Quantization::of_types(self.tensors().map(|(_, dtype, _)| dtype))
+    }
+
     /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.content.tensor_infos.contains_key(name)
     }
 
-    /// Read one matrix, with the bias of its layer; where it is kept in another form, that one alone.
+    /// Read one matrix, with the bias of its layer, into the form that is fastest here.
     ///
     /// # Errors
     /// If it is missing, misshapen or cut off.
@@ -69,7 +78,7 @@ impl GgufFile {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let named = |e: candle_core::Error| e.context(self.path.display().to_string());
         if device.is_cpu()
-            && let Some((dtype, start)) = self.place(name, shape, reader.get_ref())
+            && let Some((dtype, start)) = self.locate(name, shape, reader.get_ref())
         {
             let read = reshaped_matrix(reader.get_ref(), dtype, shape, start);
             match read.map_err(named)? {
@@ -90,8 +99,8 @@ impl GgufFile {
         QuantizedMatrix::new(tensor, bias)
     }
 
-    /// Type and place of a matrix, if it is as it should be.
-    fn place(
+    /// Type and offset in the file of a matrix, if its shape is right and it lies in the file.
+    fn locate(
         &self,
         name: &str,
         (out, width): (usize, usize),
@@ -128,7 +137,7 @@ impl MatrixInfo {
 /// Write a GGUF file (version 2) of matrices, one after another: `blocks` gives the bytes of each.
 ///
 /// # Errors
-/// If `blocks` fails or gives another number of bytes, a type is neither Q8_0 nor Q4K, or the file cannot be written.
+/// If `blocks` fails or gives another number of bytes, no [`Quantization`] has a type, or the file cannot be written.
 pub fn write_gguf(
     to: &mut impl Write,
     matrices: &[MatrixInfo],
@@ -162,16 +171,18 @@ fn header(matrices: &[MatrixInfo]) -> Result<Vec<u8>> {
     let mut offset = 0u64;
     for matrix in matrices {
         let (out, width) = matrix.shape;
-        let number_of_type: u32 = match matrix.dtype {
-            GgmlDType::Q8_0 => 8,
-            GgmlDType::Q4K => 12,
-            other => bail!("{}: expected Q8_0 or Q4K, got {other:?}", matrix.name),
+        let Some(type_number) = Quantization::gguf_type(matrix.dtype) else {
+            bail!(
+                "{}: expected the type of a quantisation, got {:?}",
+                matrix.name,
+                matrix.dtype
+            );
         };
         add_string(&mut header, &matrix.name);
         header.extend(2u32.to_le_bytes()); // dimensions, the innermost first
         header.extend((width as u64).to_le_bytes());
         header.extend((out as u64).to_le_bytes());
-        header.extend(number_of_type.to_le_bytes());
+        header.extend(type_number.to_le_bytes());
         header.extend(offset.to_le_bytes());
         offset = (offset + matrix.n_bytes()).next_multiple_of(ALIGNMENT);
     }

@@ -1,60 +1,15 @@
 //! Linear layers, and where their matrices come from: as stored, quantised while loading, or quantised in a file.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
-use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::quantized::QTensor;
 use candle_core::{Module, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use super::activation::swiglu;
 use super::gguf::GgufFile;
+use super::quantization::Quantization;
 use super::quantized_matrix::{QuantizedMatrix, gated_product, products};
-
-/// How matrices are quantised: blocks of small integers with scales, as in llama.cpp.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Quantization {
-    /// Not at all.
-    #[default]
-    None,
-    /// 8 bits, a scale for 32 numbers.
-    Q8_0,
-    /// 4 bits, scales for 256 numbers (Q4_K). A matrix whose rows are not whole blocks of 256 takes Q8_0.
-    Q4K,
-}
-
-impl Quantization {
-    /// `none`, `q8_0` or `q4k`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Q8_0 => "q8_0",
-            Self::Q4K => "q4k",
-        }
-    }
-
-    /// The type for a matrix with rows of `width` numbers; none if they stay as they are.
-    pub fn of_rows(self, width: usize) -> Option<GgmlDType> {
-        let whole = |dtype: GgmlDType| width.is_multiple_of(dtype.block_size()).then_some(dtype);
-        match self {
-            Self::None => None,
-            Self::Q8_0 => whole(GgmlDType::Q8_0),
-            Self::Q4K => whole(GgmlDType::Q4K).or_else(|| whole(GgmlDType::Q8_0)),
-        }
-    }
-}
-
-impl FromStr for Quantization {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        [Self::None, Self::Q8_0, Self::Q4K]
-            .into_iter()
-            .find(|choice| choice.name() == text)
-            .ok_or_else(|| format!("expected none, q8_0 or q4k, got `{text}`"))
-    }
-}
 
 /// Where the matrices of the transformer's layers come from. Biases are always in the weights file.
 #[derive(Clone, Debug)]

@@ -52,14 +52,27 @@ impl QuantizedMatrix {
     }
 }
 
-/// Bytes of a quantised matrix on this machine's CPU; from a file where candle's own form of it needs no other beside it.
-pub fn quantized_bytes(dtype: GgmlDType, (out, width): (usize, usize), is_in_file: bool) -> u64 {
+/// Where quantised matrices come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuantizedFrom {
+    /// Plain weights, quantised while loading.
+    PlainWeights,
+    /// A file of quantised matrices.
+    File,
+}
+
+/// Bytes of a quantised matrix on this machine's CPU. Candle's own form of one from a file needs no other beside it.
+pub fn quantized_bytes(
+    dtype: GgmlDType,
+    (out, width): (usize, usize),
+    source: QuantizedFrom,
+) -> u64 {
     if let Some(tiled) = TiledMatrix::bytes(dtype, out, width) {
         return tiled;
     }
     let stored = (out * width / dtype.block_size() * dtype.type_size()) as u64;
     match repacked_bytes(dtype, out, width) {
-        repacked if repacked > 0 && is_in_file => repacked,
+        repacked if repacked > 0 && source == QuantizedFrom::File => repacked,
         repacked => stored + repacked,
     }
 }
@@ -69,8 +82,7 @@ pub fn has_tiles(dtype: GgmlDType, out: usize, width: usize) -> bool {
     TiledMatrix::bytes(dtype, out, width).is_some()
 }
 
-/// ConvPrecision of the rows of `xs` (n, width) with matrices of this width: (n, out) of each. What the rows are rounded to is
-/// made once.
+/// Products of the rows of `xs` (n, width) with matrices of this width: (n, out) of each. The rows are rounded once.
 ///
 /// # Errors
 /// If shapes do not fit.

@@ -1,7 +1,12 @@
-//! How much work the parts are: floating point operations (a multiplication and an addition are two) and bytes.
+//! How much work the parts are: floating point operations (a multiplication and an addition are two) and bytes, from the
+//! description of the network.
 
 use cooper_kernels::Quantization;
-use cooper_model::model::config::VaeConfig;
+use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_model::model::experts::Expert;
+use cooper_model::model::network::{
+    Autoencoder, Block, Layer, Linear, PositionSides, Transformer, VisionLayer,
+};
 use cooper_model::model::{Grid, ModelConfig};
 
 /// The work of one item.
@@ -24,167 +29,153 @@ impl std::ops::Add for Cost {
     }
 }
 
-/// Of operations alone.
+/// The cost of operations whose limit is not memory.
 pub(super) fn flop(flop: f64) -> Cost {
     Cost { flop, bytes: None }
 }
 
-/// Bytes that a model's numbers take where they are kept.
+/// Bytes of a model's numbers.
 pub(super) struct Stored {
-    /// The layers' matrices, if they are quantised.
+    /// How the layers' matrices are quantised.
     pub(super) quantization: Quantization,
-    /// One of them that is not.
+    /// A number of them that is not quantised.
     pub(super) plain: usize,
-    /// What a token reads of the head, for each of its numbers.
+    /// A number of the head, as far as a token reads it.
     pub(super) head: f64,
-    /// One in keys and values.
+    /// A number in keys and values.
     pub(super) keys: usize,
 }
 
 impl Stored {
-    /// Bytes of a matrix of a layer.
-    fn matrix(&self, (out, width): (usize, usize)) -> usize {
-        match self.quantization.of_rows(width) {
-            Some(dtype) => out * width / dtype.block_size() * dtype.type_size(),
-            None => out * width * self.plain,
+    /// Bytes of a matrix of the decoder.
+    fn matrix(&self, matrix: &Linear) -> usize {
+        let n = matrix.n_weights();
+        match self.quantization.of_rows(matrix.input) {
+            Some(dtype) => n / dtype.block_size() * dtype.type_size(),
+            None => n * self.plain,
         }
     }
 }
 
-/// Rows and width of the matrices of a layer, of one expert.
-fn matrices(config: &ModelConfig) -> [(usize, usize); 7] {
-    let llm = &config.llm;
-    let (c, inner) = (llm.hidden_size, llm.intermediate_size);
-    let queries = llm.num_attention_heads * llm.head_dim();
-    let keys = llm.num_key_value_heads * llm.head_dim();
-    let (q, kv, o) = ((queries, c), (keys, c), (c, queries));
-    [q, kv, kv, o, (inner, c), (inner, c), (c, inner)]
+/// The layers that a model's work consists of.
+pub(super) struct Network {
+    transformer: Transformer,
+    autoencoder: Autoencoder,
+    /// Pixels of a latent token, and of a latent cell.
+    token_pixels: f64,
+    cell_pixels: f64,
 }
 
-/// Of all matrices of one expert's layers.
-fn expert(config: &ModelConfig, of_matrix: impl Fn((usize, usize)) -> usize) -> f64 {
-    let layer: usize = matrices(config).into_iter().map(of_matrix).sum();
-    (config.llm.num_hidden_layers * layer) as f64
+/// Which tokens of a pass attend to which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attends {
+    /// Each to those before it.
+    Causally,
+    /// All to all.
+    Fully,
 }
 
-/// `n` tokens through the layers, behind a context of `past` tokens; causal ones see half of each other.
-pub(super) fn layers(config: &ModelConfig, n: usize, past: usize, causal: bool) -> f64 {
-    let llm = &config.llm;
-    let pair = 4 * llm.num_attention_heads * llm.head_dim() * llm.num_hidden_layers;
-    let (n, past) = (n as f64, past as f64);
-    let seen = if causal { n / 2.0 } else { n };
-    2.0 * expert(config, |(out, width)| out * width) * n + pair as f64 * n * (past + seen)
-}
-
-/// Writing one token behind a context of `past` tokens.
-pub(super) fn token(config: &ModelConfig, past: usize, stored: &Stored) -> Cost {
-    let llm = &config.llm;
-    let head = llm.hidden_size * llm.vocab_size;
-    let kept = 2 * llm.num_hidden_layers * llm.num_key_value_heads * llm.head_dim() * past;
-    let others = head as f64 * stored.head + (kept * stored.keys) as f64;
-    Cost {
-        flop: layers(config, 1, past, false) + 2.0 * head as f64,
-        bytes: Some(expert(config, |matrix| stored.matrix(matrix)) + others),
-    }
-}
-
-/// `n` patches through the vision encoder and the connector.
-pub(super) fn vision(config: &ModelConfig, n: usize) -> f64 {
-    let vit = &config.vit;
-    let (v, i) = (vit.hidden_size, vit.intermediate_size);
-    let c = config.llm.hidden_size;
-    let layer = 2 * (4 * v * v + 2 * v * i) + 4 * n * v;
-    let patch = 2 * vit.patch_size.pow(2) * vit.num_channels * v;
-    let connector = 2 * (v * c + c * c);
-    n as f64 * (vit.n_layers() * layer + patch + connector) as f64
-}
-
-/// Convolutions and attention of the autoencoder, as they add up over levels.
-struct Cells {
-    flop: f64,
-    /// Of the present level.
-    n: f64,
-}
-
-impl Cells {
-    fn conv(&mut self, kernel: usize, c_in: usize, c_out: usize) {
-        self.flop += 2.0 * self.n * (kernel * kernel * c_in * c_out) as f64;
-    }
-
-    fn resnet(&mut self, c_in: usize, c_out: usize) {
-        self.conv(3, c_in, c_out);
-        self.conv(3, c_out, c_out);
-        if c_in != c_out {
-            self.conv(1, c_in, c_out);
+impl Network {
+    pub(super) fn new(config: &ModelConfig) -> Self {
+        // The sides of position tables cost nothing.
+        let sides = PositionSides::new(config, &SafetensorsHeader::default());
+        let pixels = |side: usize| (side * side) as f64;
+        Self {
+            transformer: Transformer::new(config, sides),
+            autoencoder: Autoencoder::new(&config.vae),
+            token_pixels: pixels(config.latent_downsample()),
+            cell_pixels: pixels(config.vae.downsample()),
         }
     }
 
-    fn mid(&mut self, c: usize) {
-        self.resnet(c, c);
-        self.resnet(c, c);
-        (0..4).for_each(|_| self.conv(1, c, c));
-        self.flop += 4.0 * self.n * self.n * c as f64;
+    /// The matrices that a token of an expert goes through.
+    fn matrices(&self) -> impl Iterator<Item = &Linear> {
+        let decoder = self.transformer.language_model.decoder.iter();
+        // Both experts have the same sizes.
+        decoder.flat_map(|layer| layer.experts.get(Expert::Und).matrices())
+    }
+
+    /// Operations of `n` tokens in the decoder, behind a context of `past` tokens.
+    pub(super) fn decoder(&self, n: usize, past: usize, attends: Attends) -> f64 {
+        let decoder = self.transformer.language_model.decoder.iter();
+        let pair: usize = decoder
+            .map(|layer| 4 * layer.n_heads * layer.head_dim)
+            .sum();
+        let weights: usize = self.matrices().map(Linear::n_weights).sum();
+        let (n, past) = (n as f64, past as f64);
+        let own = match attends {
+            Attends::Causally => n / 2.0,
+            Attends::Fully => n,
+        };
+        2.0 * weights as f64 * n + pair as f64 * n * (past + own)
+    }
+
+    /// Writing one token behind a context of `past` tokens.
+    pub(super) fn token(&self, past: usize, stored: &Stored) -> Cost {
+        let language_model = &self.transformer.language_model;
+        let head = language_model.lm_head.rows * language_model.lm_head.width;
+        let decoder = language_model.decoder.iter();
+        let keys: usize = decoder
+            .map(|layer| 2 * layer.n_key_heads * layer.head_dim)
+            .sum();
+        let others = head as f64 * stored.head + (keys * past * stored.keys) as f64;
+        let matrices: usize = self.matrices().map(|matrix| stored.matrix(matrix)).sum();
+        Cost {
+            flop: self.decoder(1, past, Attends::Fully) + 2.0 * head as f64,
+            bytes: Some(matrices as f64 + others),
+        }
+    }
+
+    /// Operations of `n` patches in the vision encoder and the connector.
+    pub(super) fn vision(&self, n: usize) -> f64 {
+        let vision = &self.transformer.vision;
+        let layer = |layer: &VisionLayer| {
+            let weights = layer.matrices().into_iter().map(Linear::n_weights);
+            2 * weights.sum::<usize>() + 4 * n * layer.q_proj.output
+        };
+        let layers: usize = vision.encoder.iter().map(layer).sum();
+        let ends = std::iter::once(&vision.patch_embedding).chain(&self.transformer.connector);
+        let ends: usize = ends.map(|linear| 2 * linear.n_weights()).sum();
+        n as f64 * (layers + ends) as f64
+    }
+
+    /// Operations of encoding an image of this many latent tokens.
+    pub(super) fn encode(&self, grid: Grid) -> f64 {
+        let n_pixels = grid.n_tokens() as f64 * self.token_pixels;
+        autoencoder(&self.autoencoder.encoder, n_pixels)
+    }
+
+    /// Operations of decoding an image of this many latent tokens.
+    pub(super) fn decode(&self, grid: Grid) -> f64 {
+        let n_pixels = grid.n_tokens() as f64 * self.token_pixels;
+        autoencoder(&self.autoencoder.decoder, n_pixels / self.cell_pixels)
     }
 }
 
-/// Encoding an image of this many latent tokens.
-pub(super) fn encode(config: &ModelConfig, grid: Grid) -> f64 {
-    let vae = &config.vae;
-    let (mut cells, channels) = (finest(config, grid), channels(vae));
-    cells.conv(3, vae.in_channels, vae.ch);
-    let mut c = vae.ch;
-    for (i, c_out) in channels.iter().enumerate() {
-        for _ in 0..vae.num_res_blocks {
-            cells.resnet(c, *c_out);
-            c = *c_out;
+/// Operations of convolutions and attention in blocks, the first of which has `n` pixels as input.
+fn autoencoder(blocks: &[Block], mut n: f64) -> f64 {
+    let mut flop = 0.0;
+    for block in blocks {
+        match block {
+            Block::Downsample(_) => n /= 4.0,
+            Block::Upsample(_) => n *= 4.0,
+            Block::Attention { norm, .. } => flop += 4.0 * n * n * norm.width as f64,
+            Block::Conv(_) | Block::Resnet { .. } | Block::Output { .. } => {}
         }
-        if i + 1 < channels.len() {
-            cells.n /= 4.0;
-            cells.conv(3, c, c);
-        }
+        let weights = block.layers().into_iter().map(|layer| match layer {
+            Layer::Conv2d(conv) => conv.n_weights(),
+            _ => 0,
+        });
+        flop += 2.0 * n * weights.sum::<usize>() as f64;
     }
-    cells.mid(c);
-    cells.conv(3, c, 2 * vae.z_channels);
-    cells.flop
-}
-
-/// Decoding an image of this many latent tokens.
-pub(super) fn decode(config: &ModelConfig, grid: Grid) -> f64 {
-    let vae = &config.vae;
-    let (mut cells, channels) = (finest(config, grid), channels(vae));
-    cells.n /= 4f64.powi(channels.len() as i32 - 1);
-    let mut c = channels.last().copied().unwrap_or(vae.ch);
-    cells.conv(3, vae.z_channels, c);
-    cells.mid(c);
-    for (i, c_out) in channels.iter().enumerate().rev() {
-        for _ in 0..=vae.num_res_blocks {
-            cells.resnet(c, *c_out);
-            c = *c_out;
-        }
-        if i > 0 {
-            cells.n *= 4.0;
-            cells.conv(3, c, c);
-        }
-    }
-    cells.conv(3, c, vae.out_ch);
-    cells.flop
-}
-
-fn finest(config: &ModelConfig, grid: Grid) -> Cells {
-    let side = config.latent_downsample() as f64;
-    Cells {
-        flop: 0.0,
-        n: grid.n_tokens() as f64 * side * side,
-    }
-}
-
-fn channels(vae: &VaeConfig) -> Vec<usize> {
-    vae.ch_mult.iter().map(|m| m * vae.ch).collect()
+    flop
 }
 
 #[cfg(test)]
 mod tests {
-    use cooper_model::model::config::{BagelConfig, LlmConfig, PreprocessorConfig, VitConfig};
+    use cooper_model::model::config::{
+        BagelConfig, LlmConfig, PreprocessorConfig, VaeConfig, VitConfig,
+    };
 
     use super::*;
 
@@ -224,9 +215,10 @@ mod tests {
 
     #[test]
     fn the_released_model_costs_what_its_shapes_say() {
-        let config = released();
-        near(layers(&config, 1, 0, false), 13.05e9);
-        let attention = layers(&config, 1, 1001, false) - layers(&config, 1, 1, false);
+        let network = Network::new(&released());
+        let decoder = |past| network.decoder(1, past, Attends::Fully);
+        near(decoder(0), 13.05e9);
+        let attention = decoder(1001) - decoder(1);
         near(attention, 401_408.0 * 1000.0);
         let bytes = |quantization, past| {
             let stored = Stored {
@@ -235,21 +227,21 @@ mod tests {
                 head: 2.0,
                 keys: 2,
             };
-            token(&config, past, &stored).bytes.unwrap()
+            network.token(past, &stored).bytes.unwrap()
         };
         near(bytes(Quantization::None, 0), 14.14e9);
         // 6.53e9 numbers in blocks of 256 that take 144 bytes, and the head as it was.
         near(bytes(Quantization::Q4K, 0), 3.67e9 + 1.09e9);
         near(bytes(Quantization::Q4K, 1000), 3.67e9 + 1.09e9 + 57.3e6);
-        near(vision(&config, 1369), 1.36e12);
+        near(network.vision(1369), 1.36e12);
         let grid = |rows, columns| Grid { rows, columns };
         for (grid, encoding, decoding) in [
             (grid(64, 64), 4.88e12, 10.47e12),
             (grid(48, 64), 3.56e12, 7.75e12),
             (grid(32, 43), 1.52e12, 3.40e12),
         ] {
-            near(encode(&config, grid), encoding);
-            near(decode(&config, grid), decoding);
+            near(network.encode(grid), encoding);
+            near(network.decode(grid), decoding);
         }
     }
 }

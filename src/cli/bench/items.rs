@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 
 use super::clock::{Clock, Timing};
 use super::cost;
-use super::cost::{Cost, Stored};
+use super::cost::{Attends, Cost, Network, Stored};
 
 const QUESTION: &str = "How far is the red box from the blue ball? ";
 const SEED: u64 = 0;
@@ -71,6 +71,7 @@ impl Serialize for Item {
 /// The engine, and what all items need.
 pub(super) struct Workload<'e> {
     engine: &'e Engine,
+    network: Network,
     /// Of the autoencoder's size.
     image: RgbImage,
     question: String,
@@ -131,6 +132,7 @@ impl<'e> Workload<'e> {
         }
         Ok(Self {
             engine,
+            network: Network::new(engine.config()),
             image,
             question: QUESTION.repeat(amount.questions),
             instruction,
@@ -208,7 +210,7 @@ impl<'e> Workload<'e> {
 
     /// What an item computes.
     pub(super) fn cost(&self, item: Item) -> Cost {
-        let config = self.engine.config();
+        let network = &self.network;
         let grid = self.grid();
         let n_latent = grid.n_tokens() + 2;
         let read = self.contexts.without_text.len();
@@ -217,32 +219,32 @@ impl<'e> Workload<'e> {
             let ids = self.engine.tokenizer().encode_plain(&self.question);
             ids.map_or(0, |ids| ids.len()) + 2
         };
-        let step = |past: usize| cost::layers(config, n_latent, past, false);
+        let decoder = |n, past| network.decoder(n, past, Attends::Fully);
+        let text = |n, past| cost::flop(network.decoder(n, past, Attends::Causally));
+        let step = |past: usize| decoder(n_latent, past);
         let guided = step(full) + step(read) + step(alone);
         match item {
             Item::ImagePrefill => {
                 let n_vit = read - n_latent;
                 cost::flop(
-                    cost::encode(config, grid)
-                        + cost::vision(config, n_vit - 2)
-                        + cost::layers(config, n_latent, 0, false)
-                        + cost::layers(config, n_vit, n_latent, false),
+                    network.encode(grid)
+                        + network.vision(n_vit - 2)
+                        + decoder(n_latent, 0)
+                        + decoder(n_vit, n_latent),
                 )
             }
-            Item::TextPrefill => cost::flop(cost::layers(config, question(), read, true)),
+            Item::TextPrefill => text(question(), read),
             Item::Decode => {
                 let past = read + question() + self.n_tokens / 2;
-                cost::token(config, past, &self.stored())
+                network.token(past, &self.stored())
             }
             Item::FlowStep1 => cost::flop(step(full)),
             Item::FlowStep3 => cost::flop(guided),
-            Item::VaeEncode => cost::flop(cost::encode(config, grid)),
-            Item::VaeDecode => cost::flop(cost::decode(config, grid)),
+            Item::VaeEncode => cost::flop(network.encode(grid)),
+            Item::VaeDecode => cost::flop(network.decode(grid)),
             Item::DepthMap => {
                 let n_text = full - read;
-                let read = self.cost(Item::ImagePrefill)
-                    + cost::flop(cost::layers(config, n_text, read, true))
-                    + cost::flop(cost::layers(config, n_text, 0, true));
+                let read = self.cost(Item::ImagePrefill) + text(n_text, read) + text(n_text, 0);
                 let n_steps = self.drawing.computed as f64;
                 read + cost::flop(guided * n_steps) + self.cost(Item::VaeDecode)
             }

@@ -19,7 +19,7 @@ use self::ceilings::Ceilings;
 use self::clock::Clock;
 use self::items::{Amount, Item, Workload};
 use self::report::Report;
-use super::model::{at_least, image_size, threshold};
+use super::model::{at_least, image_size, quantization, threshold};
 use super::output;
 use super::progress::note;
 
@@ -37,8 +37,8 @@ pub(super) struct BenchArgs {
     /// auto, f32, bf16 or f16
     #[arg(long, default_value = "auto")]
     dtype: DtypeChoice,
-    /// The transformer's matrices: none, q8_0 or q4k, quantised while loading
-    #[arg(long, default_value = "none")]
+    /// Quantisation of the transformer's matrices while loading
+    #[arg(long, default_value = "none", value_parser = quantization())]
     quantization: Quantization,
     /// Load the model even if less memory is available than it will take
     #[arg(long)]

@@ -2,25 +2,25 @@
 
 use candle_core::DType;
 use cooper_kernels::checkpoint::SafetensorsHeader;
-use cooper_model::engine::{Format, MemoryPlan, Quantization, Workload};
+use cooper_model::engine::{Format, MemoryPlan, Quantization, QuantizedFrom, Workload};
 use cooper_model::model::config::ModelConfig;
 use serde::Serialize;
 
-/// The rows of the table: how numbers and matrices are kept.
-const FORMATS: [(&str, DType, Quantization); 7] = [
-    ("f32", DType::F32, Quantization::None),
-    ("bf16", DType::BF16, Quantization::None),
-    ("f16", DType::F16, Quantization::None),
-    ("f32+q8_0", DType::F32, Quantization::Q8_0),
-    ("f16+q8_0", DType::F16, Quantization::Q8_0),
-    ("f32+q4k", DType::F32, Quantization::Q4K),
-    ("f16+q4k", DType::F16, Quantization::Q4K),
-];
+/// The rows of the table: the number format of plain weights, and the matrices' quantisation.
+fn formats() -> impl Iterator<Item = (DType, Quantization)> {
+    Quantization::ALL.into_iter().flat_map(|quantization| {
+        let dtypes: &[DType] = match quantization {
+            Quantization::None => &[DType::F32, DType::BF16, DType::F16],
+            _ => &[DType::F32, DType::F16],
+        };
+        dtypes.iter().map(move |dtype| (*dtype, quantization))
+    })
+}
 
 /// Bytes in one number format on a CPU, where the autoencoder works in f32.
 #[derive(Debug, Serialize)]
 pub(super) struct Need {
-    pub(super) dtype: &'static str,
+    pub(super) dtype: String,
     /// With matrices that `cooper quantize` wrote, where they are quantised.
     pub(super) plan: MemoryPlan,
     /// All of it.
@@ -45,25 +45,27 @@ pub(super) fn needs(
     image: (u32, u32),
     available: Option<u64>,
 ) -> Vec<Need> {
-    FORMATS
-        .into_iter()
-        .filter(|(_, _, quantization)| quantized.is_none_or(|name| name == quantization.name()))
-        .map(|(name, dtype, quantization)| {
-            let plan = |is_in_file| {
+    formats()
+        .filter(|(_, quantization)| quantized.is_none_or(|name| name == quantization.name()))
+        .map(|(dtype, quantization)| {
+            let plan = |quantized_from| {
                 let format = Format {
                     dtype,
                     vae_dtype: DType::F32,
                     quantization,
-                    is_in_file,
+                    quantized_from,
                 };
                 let work = Workload::question(image);
                 MemoryPlan::new(config, &headers.transformer, &headers.vae, format, work)
             };
-            let while_loading = plan(false).peak();
-            let plan = plan(true);
+            let while_loading = plan(QuantizedFrom::PlainWeights).peak();
+            let plan = plan(QuantizedFrom::File);
             let total_bytes = plan.peak();
             Need {
-                dtype: name,
+                dtype: match quantization {
+                    Quantization::None => dtype.as_str().to_owned(),
+                    _ => format!("{}+{}", dtype.as_str(), quantization.name()),
+                },
                 more_while_loading_bytes: while_loading.saturating_sub(total_bytes),
                 plan,
                 total_bytes,

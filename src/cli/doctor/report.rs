@@ -291,7 +291,7 @@ fn memory_lines(needs: &[Need], (width, height): (u32, u32)) -> Vec<String> {
     lines.extend(needs.iter().map(|need| {
         let plan = &need.plan;
         row([
-            need.dtype,
+            &need.dtype,
             &size(plan.matrices + plan.other_weights),
             &size(plan.vae),
             &size(plan.contexts + plan.kept),

@@ -1,4 +1,4 @@
-//! How much memory a program can still have here.
+//! Memory that a program can still have on this machine.
 
 use std::path::{Path, PathBuf};
 
@@ -58,12 +58,12 @@ fn left_in(groups: &Path, line: &str) -> Option<u64> {
 /// Bytes of files that the group holds and that the kernel takes back when it needs them.
 fn cached(group: &Path) -> u64 {
     let stat = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
-    let of = |line: &str| {
+    let cached_bytes = |line: &str| {
         let (name, n) = line.split_once(' ')?;
         let is_cached = ["inactive_file", "active_file"].contains(&name);
         is_cached.then(|| n.trim().parse::<u64>().ok()).flatten()
     };
-    stat.lines().filter_map(of).sum()
+    stat.lines().filter_map(cached_bytes).sum()
 }
 
 #[cfg(test)]

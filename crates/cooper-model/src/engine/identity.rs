@@ -1,4 +1,4 @@
-//! Which model it is, told by its files, in milliseconds.
+//! Which model it is, from its files, in milliseconds.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::load::{ModelOptions, VAE_NAME, quantized_beside};
 use crate::error::{Error, Result};
 
-/// The small files that the network follows from, where a model directory has them.
+/// The small files that decide the network's results, where a model directory has them.
 const SMALL_FILES: [&str; 7] = [
     "llm_config.json",
     "vit_config.json",
@@ -39,11 +39,11 @@ pub struct ModelIdentity {
 }
 
 impl ModelIdentity {
-    /// Look at the files of a model.
+    /// Read the files of a model in part.
     ///
     /// # Errors
     /// [`Error::Weights`] if there are no weights, [`Error::Io`] if a file cannot be read.
-    pub fn of(options: &ModelOptions) -> Result<Self> {
+    pub fn read(options: &ModelOptions) -> Result<Self> {
         let weights = options.weights_file()?;
         let mut sample = Sha256::new();
         let mut weights_bytes = add_sample(&mut sample, &weights)?;
@@ -68,7 +68,7 @@ impl ModelIdentity {
     }
 }
 
-/// Add a file's size and pieces; its size.
+/// Add a file's size and pieces; returns the size.
 fn add_sample(sample: &mut Sha256, path: &Path) -> Result<u64> {
     let failed = |e| Error::io(path, e);
     let mut file = File::open(path).map_err(failed)?;

@@ -4,32 +4,39 @@ mod available;
 mod context;
 mod control;
 mod flow_params;
+mod format;
 mod frame;
 mod generation;
 mod identity;
 mod latent;
 mod load;
+mod loaded;
+mod memory_check;
 mod plan;
 mod prefix_cache;
 mod quantize;
 mod speed;
+mod weight_bytes;
+mod work;
 
 pub use available::{available_memory, meminfo_bytes};
 pub use context::{Images, Views};
 pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage, Stop};
 pub use cooper_kernels::{
-    DeviceChoice, DtypeChoice, GgufFile, Noise, Quantization, give_back_memory,
+    DeviceChoice, DtypeChoice, GgufFile, Noise, Quantization, QuantizedFrom, give_back_memory,
 };
 pub use flow_params::{FlowParams, FlowProfile, MIN_FITTED_STEPS};
-pub use frame::WorkDone;
+pub use format::Format;
 pub use generation::{Generation, SamplingParams};
 pub use identity::ModelIdentity;
 pub use latent::{GuidanceContexts, SampledLatent};
 pub use load::{
-    Engine, ModelOptions, QUANTIZED_NAME, VAE_NAME, WEIGHTS_NAMES, add_matrices, quantized_beside,
+    ModelOptions, QUANTIZED_NAME, VAE_NAME, WEIGHTS_NAMES, add_matrices, quantized_beside,
 };
-pub use plan::{Format, MemoryPlan, Workload};
+pub use loaded::Engine;
+pub use plan::{MemoryPlan, Workload};
 pub use quantize::{Quantized, quantize};
 pub use speed::{Part, Speed};
+pub use work::WorkDone;
 
 pub use crate::model::KvContext;

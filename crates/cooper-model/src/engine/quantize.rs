@@ -1,11 +1,11 @@
 //! Writes a model directory whose matrices are quantised, so that loading it costs neither time nor memory for that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::quantized::QTensor;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use cooper_kernels::{Matrices, MatrixInfo, stored_tensors, write_gguf};
@@ -20,8 +20,8 @@ const COPIED: [&str; 3] = [".json", ".yaml", ".txt"];
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quantized {
-    /// How many matrices have each type, by name: `Q4K`, `Q8_0`.
-    pub types: Vec<(String, usize)>,
+    /// How many matrices have each type, by name such as `Q4K` or `Q8_0`.
+    pub types: BTreeMap<String, usize>,
     /// Matrices whose rows are not whole blocks, and that stay as they were.
     pub kept: Vec<String>,
     /// Bytes of the transformer's files before.
@@ -30,7 +30,8 @@ pub struct Quantized {
     pub bytes_after: u64,
 }
 
-/// Quantise the model of `options` into the new directory `out`, telling after each matrix how many are done of how many.
+/// Quantise the model of `options` into the new directory `out`; `tell` hears after each matrix how many are done, and
+/// how many there are.
 ///
 /// # Errors
 /// [`Error::Weights`] if the model cannot be used or is quantised already; [`Error::InvalidInput`] if `out` exists;
@@ -82,11 +83,9 @@ fn write(
             None => quantized.kept.push(name),
         }
     }
-    for dtype in [GgmlDType::Q4K, GgmlDType::Q8_0] {
-        let n = matrices.iter().filter(|m| m.dtype == dtype).count();
-        if n > 0 {
-            quantized.types.push((format!("{dtype:?}"), n));
-        }
+    for matrix in &matrices {
+        let name = format!("{:?}", matrix.dtype);
+        *quantized.types.entry(name).or_default() += 1;
     }
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
     let gguf = out.join(QUANTIZED_NAME);

@@ -1,21 +1,17 @@
 //! How fast an engine works: the newest measured times, by which work is fitted into a time budget.
 //!
-//! A median tells how long a part takes. What fits is told by means: on a busy machine few parts are interrupted, for
-//! long, and a median does not see them.
+//! A median says how long a part takes. What fits follows from means: on a busy machine few parts are interrupted, for
+//! long, and a median ignores them.
 
 use std::collections::VecDeque;
-use std::sync::PoisonError;
-use std::time::Instant;
 
-use super::Engine;
-
-/// How many measurements of a part are kept: the newest ones.
+/// Measurements of a part that count: the newest ones.
 const N_RECENT: usize = 127;
 
-/// Of what work the time is measured.
+/// A kind of work whose time is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Reading an image into a context, its encoder included where nothing was kept; a unit is a token.
+    /// Reading an image into a context, its encoder included unless it was cached; a unit is a token.
     Prefill,
     /// Writing a token; that is the unit.
     Token,
@@ -97,36 +93,6 @@ fn put<T>(recent: &mut VecDeque<T>, value: T) {
     recent.push_back(value);
     if recent.len() > N_RECENT {
         recent.pop_front();
-    }
-}
-
-impl Engine {
-    /// How fast it has worked since it was loaded.
-    pub fn speed(&self) -> Speed {
-        self.speed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Do work of a part and note how long its `units` took.
-    pub(super) fn timed<T, E: From<candle_core::Error>>(
-        &self,
-        part: Part,
-        units: impl FnOnce(&T) -> usize,
-        work: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, E> {
-        let begun = Instant::now();
-        let done = work()?;
-        // A GPU's work goes on behind the call that asked for it.
-        self.model.device().synchronize()?;
-        let (seconds, units) = (begun.elapsed().as_secs_f64(), units(&done).max(1));
-        self.measure(|speed| speed.note(part, seconds, units));
-        Ok(done)
-    }
-
-    pub(super) fn measure(&self, note: impl FnOnce(&mut Speed)) {
-        note(&mut self.speed.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -143,6 +143,11 @@ impl Default for VaeConfig {
 }
 
 impl VaeConfig {
+    /// Channels of each level, the finest first.
+    pub fn channels(&self) -> Vec<usize> {
+        self.ch_mult.iter().map(|m| self.ch * m).collect()
+    }
+
     /// Pixels on a latent cell's side.
     pub fn downsample(&self) -> usize {
         1 << self.ch_mult.len().saturating_sub(1)

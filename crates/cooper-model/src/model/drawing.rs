@@ -1,6 +1,6 @@
 //! The velocities of a drawing: all guidance branches in one pass over their own contexts.
 //!
-//! The branches share the noisy tokens and the weights, not what they see. Upstream runs them one after another.
+//! The branches share the noisy tokens and the weights, not their contexts. Upstream runs them one after another.
 
 use candle_core::{Module, Result, Tensor};
 
@@ -35,7 +35,7 @@ impl UnifiedModel {
         grid: Grid,
         times: &[f32],
     ) -> Result<Drawing<'a>> {
-        let positions = self.latent_pos_embed.of(&[grid])?;
+        let positions = self.latent_pos_embed.rows(&[grid])?;
         let n = positions.dim(0)? + N_MARKERS;
         let angles = contexts.iter().map(|context| {
             let position = context.next_position();

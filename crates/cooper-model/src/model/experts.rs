@@ -1,8 +1,7 @@
 //! The two experts, and tokens sorted by them.
 //!
-//! From the first layer to the last an expert's tokens lie behind one another, whatever stands between them in the
-//! sequence: what treats each token by itself sees one matrix, and nothing is copied to and fro around it. Only attention
-//! wants tokens in their order.
+//! From the first layer to the last, an expert's tokens are consecutive rows of one matrix, whatever stands between them
+//! in the sequence: layers that treat each token by itself copy nothing. Only attention needs the tokens in their order.
 //!
 //! Source: BAGEL `modeling/bagel/qwen2_navit.py`, `packed_und_token_indexes` and `packed_vae_token_indexes`.
 
@@ -19,7 +18,7 @@ pub enum Expert {
     Gen,
 }
 
-/// Consecutive runs of tokens, each with its expert: how a block of tokens is split.
+/// Consecutive runs of a block's tokens: the expert of each run, and how many tokens it has.
 pub type ExpertRouting = [(Expert, usize)];
 
 /// One of each expert.
@@ -29,45 +28,72 @@ pub struct PerExpert<T> {
     r#gen: T,
 }
 
-/// What there is of each expert's tokens, in their order; none where it has no tokens.
+/// Each expert's tokens in their order; none where it has no tokens.
 pub type ExpertTokens<T = Tensor> = PerExpert<Option<T>>;
 
+impl Expert {
+    const ALL: [Self; 2] = [Self::Und, Self::Gen];
+
+    /// What follows the names of its weights in the checkpoint.
+    pub(super) fn suffix(self) -> &'static str {
+        match self {
+            Self::Und => "",
+            Self::Gen => "_moe_gen",
+        }
+    }
+}
+
 impl<T> PerExpert<T> {
-    /// Build both; `build` gets the suffix of the checkpoint's names.
-    pub(super) fn new(build: impl Fn(&str) -> Result<T>) -> Result<Self> {
-        Ok(Self {
-            und: build("")?,
-            r#gen: build("_moe_gen")?,
+    pub(super) fn from_fn(build: impl Fn(Expert) -> T) -> Self {
+        Self {
+            und: build(Expert::Und),
+            r#gen: build(Expert::Gen),
+        }
+    }
+
+    /// The same of both.
+    ///
+    /// # Errors
+    /// The first of `build`.
+    pub(super) fn try_map<R>(&self, build: impl Fn(&T) -> Result<R>) -> Result<PerExpert<R>> {
+        Ok(PerExpert {
+            und: build(&self.und)?,
+            r#gen: build(&self.r#gen)?,
         })
     }
 
-    pub(super) fn of(&self, expert: Expert) -> &T {
+    /// That of one expert.
+    pub fn get(&self, expert: Expert) -> &T {
         match expert {
             Expert::Und => &self.und,
             Expert::Gen => &self.r#gen,
         }
     }
 
-    /// Each expert's part on its tokens.
-    pub(super) fn on<R>(
+    /// Both.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        Expert::ALL.into_iter().map(|expert| self.get(expert))
+    }
+
+    /// Each expert's part applied to its tokens.
+    pub(super) fn apply<R>(
         &self,
         tokens: &ExpertTokens,
         apply: impl Fn(&T, &Tensor) -> Result<R>,
     ) -> Result<ExpertTokens<R>> {
-        let of = |expert: Expert| {
-            let tokens = tokens.of(expert).as_ref();
-            let done = tokens.map(|tokens| apply(self.of(expert), tokens));
+        ExpertTokens::try_from_fn(|expert| {
+            let tokens = tokens.get(expert).as_ref();
+            let done = tokens.map(|tokens| apply(self.get(expert), tokens));
             done.transpose()
-        };
-        ExpertTokens::from(of)
+        })
     }
 }
 
 impl<T> ExpertTokens<T> {
-    pub(super) fn from(of: impl Fn(Expert) -> Result<Option<T>>) -> Result<Self> {
+    pub(super) fn try_from_fn(build: impl Fn(Expert) -> Result<Option<T>>) -> Result<Self> {
         Ok(Self {
-            und: of(Expert::Und)?,
-            r#gen: of(Expert::Gen)?,
+            und: build(Expert::Und)?,
+            r#gen: build(Expert::Gen)?,
         })
     }
 
@@ -76,7 +102,7 @@ impl<T> ExpertTokens<T> {
     /// # Errors
     /// If it has none.
     pub fn tokens(&self, expert: Expert) -> Result<&T> {
-        match self.of(expert) {
+        match self.get(expert) {
             Some(tokens) => Ok(tokens),
             None => bail!("experts: expected tokens of {expert:?}, got none"),
         }
@@ -84,33 +110,33 @@ impl<T> ExpertTokens<T> {
 }
 
 impl ExpertTokens {
-    /// Of runs of tokens (n, c) that follow each other.
+    /// Runs of tokens (n, c) that follow each other, sorted by expert.
     ///
     /// # Errors
     /// If shapes do not fit.
     pub fn cat(runs: &[(Expert, &Tensor)]) -> Result<Self> {
-        Self::from(|expert| {
-            let own = runs.iter().filter(|(of_run, _)| *of_run == expert);
+        Self::try_from_fn(|expert| {
+            let own = runs.iter().filter(|(other, _)| *other == expert);
             let own: Vec<_> = own.map(|(_, tokens)| *tokens).collect();
             (!own.is_empty()).then(|| Tensor::cat(&own, 0)).transpose()
         })
     }
 
-    /// Sums of the same tokens.
-    pub(super) fn plus(&self, other: &Self) -> Result<Self> {
-        Self::from(|expert| match (self.of(expert), other.of(expert)) {
+    /// Token by token, `self + other`.
+    pub(super) fn add(&self, other: &Self) -> Result<Self> {
+        Self::try_from_fn(|expert| match (self.get(expert), other.get(expert)) {
             (Some(xs), Some(ys)) => (xs + ys).map(Some),
             _ => Ok(None),
         })
     }
 }
 
-/// Where the runs of routes that follow each other lie among the tokens of their expert: as many lists as routes.
-pub(super) fn places<'a>(
+/// The rows of each run among its expert's tokens, for blocks that follow each other: one list for each block.
+pub(super) fn expert_rows<'a>(
     routings: impl Iterator<Item = &'a ExpertRouting>,
 ) -> Vec<Vec<(Expert, Range<usize>)>> {
     let (mut und, mut r#gen) = (0, 0);
-    let mut place = |(expert, n): &(Expert, usize)| {
+    let mut rows = |(expert, n): &(Expert, usize)| {
         let end = match expert {
             Expert::Und => &mut und,
             Expert::Gen => &mut r#gen,
@@ -120,7 +146,7 @@ pub(super) fn places<'a>(
         (*expert, start..*end)
     };
     routings
-        .map(|routing| routing.iter().map(&mut place).collect())
+        .map(|routing| routing.iter().map(&mut rows).collect())
         .collect()
 }
 
@@ -131,14 +157,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_have_their_places_among_their_experts_tokens() {
+    fn runs_have_their_rows_among_their_experts_tokens() {
         let routings: [&ExpertRouting; 2] =
             [&[(Und, 1), (Gen, 3), (Und, 2)], &[(Gen, 2), (Und, 1)]];
         let expected = [
             vec![(Und, 0..1), (Gen, 0..3), (Und, 1..3)],
             vec![(Gen, 3..5), (Und, 3..4)],
         ];
-        assert_eq!(places(routings.into_iter()), expected);
+        assert_eq!(expert_rows(routings.into_iter()), expected);
     }
 
     #[test]

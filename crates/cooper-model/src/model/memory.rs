@@ -1,15 +1,18 @@
 //! Bytes that the network's passes hold at most beside the weights and the contexts, on a CPU.
 //!
-//! These are sums over the tensors that are alive at once in `qwen2_mot`, `siglip_navit` and `flux_vae`; whoever changes
-//! what is alive there changes it here. `tests/memory.rs` holds them against real runs.
+//! Sums over the tensors that are alive at once while `qwen2_mot`, `siglip_navit` and `flux_vae` compute: whoever changes
+//! what is alive there changes it here. `tests/limits/memory.rs` compares them with real runs.
 
 use candle_core::{DType, Device};
 use cooper_kernels::im2col::BAND;
 use cooper_kernels::winograd::{self, FEWEST_CHANNELS};
 use cooper_kernels::{ConvPrecision, Quantization, has_tiles, keys_dtype};
 
-use super::config::{ModelConfig, VaeConfig};
+use super::experts::Expert;
 use super::kv_context::buffer_tokens;
+use super::network::{
+    Block, Conv2d, DecoderLayer, LanguageModel, Linear, VisionEncoder, VisionLayer,
+};
 use super::qwen2_mot::N_MARKERS;
 
 /// Bytes of a number in f32.
@@ -17,211 +20,190 @@ const F32: usize = 4;
 /// Scores of a block of attention and what is made of them; rows of a band of the autoencoder.
 const SCRATCH: usize = 2 * BAND * F32;
 
-/// The numbers of the decoder.
+/// How the language model keeps its numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Numbers {
-    /// Bytes of one that is not quantised.
+    /// Bytes of a number that is not quantised.
     pub plain: usize,
-    /// Bytes of one in keys and values.
+    /// Bytes of a number in keys and values.
     pub keys: usize,
-    /// Whether SwiGLU goes from end to end some rows at a time.
+    /// Whether SwiGLU is computed some rows at a time, from end to end.
     pub are_gated_in_parts: bool,
 }
 
 impl Numbers {
     /// Of a model that computes in `dtype` on the CPU, with matrices quantised like this.
-    pub fn new(config: &ModelConfig, dtype: DType, quantization: Quantization) -> Self {
-        let (c, inner) = (config.llm.hidden_size, config.llm.intermediate_size);
+    pub fn new(network: &LanguageModel, dtype: DType, quantization: Quantization) -> Self {
         let are_quantized = quantization != Quantization::None;
-        let keys = keys_dtype(dtype, are_quantized, config.llm.head_dim(), &Device::Cpu);
-        let is_tiled = |out, width| {
-            let dtype = quantization.of_rows(width);
-            dtype.is_some_and(|dtype| has_tiles(dtype, out, width))
+        let layers = || network.decoder.iter();
+        let keys = |layer: &DecoderLayer| {
+            let dtype = keys_dtype(dtype, are_quantized, layer.head_dim, &Device::Cpu);
+            dtype.size_in_bytes()
+        };
+        let is_tiled = |matrix: &Linear| {
+            let dtype = quantization.of_rows(matrix.input);
+            dtype.is_some_and(|dtype| has_tiles(dtype, matrix.output, matrix.input))
+        };
+        let is_gated_in_parts = |layer: &DecoderLayer| {
+            let expert = layer.experts.get(Expert::Und);
+            is_tiled(&expert.gate_proj) && is_tiled(&expert.down_proj)
         };
         Self {
             plain: dtype.size_in_bytes(),
-            keys: keys.size_in_bytes(),
-            are_gated_in_parts: is_tiled(inner, c) && is_tiled(c, inner),
+            keys: layers().map(keys).max().unwrap_or(0),
+            are_gated_in_parts: layers().all(is_gated_in_parts),
         }
     }
 }
 
-/// The sizes of a pass through the decoder's layers.
+/// The sizes of a pass through the decoder.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
-    /// Tokens that go through it, of all branches.
+    /// Tokens of all branches.
     pub n_tokens: usize,
-    /// Branches: as many tokens of each see each other.
+    /// Branches: tokens of one do not attend to another's.
     pub n_branches: usize,
-    /// Tokens that one sees.
-    pub n_seen: usize,
+    /// Tokens that each token attends to.
+    pub n_keys: usize,
 }
 
-/// Bytes of a context's buffers that were made for `n_tokens`, in numbers of `number` bytes.
-pub fn context_bytes(config: &ModelConfig, n_tokens: usize, number: usize) -> u64 {
-    (buffer_tokens(n_tokens) * token_bytes(config, number)) as u64
+impl Pass {
+    /// A flow step: `n_latents` tokens of each branch with their markers, behind contexts of at most `n_context` tokens.
+    pub fn flow_step(n_latents: usize, n_branches: usize, n_context: usize) -> Self {
+        let n = n_latents + N_MARKERS;
+        Self {
+            n_tokens: n * n_branches,
+            n_branches,
+            n_keys: n_context + n,
+        }
+    }
 }
 
-/// Bytes of a token's keys and values.
-pub fn token_bytes(config: &ModelConfig, number: usize) -> usize {
-    let llm = &config.llm;
-    2 * llm.num_hidden_layers * llm.num_key_value_heads * llm.head_dim() * number
+/// Bytes of a context's buffers that were made for `n_tokens`.
+pub fn context_bytes(network: &LanguageModel, n_tokens: usize, numbers: Numbers) -> u64 {
+    let layers = network.decoder.iter();
+    let keys_and_values = layers.map(|layer| 2 * layer.n_key_heads * layer.head_dim);
+    let token_bytes = keys_and_values.sum::<usize>() * numbers.keys;
+    (buffer_tokens(n_tokens) * token_bytes) as u64
 }
 
-/// Of a pass through the decoder's layers.
-pub fn layers_bytes(config: &ModelConfig, pass: Pass, numbers: Numbers) -> u64 {
+/// Peak bytes of a pass through the decoder.
+pub fn decoder_bytes(network: &LanguageModel, pass: Pass, numbers: Numbers) -> u64 {
+    let layers = network.decoder.iter();
+    let peak = layers.map(|layer| decoder_layer_bytes(layer, pass, numbers));
+    (peak.max().unwrap_or(0) + SCRATCH) as u64
+}
+
+fn decoder_layer_bytes(layer: &DecoderLayer, pass: Pass, numbers: Numbers) -> usize {
     let number = numbers.plain;
-    let llm = &config.llm;
-    let (c, inner) = (llm.hidden_size, llm.intermediate_size);
-    let keys = llm.num_key_value_heads * llm.head_dim();
+    // Both experts have the same sizes.
+    let expert = layer.experts.get(Expert::Und);
+    let (c, inner) = (expert.gate_proj.input, expert.gate_proj.output);
+    let keys = expert.k_proj.output;
     let n = pass.n_tokens;
-    // A block's queries, keys and values in f32, normed and rotated, and those of all as they were projected.
+    // A block's queries, keys and values in f32, normed and rotated, and those of all blocks as they were projected.
     let n_block = n / pass.n_branches;
     let qkv = (c + 2 * keys) * (2 * n_block * F32 + n * number);
-    // The keys and values that a block sees, and all scores where they are not computed in parts.
-    let keys_seen = 2 * pass.n_seen * keys * numbers.keys;
+    // The keys and values that a block attends to, and all scores where they are not computed in parts.
+    let attended_keys = 2 * pass.n_keys * keys * numbers.keys;
     let scores = match number < F32 {
-        true => llm.num_attention_heads * n_block * pass.n_seen * (2 * F32 + 2 * number),
+        true => layer.n_heads * n_block * pass.n_keys * (2 * F32 + 2 * number),
         false => 0,
     };
-    // The residual stream, and what was seen, by heads and by tokens.
-    let attention = 3 * n * c * number + qkv + keys_seen + scores;
+    // The residual stream, and attention's result by heads and by tokens.
+    let attention = 3 * n * c * number + qkv + attended_keys + scores;
     // Gate, up and their product; 16-bit ones are multiplied with quantised matrices in f32.
     let wide = match numbers.are_gated_in_parts {
-        // What goes in, rounded; the middle is in the cache.
+        // The rounded input; the middle stays in the cache.
         true => n * c * F32 / 2,
         false => n * inner * (3 * number + if number < F32 { F32 } else { 0 }),
     };
-    // The stream before and behind attention, the norm of it, and what comes out.
+    // The stream before and behind attention, its norm, and the result.
     let feed_forward = 4 * n * c * number + wide;
-    (attention.max(feed_forward) + SCRATCH) as u64
+    attention.max(feed_forward)
 }
 
-/// Of the vision encoder reading `n` patches, in numbers of `number` bytes.
-pub fn vision_bytes(config: &ModelConfig, n: usize, number: usize) -> u64 {
-    let vit = &config.vit;
-    let (c, inner) = (vit.hidden_size, vit.intermediate_size);
+/// Peak bytes of the vision encoder on `n` patches, in numbers of `number` bytes.
+pub fn vision_bytes(network: &VisionEncoder, n: usize, number: usize) -> u64 {
+    let layers = network.encoder.iter();
+    let peak = layers.map(|layer| vision_layer_bytes(layer, n, number));
+    (peak.max().unwrap_or(0) + SCRATCH) as u64
+}
+
+fn vision_layer_bytes(layer: &VisionLayer, n: usize, number: usize) -> usize {
+    let (c, inner) = (layer.fc1.input, layer.fc1.output);
     let wide = 2 * n * inner * number;
-    let scores = vit.num_attention_heads * n * n * (2 * F32 + 2 * number);
-    let seen = 5 * n * c * number + if number < F32 { scores } else { 0 };
-    (4 * n * c * number + wide.max(seen) + SCRATCH) as u64
+    let scores = layer.n_heads * n * n * (2 * F32 + 2 * number);
+    let attention = 5 * n * c * number + if number < F32 { scores } else { 0 };
+    4 * n * c * number + wide.max(attention)
 }
 
-/// Of the autoencoder reading an image (width, height).
-pub fn encode_bytes(
-    config: &VaeConfig,
-    (width, height): (u32, u32),
-    products: ConvPrecision,
-) -> u64 {
-    let mut held = PeakMemory::new((width * height) as usize, products);
-    let mut c = config.ch;
-    held.at_most(config.in_channels + c);
-    for (i, c_out) in channels(config).into_iter().enumerate() {
-        for _ in 0..config.num_res_blocks {
-            held.res_block(c, c_out);
-            c = c_out;
-        }
-        if i + 1 < config.ch_mult.len() {
-            held.at_most(c + c / 4);
-            held.n_pixels /= 4;
-        }
+/// Peak bytes of an encoder's or decoder's blocks, on a CPU, where the first has `n_pixels` pixels as input.
+pub fn autoencoder_bytes(blocks: &[Block], n_pixels: usize, precision: ConvPrecision) -> u64 {
+    let mut peak = PeakMemory {
+        n_pixels,
+        n_numbers: 0,
+        precision,
+    };
+    for block in blocks {
+        peak.add(block);
     }
-    held.middle(c);
-    held.activated_conv(c, 2 * config.z_channels);
-    held.bytes()
+    (peak.n_numbers * F32 + SCRATCH) as u64
 }
 
-/// Of the autoencoder drawing an image (width, height).
-pub fn decode_bytes(
-    config: &VaeConfig,
-    (width, height): (u32, u32),
-    products: ConvPrecision,
-) -> u64 {
-    let channels = channels(config);
-    let n_pixels = (width * height) as usize >> (2 * (channels.len() - 1));
-    let mut held = PeakMemory::new(n_pixels, products);
-    let mut c = channels.last().copied().unwrap_or(config.ch);
-    held.at_most(config.z_channels + c);
-    held.middle(c);
-    for (i, c_out) in channels.into_iter().enumerate().rev() {
-        for _ in 0..=config.num_res_blocks {
-            held.res_block(c, c_out);
-            c = c_out;
-        }
-        if i > 0 {
-            held.n_pixels *= 4;
-            held.conv(c / 4 + c, c, c);
-        }
-    }
-    held.activated_conv(c, config.out_ch);
-    held.bytes()
-}
-
-fn channels(config: &VaeConfig) -> Vec<usize> {
-    config.ch_mult.iter().map(|m| config.ch * m).collect()
-}
-
-/// Numbers that are held at most, from level to level.
+/// The most numbers that are alive at once, from block to block.
 struct PeakMemory {
-    /// Of the present level.
+    /// Pixels of the present level.
     n_pixels: usize,
-    most: usize,
-    products: ConvPrecision,
+    n_numbers: usize,
+    precision: ConvPrecision,
 }
 
 impl PeakMemory {
-    fn new(n_pixels: usize, products: ConvPrecision) -> Self {
-        Self {
-            n_pixels,
-            most: 0,
-            products,
+    fn add(&mut self, block: &Block) {
+        match block {
+            Block::Conv(conv) => self.alive(conv.c_in + conv.c_out),
+            Block::Resnet {
+                conv1,
+                conv2,
+                shortcut,
+                ..
+            } => {
+                // The input is alive for the shortcut; the sum takes the shortcut's place.
+                self.conv(conv1.c_in + conv1.c_out, conv1);
+                if shortcut.is_some() {
+                    self.alive(conv1.c_in + 2 * conv1.c_out);
+                }
+                self.conv(2 * conv2.c_out, conv2);
+            }
+            // Its input, the norm, and queries, keys and values before and behind their transposition.
+            Block::Attention { norm, .. } => self.alive(8 * norm.width),
+            Block::Downsample(conv) => {
+                self.alive(conv.c_in + conv.c_out / 4);
+                self.n_pixels /= 4;
+            }
+            Block::Upsample(conv) => {
+                self.n_pixels *= 4;
+                self.conv(conv.c_in / 4 + conv.c_out, conv);
+            }
+            Block::Output { conv, .. } => self.conv(conv.c_in + conv.c_out, conv),
         }
     }
 
-    fn at_most(&mut self, channels: usize) {
-        self.most = self.most.max(self.n_pixels * channels);
+    fn alive(&mut self, channels: usize) {
+        self.n_numbers = self.n_numbers.max(self.n_pixels * channels);
     }
 
     /// A convolution while so many channels are alive, its result among them.
-    fn conv(&mut self, alive: usize, c: usize, c_out: usize) {
-        let scratch = winograd::scratch(c, c_out, self.n_pixels, self.products);
+    fn conv(&mut self, channels: usize, conv: &Conv2d) {
+        let scratch = winograd::scratch(conv.c_in, conv.c_out, self.n_pixels, self.precision);
         // With few channels, what norm and SiLU make of the input is written down.
-        let activated = if c < FEWEST_CHANNELS { c } else { 0 };
-        let channels = alive + activated;
-        self.most = self.most.max(self.n_pixels * channels + scratch);
-    }
-
-    /// Input and result.
-    fn activated_conv(&mut self, c: usize, c_out: usize) {
-        self.conv(c + c_out, c, c_out);
-    }
-
-    /// The input is held for the shortcut; the sum is where the shortcut was.
-    fn res_block(&mut self, c: usize, c_out: usize) {
-        self.activated_conv(c, c_out);
-        if c != c_out {
-            self.at_most(c + 2 * c_out);
-        }
-        self.conv(2 * c_out, c_out, c_out);
-    }
-
-    /// Two blocks, and attention: its input, the norm, queries, keys and values before and behind their transposition.
-    fn middle(&mut self, c: usize) {
-        self.res_block(c, c);
-        self.at_most(8 * c);
-    }
-
-    fn bytes(&self) -> u64 {
-        (self.most * F32 + SCRATCH) as u64
-    }
-}
-
-/// A drawing's pass: the latents of as many branches, each with its markers, behind contexts of at most `n_read` tokens.
-pub fn drawing(n_latents: usize, n_branches: usize, n_read: usize) -> Pass {
-    let n = n_latents + N_MARKERS;
-    Pass {
-        n_tokens: n * n_branches,
-        n_branches,
-        n_seen: n_read + n,
+        let activated = if conv.c_in < FEWEST_CHANNELS {
+            conv.c_in
+        } else {
+            0
+        };
+        let n_numbers = self.n_pixels * (channels + activated) + scratch;
+        self.n_numbers = self.n_numbers.max(n_numbers);
     }
 }

@@ -10,12 +10,14 @@ mod images;
 pub mod inventory;
 pub mod kv_context;
 pub mod memory;
+pub mod network;
 pub mod parts;
 pub mod pixels;
 pub mod qwen2_mot;
 pub mod siglip_navit;
 pub mod tokenizer;
 pub mod unified;
+mod weights;
 
 pub use config::ModelConfig;
 pub use flux_vae::FluxVae;

@@ -1,8 +1,11 @@
 //! What joins encoders and transformer: connector, time embedder, position tables.
 
 use candle_core::{DType, Device, Module, Result, Tensor};
-use candle_nn::{Linear, VarBuilder, linear};
+use candle_nn::{Linear, VarBuilder};
 use cooper_kernels::{gelu, silu};
+
+use super::network::{self, TIME_CODE_DIM};
+use super::weights::linear;
 
 /// ViT features to the transformer's width: linear, GELU (tanh), linear.
 #[derive(Clone, Debug)]
@@ -12,14 +15,14 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Reads `fc1` (c, vit) and `fc2` (c, c).
+    /// Reads its two layers.
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
-    pub fn new(vit: usize, c: usize, vb: VarBuilder) -> Result<Self> {
+    pub fn new([fc1, fc2]: &[network::Linear; 2], vb: &VarBuilder) -> Result<Self> {
         Ok(Self {
-            fc1: linear(vit, c, vb.pp("fc1"))?,
-            fc2: linear(c, c, vb.pp("fc2"))?,
+            fc1: linear(fc1, vb)?,
+            fc2: linear(fc2, vb)?,
         })
     }
 
@@ -32,9 +35,6 @@ impl Connector {
     }
 }
 
-/// Width of the sinusoidal time code.
-pub const TIME_CODE_DIM: usize = 256;
-
 /// A flow time in [0, 1], used as it is, as a vector of the transformer's width.
 #[derive(Clone, Debug)]
 pub struct TimeEmbedder {
@@ -45,18 +45,18 @@ pub struct TimeEmbedder {
 }
 
 impl TimeEmbedder {
-    /// Reads `mlp.0` (c, 256) and `mlp.2` (c, c).
+    /// Reads its two layers.
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
-    pub fn new(c: usize, vb: VarBuilder) -> Result<Self> {
+    pub fn new([mlp_0, mlp_2]: &[network::Linear; 2], vb: &VarBuilder) -> Result<Self> {
         let half = TIME_CODE_DIM / 2;
         let frequencies: Vec<f32> = (0..half)
             .map(|i| (-(10_000f32.ln()) * i as f32 / half as f32).exp())
             .collect();
         Ok(Self {
-            mlp_0: linear(TIME_CODE_DIM, c, vb.pp("mlp.0"))?,
-            mlp_2: linear(c, c, vb.pp("mlp.2"))?,
+            mlp_0: linear(mlp_0, vb)?,
+            mlp_2: linear(mlp_2, vb)?,
             frequencies: Tensor::from_vec(frequencies, (1, half), vb.device())?,
         })
     }

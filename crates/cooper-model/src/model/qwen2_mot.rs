@@ -6,16 +6,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{DType, Module, Result, Tensor};
+use candle_core::{DType, Module, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use cooper_kernels::{
     HeadRows, Linear, Matrices, RmsNorm, RotaryEmbedding, Segments, Vocabulary, attention,
     head_rows, heads, keys_dtype, packed_attention,
 };
 
-use super::config::LlmConfig;
-use super::experts::{Expert, ExpertRouting, ExpertTokens, PerExpert, places};
+use super::experts::{Expert, ExpertRouting, ExpertTokens, PerExpert, expert_rows};
 use super::kv_context::{KvContext, KvSizes};
+use super::network::{DecoderExpert, DecoderLayer as LayerDescription, LanguageModel};
+use super::weights::{matrix, rms_norm, table};
 
 /// Everything before the attention: norm, projections, per-head norms.
 #[derive(Clone, Debug)]
@@ -29,17 +30,14 @@ struct Projections {
 }
 
 impl Projections {
-    fn new(config: &LlmConfig, suffix: &str, vb: &VarBuilder, matrices: &Matrices) -> Result<Self> {
-        let (c, d, eps) = (config.hidden_size, config.head_dim(), config.rms_norm_eps);
-        let (h, kv) = (config.num_attention_heads, config.num_key_value_heads);
-        let named = |name: &str| vb.pp(format!("self_attn.{name}{suffix}"));
+    fn new(layer: &DecoderExpert, vb: &VarBuilder, matrices: &Matrices) -> Result<Self> {
         Ok(Self {
-            input_layernorm: RmsNorm::new(c, eps, vb.pp(format!("input_layernorm{suffix}")))?,
-            q_proj: matrices.linear(c, h * d, named("q_proj"))?,
-            k_proj: matrices.linear(c, kv * d, named("k_proj"))?,
-            v_proj: matrices.linear(c, kv * d, named("v_proj"))?,
-            q_norm: RmsNorm::new(d, eps, named("q_norm"))?,
-            k_norm: RmsNorm::new(d, eps, named("k_norm"))?,
+            input_layernorm: rms_norm(&layer.input_layernorm, vb)?,
+            q_proj: matrix(&layer.q_proj, vb, matrices)?,
+            k_proj: matrix(&layer.k_proj, vb, matrices)?,
+            v_proj: matrix(&layer.v_proj, vb, matrices)?,
+            q_norm: rms_norm(&layer.q_norm, vb)?,
+            k_norm: rms_norm(&layer.k_norm, vb)?,
         })
     }
 
@@ -65,15 +63,12 @@ struct FeedForward {
 }
 
 impl FeedForward {
-    fn new(config: &LlmConfig, suffix: &str, vb: &VarBuilder, matrices: &Matrices) -> Result<Self> {
-        let (c, i) = (config.hidden_size, config.intermediate_size);
-        let norm = vb.pp(format!("post_attention_layernorm{suffix}"));
-        let mlp = vb.pp(format!("mlp{suffix}"));
+    fn new(layer: &DecoderExpert, vb: &VarBuilder, matrices: &Matrices) -> Result<Self> {
         Ok(Self {
-            post_attention_layernorm: RmsNorm::new(c, config.rms_norm_eps, norm)?,
-            gate_proj: matrices.linear_no_bias(c, i, mlp.pp("gate_proj"))?,
-            up_proj: matrices.linear_no_bias(c, i, mlp.pp("up_proj"))?,
-            down_proj: matrices.linear_no_bias(i, c, mlp.pp("down_proj"))?,
+            post_attention_layernorm: rms_norm(&layer.post_attention_layernorm, vb)?,
+            gate_proj: matrix(&layer.gate_proj, vb, matrices)?,
+            up_proj: matrix(&layer.up_proj, vb, matrices)?,
+            down_proj: matrix(&layer.down_proj, vb, matrices)?,
         })
     }
 
@@ -94,17 +89,14 @@ struct DecoderLayer {
 }
 
 impl DecoderLayer {
-    fn new(config: &LlmConfig, vb: VarBuilder, matrices: &Matrices) -> Result<Self> {
-        let c = config.hidden_size;
-        let o_proj = |suffix: &str| {
-            matrices.linear_no_bias(c, c, vb.pp(format!("self_attn.o_proj{suffix}")))
-        };
+    fn new(layer: &LayerDescription, vb: &VarBuilder, matrices: &Matrices) -> Result<Self> {
+        let experts = &layer.experts;
         Ok(Self {
-            projections: PerExpert::new(|suffix| Projections::new(config, suffix, &vb, matrices))?,
-            o_proj: PerExpert::new(o_proj)?,
-            feed_forward: PerExpert::new(|suffix| FeedForward::new(config, suffix, &vb, matrices))?,
-            head_dim: config.head_dim(),
-            keys_dtype: of_keys(config, &vb, matrices),
+            projections: experts.try_map(|expert| Projections::new(expert, vb, matrices))?,
+            o_proj: experts.try_map(|expert| matrix(&expert.o_proj, vb, matrices))?,
+            feed_forward: experts.try_map(|expert| FeedForward::new(expert, vb, matrices))?,
+            head_dim: layer.head_dim,
+            keys_dtype: layer_keys_dtype(layer, vb, matrices),
         })
     }
 
@@ -115,9 +107,9 @@ impl DecoderLayer {
         layer_idx: usize,
         blocks: &[Block],
     ) -> Result<ExpertTokens> {
-        let xs = xs.plus(&self.attend(xs, layer_idx, blocks)?)?;
-        let thought = self.feed_forward.on(&xs, FeedForward::forward)?;
-        xs.plus(&thought)
+        let xs = xs.add(&self.attend(xs, layer_idx, blocks)?)?;
+        let hidden = self.feed_forward.apply(&xs, FeedForward::forward)?;
+        xs.add(&hidden)
     }
 
     /// Attention from norm to projection, (n, c) → (n, c).
@@ -127,12 +119,13 @@ impl DecoderLayer {
         layer_idx: usize,
         blocks: &[Block],
     ) -> Result<ExpertTokens> {
-        // Nothing is kept longer than it is needed: `model::memory` counts on it.
-        let seen = {
-            let qkv = self.projections.on(xs, Projections::forward)?;
+        // `model::memory` counts on it that nothing lives longer than it is needed.
+        let attended = {
+            let qkv = self.projections.apply(xs, Projections::forward)?;
             self.attended_values(&qkv, layer_idx, blocks)?
         };
-        self.o_proj.on(&seen, |o_proj, xs| o_proj.forward(xs))
+        self.o_proj
+            .apply(&attended, |o_proj, xs| o_proj.forward(xs))
     }
 
     /// The attention-weighted values of each token (n, h·d).
@@ -142,20 +135,20 @@ impl DecoderLayer {
         layer_idx: usize,
         blocks: &[Block],
     ) -> Result<ExpertTokens> {
-        let mut all_seen = Vec::new();
-        let routings = places(blocks.iter().map(|block| block.routing));
-        for (block, places) in blocks.iter().zip(routings) {
-            let [q, k, v] = self.qkv(qkv, &places, block.angles)?;
-            let seen = block.attends.attend(layer_idx, &q, k, v)?; // (h, n, d)
+        let mut runs = Vec::new();
+        let rows_of_blocks = expert_rows(blocks.iter().map(|block| block.routing));
+        for (block, expert_rows) in blocks.iter().zip(rows_of_blocks) {
+            let [q, k, v] = self.qkv(qkv, &expert_rows, block.angles)?;
+            let attended = block.attends.attend(layer_idx, &q, k, v)?; // (h, n, d)
             let mut start = 0;
-            for (expert, place) in places {
-                let end = start + place.len();
-                all_seen.push((expert, (seen.clone(), start..end)));
+            for (expert, rows) in expert_rows {
+                let end = start + rows.len();
+                runs.push((expert, (attended.clone(), start..end)));
                 start = end;
             }
         }
-        ExpertTokens::from(|expert| {
-            let own = all_seen.iter().filter(|(of_run, _)| *of_run == expert);
+        ExpertTokens::try_from_fn(|expert| {
+            let own = runs.iter().filter(|(other, _)| *other == expert);
             let own: Vec<_> = own.map(|(_, run)| run.clone()).collect();
             (!own.is_empty()).then(|| head_rows(&own)).transpose()
         })
@@ -165,15 +158,15 @@ impl DecoderLayer {
     fn qkv(
         &self,
         qkv: &ExpertTokens<[Tensor; 3]>,
-        places: &[(Expert, Range<usize>)],
+        expert_rows: &[(Expert, Range<usize>)],
         angles: &(Tensor, Tensor),
     ) -> Result<[Tensor; 3]> {
         let part = |i: usize, angles: Option<&(Tensor, Tensor)>, dtype: Option<DType>| {
-            let runs = places.iter().map(|(expert, place)| {
-                let rows = &qkv.tokens(*expert)?[i];
+            let runs = expert_rows.iter().map(|(expert, rows)| {
+                let projected = &qkv.tokens(*expert)?[i];
                 Ok(HeadRows {
-                    rows: rows.narrow(0, place.start, place.len())?,
-                    norm: self.projections.of(*expert).norms()[i],
+                    rows: projected.narrow(0, rows.start, rows.len())?,
+                    norm: self.projections.get(*expert).norms()[i],
                 })
             });
             let runs = runs.collect::<Result<Vec<_>>>()?;
@@ -188,29 +181,29 @@ impl DecoderLayer {
     }
 }
 
-/// The number format of keys and values.
-fn of_keys(config: &LlmConfig, vb: &VarBuilder, matrices: &Matrices) -> DType {
+/// The number format of a layer's keys and values.
+fn layer_keys_dtype(layer: &LayerDescription, vb: &VarBuilder, matrices: &Matrices) -> DType {
     let are_quantized = matrices.are_quantized();
-    keys_dtype(vb.dtype(), are_quantized, config.head_dim(), vb.device())
+    keys_dtype(vb.dtype(), are_quantized, layer.head_dim, vb.device())
 }
 
 /// Tokens around an image's own: one before, one behind.
 pub const N_MARKERS: usize = 2;
 
-/// What the tokens of a block see.
+/// What the tokens of a block attend to.
 #[derive(Clone, Copy, Debug)]
 pub enum Attends<'a> {
-    /// They are the last of this context, and their keys and values are written there. They see all of it, or what
-    /// a mask (n, len) lets them.
+    /// This context, whose last tokens they are: their keys and values are written there. All of it, or what a mask
+    /// (n, len) allows.
     Context(&'a KvContext, Option<&'a Tensor>),
-    /// This context and each other; they leave nothing behind.
+    /// This context and each other; the context stays as it is.
     Behind(&'a KvContext),
     /// Within segments. For training: f32 on the CPU.
     Segments(&'a Arc<Segments>),
 }
 
 impl Attends<'_> {
-    /// What rotated queries (h, n, d) see of a layer, given their own keys and values (kv, n, d): (h, n, d).
+    /// Attention of rotated queries (h, n, d) in a layer, given their own keys and values (kv, n, d): (h, n, d).
     fn attend(&self, layer_idx: usize, q: &Tensor, k: Tensor, v: Tensor) -> Result<Tensor> {
         match self {
             Self::Context(context, mask) => {
@@ -236,7 +229,7 @@ pub struct Block<'a> {
     pub routing: &'a ExpertRouting,
     /// Cosines and sines (n, d/2) of each token's rope position, see [`Qwen2Mot::angles`].
     pub angles: &'a (Tensor, Tensor),
-    /// Who sees whom.
+    /// What its tokens attend to.
     pub attends: Attends<'a>,
 }
 
@@ -252,28 +245,27 @@ pub struct Qwen2Mot {
 }
 
 impl Qwen2Mot {
-    /// Reads `model.*` and `lm_head`; the layers' matrices from `matrices`.
+    /// Reads the layers of a description; quantised matrices from `matrices`.
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
-    pub fn new(config: &LlmConfig, vb: VarBuilder, matrices: &Matrices) -> Result<Self> {
-        let (c, vocab) = (config.hidden_size, config.vocab_size);
-        let model = vb.pp("model");
-        let layers = (0..config.num_hidden_layers)
-            .map(|i| DecoderLayer::new(config, model.pp(format!("layers.{i}")), matrices));
-        let norm =
-            |suffix: &str| RmsNorm::new(c, config.rms_norm_eps, model.pp(format!("norm{suffix}")));
+    pub fn new(network: &LanguageModel, vb: &VarBuilder, matrices: &Matrices) -> Result<Self> {
+        let Some(first) = network.decoder.first() else {
+            bail!("language model: expected at least one decoder layer, got none");
+        };
+        let layers = network.decoder.iter();
+        let layers = layers.map(|layer| DecoderLayer::new(layer, vb, matrices));
         Ok(Self {
-            embed_tokens: Vocabulary::new(model.get((vocab, c), "embed_tokens.weight")?)?,
+            embed_tokens: Vocabulary::new(table(&network.embed_tokens, vb)?)?,
             layers: layers.collect::<Result<_>>()?,
-            norm: PerExpert::new(norm)?,
-            lm_head: Vocabulary::new(vb.get((vocab, c), "lm_head.weight")?)?.drafted(),
-            rotary: RotaryEmbedding::new(config.rope_theta, config.head_dim(), vb.device())?,
+            norm: network.norm.try_map(|norm| rms_norm(norm, vb))?,
+            lm_head: Vocabulary::new(table(&network.lm_head, vb)?)?.drafted(),
+            rotary: RotaryEmbedding::new(network.rope_theta, first.head_dim, vb.device())?,
             kv_sizes: KvSizes {
-                n_layers: config.num_hidden_layers,
-                n_heads: config.num_key_value_heads,
-                head_dim: config.head_dim(),
-                dtype: of_keys(config, &vb, matrices),
+                n_layers: network.decoder.len(),
+                n_heads: first.n_key_heads,
+                head_dim: first.head_dim,
+                dtype: layer_keys_dtype(first, vb, matrices),
                 device: vb.device().clone(),
             },
         })
@@ -321,7 +313,7 @@ impl Qwen2Mot {
         for (layer_idx, layer) in self.layers.iter().enumerate() {
             xs = layer.forward(&xs, layer_idx, blocks)?;
         }
-        self.norm.on(&xs, RmsNorm::forward)
+        self.norm.apply(&xs, RmsNorm::forward)
     }
 
     /// Hidden states (n, c) → logits (n, vocab), f32.

@@ -3,10 +3,11 @@
 //! Source: BAGEL `modeling/bagel/siglip_navit.py` with `rope = false`; one layer fewer than the config lists.
 
 use candle_core::{Module, Result, Tensor};
-use candle_nn::{Linear, VarBuilder, linear};
+use candle_nn::{Linear, VarBuilder};
 use cooper_kernels::{AttentionMask, LayerNorm, gelu};
 
-use super::config::VitConfig;
+use super::network::{VisionEncoder, VisionLayer};
+use super::weights::{layer_norm, linear, table};
 
 #[derive(Clone, Debug)]
 struct EncoderLayer {
@@ -22,27 +23,21 @@ struct EncoderLayer {
 }
 
 impl EncoderLayer {
-    fn new(config: &VitConfig, vb: VarBuilder) -> Result<Self> {
-        let (c, i, eps) = (
-            config.hidden_size,
-            config.intermediate_size,
-            config.layer_norm_eps,
-        );
-        let attn = vb.pp("self_attn");
+    fn new(layer: &VisionLayer, vb: &VarBuilder) -> Result<Self> {
         Ok(Self {
-            layer_norm1: LayerNorm::new(c, eps, vb.pp("layer_norm1"))?,
-            q_proj: linear(c, c, attn.pp("q_proj"))?,
-            k_proj: linear(c, c, attn.pp("k_proj"))?,
-            v_proj: linear(c, c, attn.pp("v_proj"))?,
-            out_proj: linear(c, c, attn.pp("out_proj"))?,
-            layer_norm2: LayerNorm::new(c, eps, vb.pp("layer_norm2"))?,
-            fc1: linear(c, i, vb.pp("mlp.fc1"))?,
-            fc2: linear(i, c, vb.pp("mlp.fc2"))?,
-            n_heads: config.num_attention_heads,
+            layer_norm1: layer_norm(&layer.layer_norm1, vb)?,
+            q_proj: linear(&layer.q_proj, vb)?,
+            k_proj: linear(&layer.k_proj, vb)?,
+            v_proj: linear(&layer.v_proj, vb)?,
+            out_proj: linear(&layer.out_proj, vb)?,
+            layer_norm2: layer_norm(&layer.layer_norm2, vb)?,
+            fc1: linear(&layer.fc1, vb)?,
+            fc2: linear(&layer.fc2, vb)?,
+            n_heads: layer.n_heads,
         })
     }
 
-    fn forward(&self, xs: &Tensor, seen: AttentionMask) -> Result<Tensor> {
+    fn forward(&self, xs: &Tensor, mask: AttentionMask) -> Result<Tensor> {
         let (n, c) = xs.dims2()?;
         let normed = self.layer_norm1.forward(xs)?;
         let heads = |proj: &Linear| {
@@ -56,10 +51,10 @@ impl EncoderLayer {
             heads(&self.k_proj)?,
             heads(&self.v_proj)?,
         );
-        let seen = seen.attend(&q, &k, &v)?.transpose(0, 1)?.reshape((n, c))?;
-        let xs = (xs + self.out_proj.forward(&seen)?)?;
-        let thought = self.fc1.forward(&self.layer_norm2.forward(&xs)?)?;
-        xs + self.fc2.forward(&gelu(&thought)?)?
+        let attended = mask.attend(&q, &k, &v)?.transpose(0, 1)?.reshape((n, c))?;
+        let xs = (xs + self.out_proj.forward(&attended)?)?;
+        let hidden = self.fc1.forward(&self.layer_norm2.forward(&xs)?)?;
+        xs + self.fc2.forward(&gelu(&hidden)?)?
     }
 }
 
@@ -73,25 +68,22 @@ pub struct SiglipNavit {
 }
 
 impl SiglipNavit {
-    /// Reads `vision_model.*`; `n_positions` is the learned table's rows.
+    /// Reads the layers of a description.
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
-    pub fn new(config: &VitConfig, n_positions: usize, vb: VarBuilder) -> Result<Self> {
-        let vb = vb.pp("vision_model");
-        let c = config.hidden_size;
-        let patch_len = config.patch_size.pow(2) * config.num_channels;
-        let layers = (0..config.n_layers())
-            .map(|i| EncoderLayer::new(config, vb.pp(format!("encoder.layers.{i}"))));
+    pub fn new(network: &VisionEncoder, vb: &VarBuilder) -> Result<Self> {
+        let layers = network.encoder.iter();
+        let layers = layers.map(|layer| EncoderLayer::new(layer, vb));
         Ok(Self {
-            patch_embedding: linear(patch_len, c, vb.pp("embeddings.patch_embedding"))?,
-            position_embedding: vb.get((n_positions, c), "embeddings.position_embedding.weight")?,
+            patch_embedding: linear(&network.patch_embedding, vb)?,
+            position_embedding: table(&network.position_embedding, vb)?,
             layers: layers.collect::<Result<_>>()?,
-            post_layernorm: LayerNorm::new(c, config.layer_norm_eps, vb.pp("post_layernorm"))?,
+            post_layernorm: layer_norm(&network.post_layernorm, vb)?,
         })
     }
 
-    /// Patches (n, p·p·c) with their position ids (n) → features (n, hidden); an image sees only itself.
+    /// Patches (n, p·p·c) with their position ids (n) → features (n, hidden); `mask` keeps the images of a batch apart.
     ///
     /// # Errors
     /// If shapes do not fit or a position is outside the table.
@@ -99,13 +91,13 @@ impl SiglipNavit {
         &self,
         patches: &Tensor,
         position_ids: &Tensor,
-        seen: AttentionMask,
+        mask: AttentionMask,
     ) -> Result<Tensor> {
         let patches = patches.to_dtype(self.position_embedding.dtype())?;
         let positions = self.position_embedding.index_select(position_ids, 0)?;
         let mut xs = (self.patch_embedding.forward(&patches)? + positions)?;
         for layer in &self.layers {
-            xs = layer.forward(&xs, seen)?;
+            xs = layer.forward(&xs, mask)?;
         }
         self.post_layernorm.forward(&xs)
     }

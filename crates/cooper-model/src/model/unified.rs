@@ -6,17 +6,18 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Module, Result, Tensor, bail};
-use candle_nn::{Linear, VarBuilder, linear};
+use candle_nn::{Linear, VarBuilder};
 use cooper_kernels::{AttentionMask, Matrices, Segment, Segments, causal_mask};
 
 use super::config::ModelConfig;
 use super::experts::{Expert, ExpertTokens};
-use super::inventory::PositionSides;
 use super::kv_context::KvContext;
+use super::network::{PositionSides, Table, Transformer};
 use super::parts::{Connector, TimeEmbedder, sincos_table};
 use super::qwen2_mot::{Attends, Block, N_MARKERS, Qwen2Mot};
 use super::siglip_navit::SiglipNavit;
 use super::tokenizer::ControlTokens;
+use super::weights::{linear, table};
 
 /// Tokens of a text that are read at once: the scores of more would fill the memory.
 const CHUNK: usize = 256;
@@ -52,7 +53,7 @@ impl Grid {
     }
 }
 
-/// A fixed position table, its side asked from the checkpoint's rows.
+/// A fixed position table of a square grid.
 #[derive(Clone, Debug)]
 pub(super) struct PositionTable {
     table: Tensor,
@@ -60,18 +61,19 @@ pub(super) struct PositionTable {
 }
 
 impl PositionTable {
-    /// Reads `pos_embed` (side², c); computed where the checkpoint leaves it out, as training does.
-    fn new(side: usize, c: usize, vb: VarBuilder) -> Result<Self> {
-        let table = if vb.contains_tensor("pos_embed") {
-            vb.get((side * side, c), "pos_embed")?
+    /// Reads the table (side², c); computes it where the checkpoint has none, as training does.
+    fn new(layer: &Table, vb: &VarBuilder) -> Result<Self> {
+        let side = layer.rows.isqrt();
+        let table = if vb.contains_tensor(&layer.name) {
+            table(layer, vb)?
         } else {
-            sincos_table(side, c, vb.device())?.to_dtype(vb.dtype())?
+            sincos_table(side, layer.width, vb.device())?.to_dtype(vb.dtype())?
         };
         Ok(Self { table, side })
     }
 
-    /// The rows of images one behind the other (n, c).
-    pub(super) fn of(&self, grids: &[Grid]) -> Result<Tensor> {
+    /// The rows (n, c) of the tokens of images that follow each other.
+    pub(super) fn rows(&self, grids: &[Grid]) -> Result<Tensor> {
         let device = self.table.device();
         let ids = grids
             .iter()
@@ -109,18 +111,17 @@ impl UnifiedModel {
         vb: VarBuilder,
         matrices: &Matrices,
     ) -> Result<Self> {
-        let c = config.llm.hidden_size;
-        let latent = config.patch_latent_dim();
-        let n_vit = sides.vit * sides.vit;
+        let network = Transformer::new(config, sides);
+        let vb = &vb;
         Ok(Self {
-            language_model: Qwen2Mot::new(&config.llm, vb.pp("language_model"), matrices)?,
-            vit_model: SiglipNavit::new(&config.vit, n_vit, vb.pp("vit_model"))?,
-            connector: Connector::new(config.vit.hidden_size, c, vb.pp("connector"))?,
-            vit_pos_embed: PositionTable::new(sides.vit, c, vb.pp("vit_pos_embed"))?,
-            vae2llm: linear(latent, c, vb.pp("vae2llm"))?,
-            llm2vae: linear(c, latent, vb.pp("llm2vae"))?,
-            time_embedder: TimeEmbedder::new(c, vb.pp("time_embedder"))?,
-            latent_pos_embed: PositionTable::new(sides.latent, c, vb.pp("latent_pos_embed"))?,
+            language_model: Qwen2Mot::new(&network.language_model, vb, matrices)?,
+            vit_model: SiglipNavit::new(&network.vision, vb)?,
+            connector: Connector::new(&network.connector, vb)?,
+            vit_pos_embed: PositionTable::new(&network.vit_positions, vb)?,
+            vae2llm: linear(&network.vae2llm, vb)?,
+            llm2vae: linear(&network.llm2vae, vb)?,
+            time_embedder: TimeEmbedder::new(&network.time_embedder, vb)?,
+            latent_pos_embed: PositionTable::new(&network.latent_positions, vb)?,
             control,
             dtype: vb.dtype(),
             device: vb.device().clone(),
@@ -167,14 +168,14 @@ impl UnifiedModel {
         let ids = grids.iter().map(|grid| self.vit_position_ids(*grid));
         let ids = Tensor::cat(&ids.collect::<Result<Vec<_>>>()?, 0)?;
         let mut start = 0;
-        let units = grids.iter().map(|grid| {
+        let segments = grids.iter().map(|grid| {
             let rows = start..start + grid.n_tokens() as u32;
             start = rows.end;
             Segment::full(rows)
         });
-        let units = Arc::new(Segments(units.collect()));
+        let segments = Arc::new(Segments(segments.collect()));
         self.vit_model
-            .forward(patches, &ids, AttentionMask::Segments(&units))
+            .forward(patches, &ids, AttentionMask::Segments(&segments))
     }
 
     /// The encoder's features (n, vit hidden) of images one behind the other → token embeddings (n, c).
@@ -182,7 +183,7 @@ impl UnifiedModel {
     /// # Errors
     /// If shapes do not fit.
     pub fn embed_vit(&self, features: &Tensor, grids: &[Grid]) -> Result<Tensor> {
-        self.connector.forward(features)? + self.vit_pos_embed.of(grids)?
+        self.connector.forward(features)? + self.vit_pos_embed.rows(grids)?
     }
 
     /// Latent tokens (n, p·p·z) at flow time `t` (0: a clean image) → token embeddings (n, c).
@@ -207,7 +208,7 @@ impl UnifiedModel {
             .flat_map(|(i, grid)| std::iter::repeat_n(i, grid.n_tokens()))
             .collect();
         let image_of_token = Tensor::new(image_of_token, &self.device)?;
-        (embeds + times.index_select(&image_of_token, 0)?)? + self.latent_pos_embed.of(grids)?
+        (embeds + times.index_select(&image_of_token, 0)?)? + self.latent_pos_embed.rows(grids)?
     }
 
     /// Read token ids, causally; returns the hidden states (n, c) of them.

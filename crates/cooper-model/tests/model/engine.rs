@@ -9,6 +9,7 @@ use cooper_model::engine::{
     SamplingParams, Views,
 };
 use cooper_model::model::experts::{Expert, ExpertTokens};
+use cooper_model::model::network::LanguageModel;
 use cooper_model::model::qwen2_mot::{Attends, Block, Qwen2Mot};
 
 use crate::common;
@@ -82,12 +83,8 @@ fn two_texts_packed_are_two_texts_alone() {
     let tensors =
         candle_core::safetensors::load(fixture("checkpoint/ema.safetensors"), &Device::Cpu);
     let vb = VarBuilder::from_tensors(tensors.unwrap(), DType::F32, &Device::Cpu);
-    let llm = Qwen2Mot::new(
-        &ENGINE.config().llm,
-        vb.pp("language_model"),
-        &Matrices::default(),
-    )
-    .unwrap();
+    let network = LanguageModel::new(&ENGINE.config().llm);
+    let llm = Qwen2Mot::new(&network, &vb, &Matrices::default()).unwrap();
     let texts = [vec![5u32, 9, 300, 12], vec![44, 3, 7]];
     let hidden = |ids: &[u32], positions: &[u32], mask: &Tensor| {
         let n = ids.len();

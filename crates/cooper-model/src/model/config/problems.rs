@@ -1,4 +1,4 @@
-//! Sizes that cannot be: all of them told at once, before anything computes with them.
+//! Sizes that cannot be: all of them in one error, before anything computes with them.
 
 use super::{ModelConfig, TransformConfig};
 
@@ -8,6 +8,9 @@ const MAX_WIDTH: usize = 1 << 24;
 const MAX_DEPTH: usize = 1024;
 /// No autoencoder has more levels.
 const MAX_LEVELS: usize = 16;
+
+/// A key, its number, and the largest that it may be; the least is 1.
+type Bound = (&'static str, usize, usize);
 
 impl ModelConfig {
     /// Every size that cannot be.
@@ -23,81 +26,63 @@ impl ModelConfig {
 
     /// Numbers beyond all reason: a config that holds them is broken.
     fn unbounded(&self) -> Vec<String> {
-        let (llm, vit, vae) = (&self.llm, &self.vit, &self.vae);
-        let mut numbers = vec![
-            ("llm_config.json: hidden_size", llm.hidden_size, MAX_WIDTH),
+        let files = [
+            ("llm_config.json", self.llm_bounds()),
+            ("vit_config.json", self.vit_bounds()),
+            ("config.json", self.bagel_bounds()),
+            ("ae_config.json", self.vae_bounds()),
+        ];
+        let numbers = files.iter().flat_map(|(file, bounds)| {
+            let wrong = bounds
+                .iter()
+                .filter(|(_, n, most)| !(1..=*most).contains(n));
+            wrong.map(move |(key, n, most)| format!("{file}: {key}: expected 1 to {most}, got {n}"))
+        });
+        numbers.collect()
+    }
+
+    fn llm_bounds(&self) -> Vec<Bound> {
+        let llm = &self.llm;
+        vec![
+            ("hidden_size", llm.hidden_size, MAX_WIDTH),
+            ("intermediate_size", llm.intermediate_size, MAX_WIDTH),
+            ("vocab_size", llm.vocab_size, MAX_WIDTH),
             (
-                "llm_config.json: intermediate_size",
-                llm.intermediate_size,
-                MAX_WIDTH,
-            ),
-            ("llm_config.json: vocab_size", llm.vocab_size, MAX_WIDTH),
-            (
-                "llm_config.json: max_position_embeddings",
+                "max_position_embeddings",
                 llm.max_position_embeddings,
                 MAX_WIDTH,
             ),
-            (
-                "llm_config.json: num_hidden_layers",
-                llm.num_hidden_layers,
-                MAX_DEPTH,
-            ),
-            (
-                "llm_config.json: num_attention_heads",
-                llm.num_attention_heads,
-                MAX_DEPTH,
-            ),
-            (
-                "llm_config.json: num_key_value_heads",
-                llm.num_key_value_heads,
-                MAX_DEPTH,
-            ),
-            ("vit_config.json: hidden_size", vit.hidden_size, MAX_WIDTH),
-            (
-                "vit_config.json: intermediate_size",
-                vit.intermediate_size,
-                MAX_WIDTH,
-            ),
-            (
-                "vit_config.json: num_hidden_layers",
-                vit.num_hidden_layers,
-                MAX_DEPTH,
-            ),
-            (
-                "vit_config.json: num_attention_heads",
-                vit.num_attention_heads,
-                MAX_DEPTH,
-            ),
-            ("vit_config.json: patch_size", vit.patch_size, MAX_DEPTH),
-            (
-                "config.json: latent_patch_size",
-                self.bagel.latent_patch_size,
-                MAX_DEPTH,
-            ),
-            ("ae_config.json: ch", vae.ch, MAX_WIDTH),
-            ("ae_config.json: z_channels", vae.z_channels, MAX_WIDTH),
-            (
-                "ae_config.json: num_res_blocks",
-                vae.num_res_blocks,
-                MAX_DEPTH,
-            ),
-            (
-                "ae_config.json: ch_mult: its length",
-                vae.ch_mult.len(),
-                MAX_LEVELS,
-            ),
+            ("num_hidden_layers", llm.num_hidden_layers, MAX_DEPTH),
+            ("num_attention_heads", llm.num_attention_heads, MAX_DEPTH),
+            ("num_key_value_heads", llm.num_key_value_heads, MAX_DEPTH),
+        ]
+    }
+
+    fn vit_bounds(&self) -> Vec<Bound> {
+        let vit = &self.vit;
+        vec![
+            ("hidden_size", vit.hidden_size, MAX_WIDTH),
+            ("intermediate_size", vit.intermediate_size, MAX_WIDTH),
+            ("num_hidden_layers", vit.num_hidden_layers, MAX_DEPTH),
+            ("num_attention_heads", vit.num_attention_heads, MAX_DEPTH),
+            ("patch_size", vit.patch_size, MAX_DEPTH),
+        ]
+    }
+
+    fn bagel_bounds(&self) -> Vec<Bound> {
+        vec![("latent_patch_size", self.bagel.latent_patch_size, MAX_DEPTH)]
+    }
+
+    fn vae_bounds(&self) -> Vec<Bound> {
+        let vae = &self.vae;
+        let mut bounds = vec![
+            ("ch", vae.ch, MAX_WIDTH),
+            ("z_channels", vae.z_channels, MAX_WIDTH),
+            ("num_res_blocks", vae.num_res_blocks, MAX_DEPTH),
+            ("ch_mult: its length", vae.ch_mult.len(), MAX_LEVELS),
         ];
-        let multiples = vae
-            .ch_mult
-            .iter()
-            .map(|m| ("ae_config.json: ch_mult", *m, MAX_DEPTH));
-        numbers.extend(multiples);
-        let wrong = numbers
-            .into_iter()
-            .filter(|(_, n, most)| !(1..=*most).contains(n));
-        wrong
-            .map(|(name, n, most)| format!("{name}: expected 1 to {most}, got {n}"))
-            .collect()
+        bounds.extend(vae.ch_mult.iter().map(|m| ("ch_mult", *m, MAX_DEPTH)));
+        bounds
     }
 
     /// Numbers that do not fit each other.
@@ -181,19 +166,19 @@ mod tests {
         let vit = r#"{"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 0,
             "patch_size": 14}"#;
         write("vit_config.json", vit);
-        let told = ModelConfig::load(dir.path()).unwrap_err();
+        let error = ModelConfig::load(dir.path()).unwrap_err();
         for part in [
             "num_hidden_layers: expected 1 to 1024, got 1000000000000",
             "num_attention_heads: expected 1",
         ] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(error.contains(part), "{part}: {error}");
         }
         write("vit_config.json", "{");
         std::fs::remove_file(dir.path().join("llm_config.json")).unwrap();
-        let told = ModelConfig::load(dir.path()).unwrap_err();
+        let error = ModelConfig::load(dir.path()).unwrap_err();
         assert!(
-            told.contains("llm_config.json") && told.contains("vit_config.json"),
-            "{told}"
+            error.contains("llm_config.json") && error.contains("vit_config.json"),
+            "{error}"
         );
     }
 }

@@ -121,7 +121,7 @@ impl<'c> GrpoStage<'c> {
         let parameters = Parameters::new(directory.weights()?, &config.run.freeze)?;
         let (tokenizer, sizes) = (directory.tokenizer.clone(), directory.config.clone());
         let present = directory.model(present_weights(&parameters))?;
-        let engine = Engine::of_parts(present, directory.vae()?, tokenizer, sizes, dir)?;
+        let engine = Engine::from_parts(present, directory.vae()?, tokenizer, sizes, dir)?;
         let reference = || {
             let first = VarBuilder::from_tensors(directory.weights()?, DType::F32, &Device::Cpu);
             directory.model(first)

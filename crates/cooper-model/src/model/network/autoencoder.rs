@@ -1,0 +1,244 @@
+//! The autoencoder's file: blocks that run one after another.
+//!
+//! Source: FLUX's `autoencoder.py`, as in BAGEL `modeling/autoencoder.py`.
+
+use cooper_kernels::ConvShape;
+
+use super::layer::{Conv2d, Layer, Norm, NormKind};
+use crate::model::config::VaeConfig;
+
+const EPS: f64 = 1e-6;
+
+/// Encoder and decoder.
+#[derive(Clone, Debug)]
+pub struct Autoencoder {
+    /// Pixels (b, 3, hh, ww) → moments (b, 2z, lh, lw).
+    pub encoder: Vec<Block>,
+    /// Latents (b, z, lh, lw) → pixels (b, 3, hh, ww).
+    pub decoder: Vec<Block>,
+}
+
+/// What runs one after another.
+#[derive(Clone, Debug)]
+pub enum Block {
+    /// A convolution that keeps the size.
+    Conv(Conv2d),
+    /// Twice norm, SiLU and convolution, and the input added.
+    Resnet {
+        /// Before the first convolution.
+        norm1: Norm,
+        /// To the block's channels.
+        conv1: Conv2d,
+        /// Before the second.
+        norm2: Norm,
+        /// From the block's channels to as many.
+        conv2: Conv2d,
+        /// What the input goes through, if the channels change.
+        shortcut: Option<Conv2d>,
+    },
+    /// Single-head attention over all cells, and the input added.
+    Attention {
+        /// Before the projections.
+        norm: Norm,
+        /// To queries, keys and values.
+        qkv: [Conv2d; 3],
+        /// From attention's result.
+        out: Conv2d,
+    },
+    /// A convolution that halves the size.
+    Downsample(Conv2d),
+    /// A convolution behind a doubling of the size.
+    Upsample(Conv2d),
+    /// Norm, SiLU and convolution.
+    Output {
+        /// Before the convolution.
+        norm: Norm,
+        /// To the result's channels.
+        conv: Conv2d,
+    },
+}
+
+impl Block {
+    /// Its layers.
+    pub fn layers(&self) -> Vec<Layer<'_>> {
+        match self {
+            Self::Conv(conv) | Self::Downsample(conv) | Self::Upsample(conv) => vec![conv.into()],
+            Self::Resnet {
+                norm1,
+                conv1,
+                norm2,
+                conv2,
+                shortcut,
+            } => {
+                let mut layers = vec![norm1.into(), conv1.into(), norm2.into(), conv2.into()];
+                layers.extend(shortcut.iter().map(Layer::from));
+                layers
+            }
+            Self::Attention { norm, qkv, out } => {
+                let mut layers = vec![norm.into(), out.into()];
+                layers.extend(qkv.iter().map(Layer::from));
+                layers
+            }
+            Self::Output { norm, conv } => vec![norm.into(), conv.into()],
+        }
+    }
+}
+
+impl Autoencoder {
+    /// The autoencoder of a config.
+    pub fn new(config: &VaeConfig) -> Self {
+        let names = Names {
+            layout: &FLUX,
+            n_groups: config.norm_num_groups,
+        };
+        Self {
+            encoder: names.encoder(config),
+            decoder: names.decoder(config),
+        }
+    }
+
+    /// All layers.
+    pub fn layers(&self) -> impl Iterator<Item = Layer<'_>> {
+        let blocks = self.encoder.iter().chain(&self.decoder);
+        blocks.flat_map(Block::layers)
+    }
+}
+
+/// What a family of checkpoints calls the parts, where `{level}` and `{block}` are numbers.
+struct Layout {
+    down_block: &'static str,
+    down_conv: &'static str,
+    up_block: &'static str,
+    up_conv: &'static str,
+    /// Behind `encoder.` and `decoder.`.
+    mid_block_1: &'static str,
+    mid_attention: &'static str,
+    mid_block_2: &'static str,
+    norm_out: &'static str,
+    /// Inside a residual block.
+    shortcut: &'static str,
+    /// Inside attention: norm, queries, keys, values, and the way out.
+    attention: [&'static str; 5],
+}
+
+const FLUX: Layout = Layout {
+    down_block: "encoder.down.{level}.block.{block}",
+    down_conv: "encoder.down.{level}.downsample.conv",
+    up_block: "decoder.up.{level}.block.{block}",
+    up_conv: "decoder.up.{level}.upsample.conv",
+    mid_block_1: "mid.block_1",
+    mid_attention: "mid.attn_1",
+    mid_block_2: "mid.block_2",
+    norm_out: "norm_out",
+    shortcut: "nin_shortcut",
+    attention: ["norm", "q", "k", "v", "proj_out"],
+};
+
+/// Builds blocks with the names of a layout.
+struct Names {
+    layout: &'static Layout,
+    n_groups: usize,
+}
+
+impl Names {
+    fn encoder(&self, config: &VaeConfig) -> Vec<Block> {
+        let mut c = config.ch;
+        let mut blocks = vec![conv3x3("encoder.conv_in", config.in_channels, c)];
+        let channels = config.channels();
+        for (level, c_out) in channels.iter().enumerate() {
+            for block in 0..config.num_res_blocks {
+                let name = numbered(self.layout.down_block, level, block);
+                blocks.push(self.resnet(&name, c, *c_out));
+                c = *c_out;
+            }
+            if level + 1 < channels.len() {
+                let name = numbered(self.layout.down_conv, level, 0);
+                let conv = Conv2d::new(name, (c, c), ConvShape::HALVING);
+                blocks.push(Block::Downsample(conv));
+            }
+        }
+        blocks.extend(self.middle("encoder", c));
+        blocks.push(self.output("encoder", c, 2 * config.z_channels));
+        blocks
+    }
+
+    fn decoder(&self, config: &VaeConfig) -> Vec<Block> {
+        let channels = config.channels();
+        let mut c = channels.last().copied().unwrap_or(config.ch);
+        let mut blocks = vec![conv3x3("decoder.conv_in", config.z_channels, c)];
+        blocks.extend(self.middle("decoder", c));
+        for (level, c_out) in channels.iter().enumerate().rev() {
+            for block in 0..=config.num_res_blocks {
+                let name = numbered(self.layout.up_block, level, block);
+                blocks.push(self.resnet(&name, c, *c_out));
+                c = *c_out;
+            }
+            if level > 0 {
+                let name = numbered(self.layout.up_conv, level, 0);
+                let conv = Conv2d::new(name, (c, c), ConvShape::SAME_3X3);
+                blocks.push(Block::Upsample(conv));
+            }
+        }
+        blocks.push(self.output("decoder", c, config.out_ch));
+        blocks
+    }
+
+    fn middle(&self, side: &str, c: usize) -> Vec<Block> {
+        let name = |part: &str| format!("{side}.{part}");
+        vec![
+            self.resnet(&name(self.layout.mid_block_1), c, c),
+            self.attention(&name(self.layout.mid_attention), c),
+            self.resnet(&name(self.layout.mid_block_2), c, c),
+        ]
+    }
+
+    fn resnet(&self, name: &str, c_in: usize, c_out: usize) -> Block {
+        let conv =
+            |part: &str, c_in, shape| Conv2d::new(format!("{name}.{part}"), (c_in, c_out), shape);
+        let shortcut = || conv(self.layout.shortcut, c_in, ConvShape::POINTWISE);
+        Block::Resnet {
+            norm1: self.norm(format!("{name}.norm1"), c_in),
+            conv1: conv("conv1", c_in, ConvShape::SAME_3X3),
+            norm2: self.norm(format!("{name}.norm2"), c_out),
+            conv2: conv("conv2", c_out, ConvShape::SAME_3X3),
+            shortcut: (c_in != c_out).then(shortcut),
+        }
+    }
+
+    fn attention(&self, name: &str, c: usize) -> Block {
+        let [norm, q, k, v, out] = self.layout.attention.map(|part| format!("{name}.{part}"));
+        let conv = |name| Conv2d::new(name, (c, c), ConvShape::POINTWISE);
+        Block::Attention {
+            norm: self.norm(norm, c),
+            qkv: [q, k, v].map(conv),
+            out: conv(out),
+        }
+    }
+
+    fn output(&self, side: &str, c_in: usize, c_out: usize) -> Block {
+        let name = format!("{side}.conv_out");
+        Block::Output {
+            norm: self.norm(format!("{side}.{}", self.layout.norm_out), c_in),
+            conv: Conv2d::new(name, (c_in, c_out), ConvShape::SAME_3X3),
+        }
+    }
+
+    fn norm(&self, name: String, width: usize) -> Norm {
+        let n_groups = self.n_groups.min(width);
+        Norm {
+            name,
+            width,
+            eps: EPS,
+            kind: NormKind::Group { n_groups },
+        }
+    }
+}
+
+fn conv3x3(name: &str, c_in: usize, c_out: usize) -> Block {
+    Block::Conv(Conv2d::new(name, (c_in, c_out), ConvShape::SAME_3X3))
+}
+
+fn numbered(name: &str, level: usize, block: usize) -> String {
+    let name = name.replace("{level}", &level.to_string());
+    name.replace("{block}", &block.to_string())
+}

@@ -1,0 +1,58 @@
+//! Layers of the [description](super::network), read from weights.
+
+use candle_core::{Result, Tensor, bail};
+use candle_nn::VarBuilder;
+use cooper_kernels::{ConvPrecision, GroupNorm, LayerNorm, Matrices, RmsNorm};
+
+use super::network::{Conv2d, Linear, Norm, NormKind, Table};
+
+/// A linear layer that is never quantised.
+pub(super) fn linear(layer: &Linear, vb: &VarBuilder) -> Result<candle_nn::Linear> {
+    candle_nn::linear(layer.input, layer.output, vb.pp(&layer.name))
+}
+
+/// A linear layer, its matrix from `matrices` if it is quantised.
+pub(super) fn matrix(
+    layer: &Linear,
+    vb: &VarBuilder,
+    matrices: &Matrices,
+) -> Result<cooper_kernels::Linear> {
+    let (input, output, vb) = (layer.input, layer.output, vb.pp(&layer.name));
+    match layer.has_bias {
+        true => matrices.linear(input, output, vb),
+        false => matrices.linear_no_bias(input, output, vb),
+    }
+}
+
+/// A convolution that computes in `precision`.
+pub(super) fn conv(
+    layer: &Conv2d,
+    precision: ConvPrecision,
+    vb: &VarBuilder,
+) -> Result<cooper_kernels::Conv2d> {
+    let channels = (layer.c_in, layer.c_out);
+    let conv = cooper_kernels::Conv2d::new(channels, layer.shape, vb.pp(&layer.name))?;
+    conv.with_products(precision)
+}
+
+/// A table (rows, width).
+pub(super) fn table(layer: &Table, vb: &VarBuilder) -> Result<Tensor> {
+    vb.get((layer.rows, layer.width), &layer.name)
+}
+
+pub(super) fn rms_norm(layer: &Norm, vb: &VarBuilder) -> Result<RmsNorm> {
+    RmsNorm::new(layer.width, layer.eps, vb.pp(&layer.name))
+}
+
+pub(super) fn layer_norm(layer: &Norm, vb: &VarBuilder) -> Result<LayerNorm> {
+    LayerNorm::new(layer.width, layer.eps, vb.pp(&layer.name))
+}
+
+pub(super) fn group_norm(layer: &Norm, vb: &VarBuilder) -> Result<GroupNorm> {
+    match layer.kind {
+        NormKind::Group { n_groups } => {
+            GroupNorm::new(n_groups, layer.width, layer.eps, vb.pp(&layer.name))
+        }
+        kind => bail!("{}: expected a group norm, got {kind:?}", layer.name),
+    }
+}

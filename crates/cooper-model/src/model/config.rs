@@ -102,10 +102,23 @@ impl Default for BagelConfig {
     }
 }
 
-/// The FLUX autoencoder, `ae_config.json`.
+/// What the autoencoder's tensors are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VaeLayout {
+    /// As in FLUX's and BAGEL's `ae.safetensors`: `encoder.down.0.block.0.conv1.weight`.
+    #[default]
+    Flux,
+    /// As `AutoencoderKL` of diffusers: `encoder.down_blocks.0.resnets.0.conv1.weight`.
+    Diffusers,
+}
+
+/// The autoencoder, `ae_config.json`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct VaeConfig {
+    /// What its tensors are called.
+    pub layout: VaeLayout,
     /// Channels of the image.
     pub in_channels: usize,
     /// Channels of the decoded image.
@@ -114,6 +127,14 @@ pub struct VaeConfig {
     pub ch: usize,
     /// Each level's channels as a multiple of `ch`; every level but the last halves the size.
     pub ch_mult: Vec<usize>,
+    /// Each level's channels, the finest first, in place of `ch` and `ch_mult`.
+    pub block_out_channels: Option<Vec<usize>>,
+    /// Whether the coarsest level has attention.
+    pub mid_block_add_attention: bool,
+    /// Whether a 1×1 convolution follows the encoder.
+    pub use_quant_conv: bool,
+    /// Whether a 1×1 convolution precedes the decoder.
+    pub use_post_quant_conv: bool,
     /// Residual blocks per encoder level (the decoder has one more).
     pub num_res_blocks: usize,
     /// Groups of channels that are normed together; ours, 32 in every released file.
@@ -129,10 +150,15 @@ pub struct VaeConfig {
 impl Default for VaeConfig {
     fn default() -> Self {
         Self {
+            layout: VaeLayout::Flux,
             in_channels: 3,
             out_ch: 3,
             ch: 128,
             ch_mult: vec![1, 2, 4, 4],
+            block_out_channels: None,
+            mid_block_add_attention: true,
+            use_quant_conv: false,
+            use_post_quant_conv: false,
             num_res_blocks: 2,
             norm_num_groups: 32,
             z_channels: 16,
@@ -145,12 +171,22 @@ impl Default for VaeConfig {
 impl VaeConfig {
     /// Channels of each level, the finest first.
     pub fn channels(&self) -> Vec<usize> {
-        self.ch_mult.iter().map(|m| self.ch * m).collect()
+        match &self.block_out_channels {
+            Some(channels) => channels.clone(),
+            None => self.ch_mult.iter().map(|m| self.ch * m).collect(),
+        }
+    }
+
+    /// Channels behind the encoder's first convolution.
+    pub fn first_channels(&self) -> usize {
+        let channels = self.block_out_channels.as_ref();
+        let first = channels.and_then(|channels| channels.first());
+        first.copied().unwrap_or(self.ch)
     }
 
     /// Pixels on a latent cell's side.
     pub fn downsample(&self) -> usize {
-        1 << self.ch_mult.len().saturating_sub(1)
+        1 << self.channels().len().saturating_sub(1)
     }
 }
 

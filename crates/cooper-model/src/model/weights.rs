@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use cooper_kernels::{ConvPrecision, GroupNorm, LayerNorm, Matrices, RmsNorm};
 
-use super::network::{Conv2d, Linear, Norm, NormKind, Table};
+use super::network::{Conv2d, ConvWeight, Linear, Norm, NormKind, Table};
 
 /// A linear layer that is never quantised.
 pub(super) fn linear(layer: &Linear, vb: &VarBuilder) -> Result<candle_nn::Linear> {
@@ -31,8 +31,25 @@ pub(super) fn conv(
     vb: &VarBuilder,
 ) -> Result<cooper_kernels::Conv2d> {
     let channels = (layer.c_in, layer.c_out);
-    let conv = cooper_kernels::Conv2d::new(channels, layer.shape, vb.pp(&layer.name))?;
+    let vb = vb.pp(&layer.name);
+    let conv = match layer.stored {
+        ConvWeight::Kernel => cooper_kernels::Conv2d::new(channels, layer.shape, vb)?,
+        ConvWeight::Matrix => {
+            cooper_kernels::Conv2d::new(channels, layer.shape, with_kernel(channels, &vb)?)?
+        }
+    };
     conv.with_products(precision)
+}
+
+/// The weights of a 1×1 convolution that are stored as those of a linear layer.
+fn with_kernel((c_in, c_out): (usize, usize), vb: &VarBuilder) -> Result<VarBuilder<'static>> {
+    let kernel = vb.get((c_out, c_in), "weight")?;
+    let tensors = [
+        ("weight".to_owned(), kernel.reshape((c_out, c_in, 1, 1))?),
+        ("bias".to_owned(), vb.get(c_out, "bias")?),
+    ];
+    let (dtype, device) = (vb.dtype(), vb.device());
+    Ok(VarBuilder::from_tensors(tensors.into(), dtype, device))
 }
 
 /// A table (rows, width).

@@ -4,6 +4,7 @@
 #[path = "../../../../tests/common/mod.rs"]
 mod common;
 
+mod autoencoder;
 mod engine;
 mod measure;
 mod reasoning;

@@ -82,6 +82,14 @@ impl ModelConfig {
             ("ch_mult: its length", vae.ch_mult.len(), MAX_LEVELS),
         ];
         bounds.extend(vae.ch_mult.iter().map(|m| ("ch_mult", *m, MAX_DEPTH)));
+        if let Some(channels) = &vae.block_out_channels {
+            bounds.push(("block_out_channels: its length", channels.len(), MAX_LEVELS));
+            bounds.extend(
+                channels
+                    .iter()
+                    .map(|c| ("block_out_channels", *c, MAX_WIDTH)),
+            );
+        }
         bounds
     }
 

@@ -1,11 +1,11 @@
 //! The autoencoder's file: blocks that run one after another.
 //!
-//! Source: FLUX's `autoencoder.py`, as in BAGEL `modeling/autoencoder.py`.
+//! Source: FLUX's `autoencoder.py`, as in BAGEL `modeling/autoencoder.py`, and diffusers' `AutoencoderKL`.
 
 use cooper_kernels::ConvShape;
 
-use super::layer::{Conv2d, Layer, Norm, NormKind};
-use crate::model::config::VaeConfig;
+use super::layer::{Conv2d, ConvWeight, Layer, Norm, NormKind};
+use crate::model::config::{VaeConfig, VaeLayout};
 
 const EPS: f64 = 1e-6;
 
@@ -88,7 +88,10 @@ impl Autoencoder {
     /// The autoencoder of a config.
     pub fn new(config: &VaeConfig) -> Self {
         let names = Names {
-            layout: &FLUX,
+            layout: match config.layout {
+                VaeLayout::Flux => &FLUX,
+                VaeLayout::Diffusers => &DIFFUSERS,
+            },
             n_groups: config.norm_num_groups,
         };
         Self {
@@ -108,6 +111,7 @@ impl Autoencoder {
 struct Layout {
     down_block: &'static str,
     down_conv: &'static str,
+    up_order: UpOrder,
     up_block: &'static str,
     up_conv: &'static str,
     /// Behind `encoder.` and `decoder.`.
@@ -119,11 +123,20 @@ struct Layout {
     shortcut: &'static str,
     /// Inside attention: norm, queries, keys, values, and the way out.
     attention: [&'static str; 5],
+    /// Shape of the weights inside attention.
+    attention_weight: ConvWeight,
+}
+
+/// Which of the decoder's levels has the number 0.
+enum UpOrder {
+    Finest,
+    Coarsest,
 }
 
 const FLUX: Layout = Layout {
     down_block: "encoder.down.{level}.block.{block}",
     down_conv: "encoder.down.{level}.downsample.conv",
+    up_order: UpOrder::Finest,
     up_block: "decoder.up.{level}.block.{block}",
     up_conv: "decoder.up.{level}.upsample.conv",
     mid_block_1: "mid.block_1",
@@ -132,6 +145,22 @@ const FLUX: Layout = Layout {
     norm_out: "norm_out",
     shortcut: "nin_shortcut",
     attention: ["norm", "q", "k", "v", "proj_out"],
+    attention_weight: ConvWeight::Kernel,
+};
+
+const DIFFUSERS: Layout = Layout {
+    down_block: "encoder.down_blocks.{level}.resnets.{block}",
+    down_conv: "encoder.down_blocks.{level}.downsamplers.0.conv",
+    up_order: UpOrder::Coarsest,
+    up_block: "decoder.up_blocks.{level}.resnets.{block}",
+    up_conv: "decoder.up_blocks.{level}.upsamplers.0.conv",
+    mid_block_1: "mid_block.resnets.0",
+    mid_attention: "mid_block.attentions.0",
+    mid_block_2: "mid_block.resnets.1",
+    norm_out: "conv_norm_out",
+    shortcut: "conv_shortcut",
+    attention: ["group_norm", "to_q", "to_k", "to_v", "to_out.0"],
+    attention_weight: ConvWeight::Matrix,
 };
 
 /// Builds blocks with the names of a layout.
@@ -142,7 +171,7 @@ struct Names {
 
 impl Names {
     fn encoder(&self, config: &VaeConfig) -> Vec<Block> {
-        let mut c = config.ch;
+        let mut c = config.first_channels();
         let mut blocks = vec![conv3x3("encoder.conv_in", config.in_channels, c)];
         let channels = config.channels();
         for (level, c_out) in channels.iter().enumerate() {
@@ -157,24 +186,36 @@ impl Names {
                 blocks.push(Block::Downsample(conv));
             }
         }
-        blocks.extend(self.middle("encoder", c));
-        blocks.push(self.output("encoder", c, 2 * config.z_channels));
+        blocks.extend(self.middle("encoder", c, config));
+        let moments = 2 * config.z_channels;
+        blocks.push(self.output("encoder", c, moments));
+        if config.use_quant_conv {
+            blocks.push(conv1x1("quant_conv", moments));
+        }
         blocks
     }
 
     fn decoder(&self, config: &VaeConfig) -> Vec<Block> {
         let channels = config.channels();
         let mut c = channels.last().copied().unwrap_or(config.ch);
-        let mut blocks = vec![conv3x3("decoder.conv_in", config.z_channels, c)];
-        blocks.extend(self.middle("decoder", c));
+        let mut blocks = Vec::new();
+        if config.use_post_quant_conv {
+            blocks.push(conv1x1("post_quant_conv", config.z_channels));
+        }
+        blocks.push(conv3x3("decoder.conv_in", config.z_channels, c));
+        blocks.extend(self.middle("decoder", c, config));
         for (level, c_out) in channels.iter().enumerate().rev() {
+            let number = match self.layout.up_order {
+                UpOrder::Finest => level,
+                UpOrder::Coarsest => channels.len() - 1 - level,
+            };
             for block in 0..=config.num_res_blocks {
-                let name = numbered(self.layout.up_block, level, block);
+                let name = numbered(self.layout.up_block, number, block);
                 blocks.push(self.resnet(&name, c, *c_out));
                 c = *c_out;
             }
             if level > 0 {
-                let name = numbered(self.layout.up_conv, level, 0);
+                let name = numbered(self.layout.up_conv, number, 0);
                 let conv = Conv2d::new(name, (c, c), ConvShape::SAME_3X3);
                 blocks.push(Block::Upsample(conv));
             }
@@ -183,13 +224,14 @@ impl Names {
         blocks
     }
 
-    fn middle(&self, side: &str, c: usize) -> Vec<Block> {
+    fn middle(&self, side: &str, c: usize, config: &VaeConfig) -> Vec<Block> {
         let name = |part: &str| format!("{side}.{part}");
-        vec![
-            self.resnet(&name(self.layout.mid_block_1), c, c),
-            self.attention(&name(self.layout.mid_attention), c),
-            self.resnet(&name(self.layout.mid_block_2), c, c),
-        ]
+        let mut blocks = vec![self.resnet(&name(self.layout.mid_block_1), c, c)];
+        if config.mid_block_add_attention {
+            blocks.push(self.attention(&name(self.layout.mid_attention), c));
+        }
+        blocks.push(self.resnet(&name(self.layout.mid_block_2), c, c));
+        blocks
     }
 
     fn resnet(&self, name: &str, c_in: usize, c_out: usize) -> Block {
@@ -207,7 +249,10 @@ impl Names {
 
     fn attention(&self, name: &str, c: usize) -> Block {
         let [norm, q, k, v, out] = self.layout.attention.map(|part| format!("{name}.{part}"));
-        let conv = |name| Conv2d::new(name, (c, c), ConvShape::POINTWISE);
+        let conv = |name| Conv2d {
+            stored: self.layout.attention_weight,
+            ..Conv2d::new(name, (c, c), ConvShape::POINTWISE)
+        };
         Block::Attention {
             norm: self.norm(norm, c),
             qkv: [q, k, v].map(conv),
@@ -236,6 +281,10 @@ impl Names {
 
 fn conv3x3(name: &str, c_in: usize, c_out: usize) -> Block {
     Block::Conv(Conv2d::new(name, (c_in, c_out), ConvShape::SAME_3X3))
+}
+
+fn conv1x1(name: &str, c: usize) -> Block {
+    Block::Conv(Conv2d::new(name, (c, c), ConvShape::POINTWISE))
 }
 
 fn numbered(name: &str, level: usize, block: usize) -> String {

@@ -59,7 +59,7 @@ impl Linear {
     }
 }
 
-/// A square kernel with bias: `weight` (c_out, c_in, k, k) and `bias` (c_out).
+/// A square kernel with bias: `weight` and `bias` (c_out).
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     /// The tensors' prefix.
@@ -70,6 +70,17 @@ pub struct Conv2d {
     pub c_out: usize,
     /// Kernel, stride and padding.
     pub shape: ConvShape,
+    /// Shape of the weight in the file.
+    pub stored: ConvWeight,
+}
+
+/// Shape of a convolution's weight in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvWeight {
+    /// (c_out, c_in, k, k)
+    Kernel,
+    /// (c_out, c_in): a 1×1 convolution that is stored as a linear layer.
+    Matrix,
 }
 
 impl Conv2d {
@@ -79,6 +90,7 @@ impl Conv2d {
             c_in: channels.0,
             c_out: channels.1,
             shape,
+            stored: ConvWeight::Kernel,
         }
     }
 
@@ -99,7 +111,10 @@ impl Conv2d {
 
     fn weight_shape(&self) -> Vec<usize> {
         let kernel = self.shape.kernel;
-        vec![self.c_out, self.c_in, kernel, kernel]
+        match self.stored {
+            ConvWeight::Kernel => vec![self.c_out, self.c_in, kernel, kernel],
+            ConvWeight::Matrix => vec![self.c_out, self.c_in],
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod transformer;
 mod vision;
 
 pub use autoencoder::{Autoencoder, Block};
-pub use layer::{Conv2d, Layer, Linear, Norm, NormKind, Table};
+pub use layer::{Conv2d, ConvWeight, Layer, Linear, Norm, NormKind, Table};
 pub use transformer::{
     DecoderExpert, DecoderLayer, HEAD, LATENT_POSITIONS, LanguageModel, PositionSides,
     TIME_CODE_DIM, Transformer, VIT_POSITIONS, is_vocabulary,

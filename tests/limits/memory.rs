@@ -170,6 +170,7 @@ fn the_plan_is_near_what_a_map_takes() {
     for (dir, asked, quantization, quantized_from) in [
         (&plain, Quantization::None, Quantization::None, PlainWeights),
         (&plain, Quantization::Q8_0, Quantization::Q8_0, PlainWeights),
+        (&plain, Quantization::Q5K, Quantization::Q5K, PlainWeights),
         (&in_file, Quantization::None, Quantization::Q8_0, File),
     ] {
         let plan = planned(&plain, quantization, quantized_from);

@@ -148,7 +148,7 @@ fn memory_is_told_for_each_number_format() {
     let memory = report["memory"].as_array().unwrap();
     let formats: Vec<_> = memory.iter().map(|need| need["dtype"].clone()).collect();
     let expected = [
-        "f32", "bf16", "f16", "f32+q8_0", "f16+q8_0", "f32+q4k", "f16+q4k",
+        "f32", "bf16", "f16", "f32+q8_0", "f16+q8_0", "f32+q4k", "f16+q4k", "f32+q5k", "f16+q5k",
     ];
     assert_eq!(formats, expected);
     let bytes = |need: &Value, part: &str| need["plan"][part].as_u64().unwrap();
@@ -189,8 +189,8 @@ fn memory_is_told_for_each_number_format() {
             assert_eq!(need["fits"], available > total);
         }
     }
-    // Eight bits, or four, and a scale for 32 or two for 256; other forms that processors want are at most 16 bits.
-    for (need, sixteenths) in [(&memory[3], 17), (&memory[5], 9)] {
+    // Eight bits, four or five, and a scale for 32 or two for 256; other forms that processors want are at most 16 bits.
+    for (need, sixteenths) in [(&memory[3], 17), (&memory[5], 9), (&memory[7], 11)] {
         let matrices = bytes(need, "matrices");
         let stored = in_matrices / 16 * sixteenths;
         assert!(stored <= matrices && matrices <= 2 * in_matrices, "{need}");

@@ -63,8 +63,10 @@ fn a_quantised_layer_is_near_the_plain_one() {
     // Rows of whole blocks of 256 take a path that rounds what they are multiplied with to 8 bits, too.
     check_layer(48, 512, Quantization::Q8_0, 0.02);
     check_layer(48, 512, Quantization::Q4K, 0.1);
+    check_layer(48, 512, Quantization::Q5K, 0.06);
     // Rows of 64 are no whole blocks of 256: 8 bits.
     check_layer(48, 64, Quantization::Q4K, 0.01);
+    check_layer(48, 64, Quantization::Q5K, 0.01);
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn swiglu_from_end_to_end_is_swiglu_by_parts() {
     };
     let tensors = (0..3).map(|i| (format!("{i}.weight"), numbers(i)));
     let vb = VarBuilder::from_tensors(tensors.collect(), DType::F32, &Device::Cpu);
-    for quantization in [Quantization::Q8_0, Quantization::Q4K] {
+    for quantization in [Quantization::Q8_0, Quantization::Q4K, Quantization::Q5K] {
         let matrices = Matrices::Stored(quantization);
         let layer = |i: u64| matrices.linear_no_bias(512, 512, vb.pp(i)).unwrap();
         let [gate, up, down] = [layer(0), layer(1), layer(2)];
@@ -258,24 +260,43 @@ fn the_command_quantises_and_the_result_draws() {
         String::from_utf8(output.stdout).unwrap()
     };
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/cooper-nano");
-    let told = cooper(&["quantize", model, "nano-q4k", "--type", "q4k"]);
-    // Rows of 256 take 4 bits; those of 576 (the way down) 8.
-    assert!(told.contains("72 Q4K and 12 Q8_0"), "{told}");
     cooper(&["scenes", "rooms", "--n", "1"]);
-    let depth = |model: &str, name: &str| {
-        cooper(&["depth", "rooms/000000.png", "-o", name, "--model", model]);
+    let depth = |args: &[&str], name: &str| {
+        let all = ["depth", "rooms/000000.png", "-o", name, "--model"];
+        cooper(&[&all, args].concat());
         let map = image::open(folder.path().join(name)).unwrap().to_luma16();
         map.iter()
             .map(|d| f64::from(*d) / 65535.0)
             .collect::<Vec<_>>()
     };
-    let (plain, quantised) = (depth(model, "plain.png"), depth("nano-q4k", "q4k.png"));
-    let n = plain.len() as f64;
-    let error = plain
-        .iter()
-        .zip(&quantised)
-        .map(|(a, b)| (a - b).abs())
-        .sum::<f64>()
-        / n;
-    assert!(error > 0.0 && error < 0.02, "mean difference {error}");
+    let plain = depth(&[model], "plain.png");
+    // Rows of 256 take 4 or 5 bits; those of 576 (the way down) 8.
+    for (kind, types) in [("q4k", "72 Q4K and 12 Q8_0"), ("q5k", "72 Q5K and 12 Q8_0")] {
+        let dir = format!("nano-{kind}");
+        let summary = cooper(&["quantize", model, &dir, "--type", kind]);
+        assert!(summary.contains(types), "{summary}");
+        let quantised = depth(&[&dir], "quantised.png");
+        let n = plain.len() as f64;
+        let pairs = plain.iter().zip(&quantised);
+        let error = pairs.map(|(a, b)| (a - b).abs()).sum::<f64>() / n;
+        assert!(
+            error > 0.0 && error < 0.02,
+            "{kind}: mean difference {error}"
+        );
+        let on_load = depth(&[model, "--quantization", kind], "on_load.png");
+        assert!(
+            on_load == quantised,
+            "{kind}: from a file and while loading"
+        );
+        let report = cooper(&["doctor", &dir]);
+        assert!(
+            report.contains(types) && report.contains(&format!("f32+{kind}")),
+            "{report}"
+        );
+    }
+    let mixed = load(&folder.path().join("nano-q5k"), Quantization::Q4K).unwrap_err();
+    assert!(
+        mixed.contains("expected q4k as asked for, got matrices in q5k"),
+        "{mixed}"
+    );
 }

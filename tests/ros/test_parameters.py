@@ -136,7 +136,7 @@ BAD_VALUES = [
     ("trace.max_queries", 0, "an integer from 1 to 100000"),
     ("trace.max_megabytes", 0, "an integer from 1 to 10000000"),
     ("model.device", "tpu", "auto, cpu, cuda:N or metal:N"),
-    ("model.quantization", "q2", "none, q8_0, q4k"),
+    ("model.quantization", "q2", "none, q8_0, q4k, q5k"),
     ("cameras", ["left"], "at start only"),
     ("limits.queue", 3, "at start only"),
     ("cameras.camera.transport", "compressed", "at start only"),

@@ -172,7 +172,7 @@ def test_a_tensor_of_a_wrong_shape_ends_the_start(start, tmp_path):
         ({"flow.time_points": 0}, "flow.time_points accepts an integer from 2 to 1000, got 0"),
         ({"flow.time_points": 0, "model.device": "tpu"}, "model.device accepts auto, cpu, cuda:N or metal:N"),
         ({"cameras": ["/absolute"]}, "cameras accepts a list of different names"),
-        ({"model.quantization": "q2"}, "model.quantization accepts none, q8_0, q4k"),
+        ({"model.quantization": "q2"}, "model.quantization accepts none, q8_0, q4k, q5k"),
         ({"model.device": "cuda:0"}, "cuda"),
     ],
 )

@@ -17,13 +17,15 @@ pub enum Quantization {
     Q8_0,
     /// 4 bits, scales for 256 numbers (Q4_K). A matrix whose rows are not whole blocks of 256 takes Q8_0.
     Q4K,
+    /// 5 bits, as [`Self::Q4K`] (Q5_K). On a CPU candle multiplies it: we have no kernels for it.
+    Q5K,
 }
 
 impl Quantization {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::None, Self::Q8_0, Self::Q4K];
+    pub const ALL: [Self; 4] = [Self::None, Self::Q8_0, Self::Q4K, Self::Q5K];
     /// Their names.
-    pub const NAMES: &[&str] = &["none", "q8_0", "q4k"];
+    pub const NAMES: &[&str] = &["none", "q8_0", "q4k", "q5k"];
 
     /// `none`, or the type as options and parameters spell it.
     pub fn name(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Quantization {
             Self::None => "none",
             Self::Q8_0 => "q8_0",
             Self::Q4K => "q4k",
+            Self::Q5K => "q5k",
         }
     }
 
@@ -39,6 +42,7 @@ impl Quantization {
             Self::None => None,
             Self::Q8_0 => Some(GgmlDType::Q8_0),
             Self::Q4K => Some(GgmlDType::Q4K),
+            Self::Q5K => Some(GgmlDType::Q5K),
         }
     }
 
@@ -47,6 +51,7 @@ impl Quantization {
         match dtype {
             GgmlDType::Q8_0 => Some(8),
             GgmlDType::Q4K => Some(12),
+            GgmlDType::Q5K => Some(13),
             _ => None,
         }
     }
@@ -119,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_file_says_how_it_is_quantised() {
-        use GgmlDType::{Q4K, Q6K, Q8_0};
+        use GgmlDType::{Q4K, Q5K, Q6K, Q8_0};
         let check = |types: &[GgmlDType], expected| {
             let found = Quantization::of_types(types.iter().copied());
             assert_eq!(found, Ok(expected), "{types:?}");
@@ -127,6 +132,9 @@ mod tests {
         check(&[], Quantization::None);
         check(&[Q8_0, Q8_0], Quantization::Q8_0);
         check(&[Q8_0, Q4K, Q8_0], Quantization::Q4K);
+        check(&[Q5K, Q8_0], Quantization::Q5K);
+        let error = Quantization::of_types([Q5K, Q4K]).unwrap_err();
+        assert!(error.contains("in q5k alone, got q4k"), "{error}");
         let error = Quantization::of_types([Q4K, Q6K]).unwrap_err();
         assert!(error.contains("got Q6K"), "{error}");
     }

@@ -74,7 +74,7 @@ fn of_kernels(kernels: Kernels, dtype: GgmlDType, out: usize, width: usize) -> u
         (Kernels::Avx2 | Kernels::Vnni, GgmlDType::Q4K) if in_tiles => unpacked,
         (Kernels::Amx, GgmlDType::Q4K) if in_tiles => unpacked + n / 4 * 5,
         (Kernels::Vnni | Kernels::Amx, GgmlDType::Q8_0) if in_tiles => stored,
-        (Kernels::Dotprod, GgmlDType::Q4K) if out.is_multiple_of(8) => stored,
+        (Kernels::Dotprod, GgmlDType::Q4K | GgmlDType::Q5K) if out.is_multiple_of(8) => stored,
         (Kernels::Dotprod, GgmlDType::Q8_0) if out.is_multiple_of(4) => stored,
         _ => 0,
     }
@@ -98,6 +98,8 @@ mod tests {
             assert_eq!(bytes(kernels, GgmlDType::Q4K), q4k, "{kernels:?}");
             assert_eq!(bytes(kernels, GgmlDType::Q8_0), q8_0, "{kernels:?}");
         }
+        assert_eq!(bytes(Kernels::Dotprod, GgmlDType::Q5K), n * 11 / 16);
+        assert_eq!(bytes(Kernels::Amx, GgmlDType::Q5K), 0);
         assert_eq!(of_kernels(Kernels::Vnni, GgmlDType::Q8_0, 32, 96), 0);
         assert_eq!(of_kernels(Kernels::Vnni, GgmlDType::Q8_0, 40, 256), 0);
     }

@@ -21,7 +21,7 @@ mod quantize;
 mod replay;
 mod scenes;
 mod train;
-mod train_keys;
+mod train_help;
 mod verdict;
 
 use std::io::ErrorKind;

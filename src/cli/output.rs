@@ -1,9 +1,9 @@
 //! What the commands write: standard output, and files that are either whole or not there.
 
-use std::fs::File;
-use std::io::{BufWriter, Cursor, Write};
+use std::io::{Cursor, Write};
 use std::path::Path;
 
+use cooper_imaging::folder_of;
 use cooper_model::{Error, Result};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
 use serde::Serialize;
@@ -49,27 +49,7 @@ pub(super) fn check_writable(path: &Path) -> Result<()> {
 
 /// Replace `path` by `bytes`: whoever reads it sees the old file or the new one, never a part.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder_of(path).join(format!(".{name}.{}.part", std::process::id()));
-    let written = File::create(&temporary)
-        .and_then(|file| {
-            let mut file = BufWriter::new(file);
-            file.write_all(bytes)?;
-            file.into_inner()?.sync_all()
-        })
-        .and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(|e| {
-        // Best effort: the reason to tell is the first one.
-        let _ = std::fs::remove_file(&temporary);
-        Error::io(path, e)
-    })
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
+    Ok(cooper_imaging::write_file(path, bytes)?)
 }
 
 /// Write an 8-bit colour PNG.

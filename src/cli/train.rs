@@ -4,22 +4,23 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use cooper_model::engine::Cancel;
 use cooper_model::{Error, Result};
 use cooper_perception::config::read_yaml;
 use cooper_train::training::{
-    Ended, Layout, LogLine, Parameters, RunConfig, Stage, grpo, newest_checkpoint, run, supervised,
-    vae, vit,
+    LogLine, Parameters, RunOutcome, Stage, config_schema, grpo, newest_checkpoint, run,
+    supervised, vae, vit,
 };
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 use super::progress::note;
-use super::train_keys;
+use super::{output, train_help};
 
 /// Train a model, stage by stage.
 ///
-/// A run goes on from the newest checkpoint in its folder, bit for bit as if it had never been stopped;
+/// A run continues from the newest checkpoint in its folder, bit for bit as if it had never been stopped;
 /// Ctrl-C saves one and ends. The log is in `train.jsonl` of that folder. A checkpoint is a model directory: give
 /// it to `cooper ask --model`, or to the next stage as `run.init`. All keys of a stage's configuration:
 /// `cooper train STAGE --help`.
@@ -32,20 +33,54 @@ pub(super) struct TrainArgs {
 #[derive(Debug, Subcommand)]
 enum StageArgs {
     /// The autoencoder of a small model, on generated scenes.
-    #[command(after_long_help = train_keys::vae())]
+    #[command(after_long_help = StageName::Vae.help())]
     Vae(ConfigArgs),
     /// The vision encoder of a small model: what is seen in each cell of generated scenes.
-    #[command(after_long_help = train_keys::vit())]
+    #[command(after_long_help = StageName::Vit.help())]
     Vit(ConfigArgs),
     /// Stage 1, auxiliary modality generation: draw depth maps and segmentations.
-    #[command(after_long_help = train_keys::supervised())]
+    #[command(after_long_help = StageName::Amg.help())]
     Amg(ConfigArgs),
     /// Stage 2a, supervised fine-tuning on questions and interleaved reasoning.
-    #[command(after_long_help = train_keys::supervised())]
+    #[command(after_long_help = StageName::Sft.help())]
     Sft(ConfigArgs),
     /// Stage 2b, reinforcement (GRPO): answers to questions are sampled, rewarded and learned from.
-    #[command(after_long_help = train_keys::grpo())]
+    #[command(after_long_help = StageName::Grpo.help())]
     Grpo(ConfigArgs),
+    /// Print the JSON Schema of a stage's configuration: editors complete and check its keys
+    Schema(SchemaArgs),
+}
+
+#[derive(Debug, Args)]
+struct SchemaArgs {
+    /// The stage
+    #[arg(value_enum, value_name = "STAGE")]
+    stage: StageName,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StageName {
+    Vae,
+    Vit,
+    Amg,
+    Sft,
+    Grpo,
+}
+
+impl StageName {
+    fn schema(self) -> Value {
+        match self {
+            Self::Vae => config_schema::<vae::VaeTraining>(),
+            Self::Vit => config_schema::<vit::VitTraining>(),
+            Self::Amg | Self::Sft => config_schema::<supervised::SupervisedTraining>(),
+            Self::Grpo => config_schema::<grpo::GrpoTraining>(),
+        }
+    }
+
+    /// All keys of the configuration, for `--help`.
+    fn help(self) -> String {
+        train_help::keys(&self.schema())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -61,34 +96,31 @@ impl TrainArgs {
             StageArgs::Vae(args) => {
                 let config: vae::VaeTraining = read_yaml(&args.config)?;
                 let (stage, parameters) = vae::VaeStage::new(&config)?;
-                train(&config.run, &vae::LAYOUT, &parameters, &stage)
+                train(&stage, &parameters)
             }
             StageArgs::Amg(args) | StageArgs::Sft(args) => {
                 let config: supervised::SupervisedTraining = read_yaml(&args.config)?;
                 let (stage, parameters) = supervised::SupervisedStage::new(&config)?;
-                train(&config.run, &supervised::LAYOUT, &parameters, &stage)
+                train(&stage, &parameters)
             }
             StageArgs::Grpo(args) => {
                 let config: grpo::GrpoTraining = read_yaml(&args.config)?;
                 let (stage, parameters) = grpo::GrpoStage::new(&config)?;
-                train(&config.run, &grpo::LAYOUT, &parameters, &stage)
+                train(&stage, &parameters)
             }
+            StageArgs::Schema(args) => output::print_json(&args.stage.schema()),
             StageArgs::Vit(args) => {
                 let config: vit::VitTraining = read_yaml(&args.config)?;
                 let (stage, parameters) = vit::VitStage::new(&config)?;
-                train(&config.run, &vit::LAYOUT, &parameters, &stage)
+                train(&stage, &parameters)
             }
         }
     }
 }
 
 /// Run a stage with its log, its progress and Ctrl-C.
-fn train(
-    config: &RunConfig,
-    layout: &Layout,
-    parameters: &Parameters,
-    stage: &impl Stage,
-) -> Result<()> {
+fn train(stage: &impl Stage, parameters: &Parameters) -> Result<()> {
+    let config = stage.run_config();
     let cancel = Cancel::default();
     let on_interrupt = cancel.clone();
     // Fails only where a handler is set already.
@@ -113,7 +145,7 @@ fn train(
     ));
     let bar = bar(config.steps, from);
     let mut failed = None;
-    let ended = run(config, layout, parameters, stage, &cancel, |line| {
+    let outcome = run(stage, parameters, &cancel, |line| {
         let written = write_line(&mut log, line, bar.as_ref());
         if let Err(why) = written {
             failed = Some(Error::io(&log_file, why));
@@ -123,12 +155,14 @@ fn train(
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    match (ended, failed) {
+    match (outcome, failed) {
         (_, Some(error)) => return Err(error),
-        (Ended::Done(at), None) => note(&format!("done: {}", at.display())),
-        (Ended::Stopped(at), None) => note(&format!(
-            "stopped; the same command goes on from {}",
-            at.display()
+        (RunOutcome::Finished(checkpoint), None) => {
+            note(&format!("done: {}", checkpoint.display()));
+        }
+        (RunOutcome::Stopped(checkpoint), None) => note(&format!(
+            "stopped; the same command continues from {}",
+            checkpoint.display()
         )),
     }
     Ok(())

@@ -14,11 +14,13 @@ use cooper_model::model::inventory::PositionSides;
 use cooper_model::reasoning::{Mode, Sampler, TextGenerator};
 use cooper_perception::config::read_yaml;
 use cooper_train::training::grpo::{
-    Asked, Flag, Group, GrpoStage, GrpoTraining, Judge, LAYOUT, QuestionRows, QuestionSource,
-    Reward, Rollout, SceneQuestions, Truth, roll_out,
+    Asked, Flag, Group, GrpoStage, GrpoTraining, Judge, QuestionRows, QuestionSource, Reward,
+    Rollout, SceneQuestions, Truth, roll_out,
 };
 use cooper_train::training::init::{fresh_model, fresh_vae};
-use cooper_train::training::{AdamW, Ended, LogLine, Parameters, RunConfig, Schedule, Stage, run};
+use cooper_train::training::{
+    AdamW, LogLine, Parameters, RunConfig, RunOutcome, Schedule, Stage, run,
+};
 use serde_json::json;
 
 use crate::common;
@@ -153,7 +155,7 @@ fn said(engine: &Engine, text: &str, ended: bool, token_by_token: bool) -> Gener
 
 /// Says what was said before, and scores it token by token in the contexts that it is said in.
 struct Replay<'a> {
-    speeches: &'a [Generation],
+    generations: &'a [Generation],
     temperature: f64,
     log_probs: Vec<f32>,
 }
@@ -166,7 +168,7 @@ impl TextGenerator for Replay<'_> {
         turn: usize,
         _: &mut Control,
     ) -> Result<Generation> {
-        let generation = &self.speeches[turn - 1];
+        let generation = &self.generations[turn - 1];
         let mut context = context.clone();
         let end = generation
             .ended
@@ -215,9 +217,9 @@ fn scripts(engine: &Engine) -> Vec<Vec<Generation>> {
 fn scripted(stage: &GrpoStage, seed: u64) -> Group {
     let asked = asked();
     let contexts = stage.opening().read(stage.engine(), &asked, seed).unwrap();
-    let rollouts = (0..).zip(scripts(stage.engine())).map(|(i, speeches)| {
+    let rollouts = (0..).zip(scripts(stage.engine())).map(|(i, generations)| {
         let mut generator = Replay {
-            speeches: &speeches,
+            generations: &generations,
             temperature: 1.0,
             log_probs: Vec::new(),
         };
@@ -236,11 +238,11 @@ fn replayed(stage: &GrpoStage, group: &Group, temperature: f64, seeds: &[u64]) -
             .read(stage.engine(), &group.asked, group.seed)
             .unwrap();
         let mut generator = Replay {
-            speeches: &rollout.speeches,
+            generations: &rollout.generations,
             temperature,
             log_probs: Vec::new(),
         };
-        let again = roll_out(&contexts, &mut generator, rollout.speeches.len(), *seed).unwrap();
+        let again = roll_out(&contexts, &mut generator, rollout.generations.len(), *seed).unwrap();
         assert_eq!(again.transcript.turns, rollout.transcript.turns);
         let maps = |rollout: &Rollout| -> Vec<_> {
             rollout
@@ -281,17 +283,17 @@ fn packed_answers_are_as_likely_as_they_were_when_they_were_said() {
         .map(|r| r.transcript.evidence.len())
         .collect();
     assert_eq!(n_maps, [2, 0, 2, 1]);
-    let scores = stage.scores(&group, false).unwrap();
+    let scores = stage.scores(&group).unwrap();
     near(
         &scores.log_probs,
         &replayed(&stage, &group, 1.0, &[0, 1, 2, 3]),
         1e-4,
     );
-    let tracked = stage.scores(&group, true).unwrap().log_probs;
+    let tracked = stage.tracked_scores(&group).unwrap().log_probs;
     near(&tracked, &scores.log_probs.to_vec1().unwrap(), 1e-4);
     // Other latents of the image would be noticed.
     let other = stage.group(asked(), SEED + 1, group.rollouts).unwrap();
-    let other = stage.scores(&other, false).unwrap().log_probs;
+    let other = stage.scores(&other).unwrap().log_probs;
     assert!(common::difference(&other, &scores.log_probs) > 1e-2);
 }
 
@@ -310,9 +312,9 @@ fn sampled_answers_are_as_likely_as_they_were_when_sampled() {
             group
                 .rollouts
                 .iter()
-                .any(|r| r.speeches != group.rollouts[0].speeches)
+                .any(|r| r.generations != group.rollouts[0].generations)
         );
-        let scores = stage.scores(group, false).unwrap();
+        let scores = stage.scores(group).unwrap();
         near(
             &scores.log_probs,
             &replayed(&stage, group, 0.7, &[0; 4]),
@@ -347,7 +349,9 @@ fn a_shared_prefill_is_worth_separate_ones() {
                 params: &params,
                 seed,
             };
-            roll_out(contexts, &mut sampler, 2, seed).unwrap().speeches
+            roll_out(contexts, &mut sampler, 2, seed)
+                .unwrap()
+                .generations
         };
         assert_eq!(sample(&shared), sample(&open()));
     }
@@ -394,7 +398,7 @@ fn the_loss_has_the_policys_gradient() {
     let advantages = groups[0].token_advantages().unwrap();
     // −mean(A·log p), whose gradient it is, at weights that the engine sees at once.
     let surrogate = || {
-        let log_probs = stage.scores(&groups[0], false).unwrap().log_probs;
+        let log_probs = stage.scores(&groups[0]).unwrap().log_probs;
         let sum = (log_probs * &advantages).unwrap().sum_all().unwrap();
         -f64::from(sum.to_scalar::<f32>().unwrap()) / counts.ce
     };
@@ -475,7 +479,7 @@ struct Even;
 impl Judge for Even {
     fn rewards(&self, _: &Asked, rollouts: &[Rollout]) -> Result<Vec<Reward>> {
         let worth = |rollout: &Rollout| {
-            let first = rollout.speeches[0].ids.get(1).copied().unwrap_or(1);
+            let first = rollout.generations[0].ids.get(1).copied().unwrap_or(1);
             Reward {
                 answer: f64::from(1 - first % 2),
                 ..Reward::default()
@@ -485,19 +489,11 @@ impl Judge for Even {
     }
 }
 
-fn train(config: &GrpoTraining, stage: &GrpoStage, parameters: &Parameters) -> Vec<LogLine> {
+fn train(stage: &GrpoStage, parameters: &Parameters) -> Vec<LogLine> {
     let mut lines = Vec::new();
-    let tell = |line: &LogLine| lines.push(line.clone());
-    let ended = run(
-        &config.run,
-        &LAYOUT,
-        parameters,
-        stage,
-        &Cancel::default(),
-        tell,
-    )
-    .unwrap();
-    assert!(matches!(ended, Ended::Done(_)));
+    let on_log = |line: &LogLine| lines.push(line.clone());
+    let outcome = run(stage, parameters, &Cancel::default(), on_log).unwrap();
+    assert!(matches!(outcome, RunOutcome::Finished(_)));
     lines
 }
 
@@ -512,7 +508,7 @@ fn what_is_rewarded_becomes_likelier() {
     config.num_generations = 8;
     config.max_new_tokens = 2;
     let (stage, parameters) = GrpoStage::new(&config).unwrap();
-    let lines = train(&config, &stage.judged_by(Even), &parameters);
+    let lines = train(&stage.judged_by(Even), &parameters);
     let mean = |lines: &[LogLine]| {
         lines.iter().map(|line| line.metrics["reward"]).sum::<f64>() / lines.len() as f64
     };
@@ -549,21 +545,21 @@ fn runs_are_the_same_with_any_threads_and_after_a_stop() {
     let go = |config: &GrpoTraining, cancel_after: usize| {
         let (stage, parameters) = GrpoStage::new(config).unwrap();
         let (stage, cancel) = (stage.judged_by(Even), Cancel::default());
-        let tell = |line: &LogLine| {
+        let on_log = |line: &LogLine| {
             if line.step == cancel_after {
                 cancel.cancel();
             }
         };
-        run(&config.run, &LAYOUT, &parameters, &stage, &cancel, tell).unwrap()
+        run(&stage, &parameters, &cancel, on_log).unwrap()
     };
     let mut states = Vec::new();
     for (name, threads, stop) in [("a", 1, 9), ("b", 2, 9), ("c", 2, 2)] {
         config.run.out = folder.path().join(name);
         config.run.threads = threads;
         if stop < config.run.steps {
-            assert!(matches!(go(&config, stop), Ended::Stopped(_)));
+            assert!(matches!(go(&config, stop), RunOutcome::Stopped(_)));
         }
-        assert!(matches!(go(&config, 9), Ended::Done(_)));
+        assert!(matches!(go(&config, 9), RunOutcome::Finished(_)));
         states.push(tensors(&state(&config)));
     }
     assert!(states[0] == states[1], "threads");
@@ -591,10 +587,14 @@ fn scene_questions_are_answered_and_scored() {
     let again = stage.batch(3, 0).unwrap();
     for (group, again) in groups.iter().zip(&again) {
         assert_eq!(group.asked.question, again.asked.question);
-        let speeches = |group: &Group| -> Vec<_> {
-            group.rollouts.iter().map(|r| r.speeches.clone()).collect()
+        let generations = |group: &Group| -> Vec<_> {
+            group
+                .rollouts
+                .iter()
+                .map(|r| r.generations.clone())
+                .collect()
         };
-        assert_eq!(speeches(group), speeches(again));
+        assert_eq!(generations(group), generations(again));
     }
     let (_, metrics) = stage.loss(&groups, &stage.counts(&groups)).unwrap();
     let of_kind = format!("accuracy/{}", groups[0].asked.kind);

@@ -91,7 +91,7 @@ fn an_interrupt_saves_and_ends_well() {
     let told = training::stderr(&output);
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(
-        told.contains("stopped; the same command goes on from"),
+        told.contains("stopped; the same command continues from"),
         "{told}"
     );
     let entries = std::fs::read_dir(&out).unwrap().flatten();

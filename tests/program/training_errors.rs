@@ -313,7 +313,8 @@ fn a_loss_that_is_no_number_leaves_the_last_checkpoint() {
     let told = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(
-        told.contains("that is none; the last checkpoint stays"),
+        told.contains("expected finite numbers, got ")
+            && told.contains("; the last checkpoint stays"),
         "{told}"
     );
     assert!(

@@ -1,11 +1,10 @@
 //! The MCAP file that is written: whole, or not there.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use cooper_imaging::{Error, Result};
+use cooper_imaging::{Error, NewFile, Result, folder_of};
 use mcap::records::MessageHeader;
 use mcap::{Compression, McapError, McapResult, WriteOptions, Writer};
 
@@ -18,8 +17,7 @@ const LIBRARY: &str = concat!("cooper-perception ", env!("CARGO_PKG_VERSION"));
 /// A file that is being written beside its place.
 pub struct Output {
     path: PathBuf,
-    temporary: PathBuf,
-    writer: Option<Writer<BufWriter<File>>>,
+    writer: Option<Writer<BufWriter<NewFile>>>,
     /// Messages of each topic.
     counts: BTreeMap<String, u64>,
 }
@@ -69,15 +67,7 @@ impl Output {
     /// As [`Output::check`]; [`Error::Io`] if it cannot be written.
     pub fn create(path: &Path, inputs: &[PathBuf]) -> Result<Self> {
         Self::check(path, inputs)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = folder_of(path).join(format!(".{name}.{}.part", std::process::id()));
-        let file = File::create(&temporary).map_err(|e| Error::io(path, e))?;
-        let mut output = Self {
-            path: path.into(),
-            temporary,
-            writer: None,
-            counts: BTreeMap::new(),
-        };
+        let file = NewFile::create(path)?;
         let writer = WriteOptions::new()
             .profile("ros2")
             .library(LIBRARY)
@@ -85,8 +75,11 @@ impl Output {
             // On this thread: the bytes must not depend on the number of processors.
             .compression_threads(0)
             .create(BufWriter::new(file));
-        output.writer = Some(writer.map_err(|e| failed(path, e))?);
-        Ok(output)
+        Ok(Self {
+            path: path.into(),
+            writer: Some(writer.map_err(|e| failed(path, e))?),
+            counts: BTreeMap::new(),
+        })
     }
 
     /// Write a message of the input as it is.
@@ -116,17 +109,12 @@ impl Output {
     /// [`Error::Io`] if it cannot be written; then there is none.
     pub fn finish(mut self) -> Result<BTreeMap<String, u64>> {
         self.with(|writer| writer.finish().map(|_| ()))?;
-        let written = match self.writer.take() {
-            Some(writer) => writer
-                .into_inner()
-                .into_inner()
-                .map_err(std::io::IntoInnerError::into_error)
-                .and_then(|file| file.sync_all())
-                .and_then(|()| std::fs::rename(&self.temporary, &self.path)),
-            None => Ok(()),
-        };
-        written.map_err(|e| Error::io(&self.path, e))?;
-        Ok(std::mem::take(&mut self.counts))
+        if let Some(writer) = self.writer.take() {
+            let file = writer.into_inner().into_inner();
+            file.map_err(|e| Error::io(&self.path, e.into_error()))?
+                .commit()?;
+        }
+        Ok(self.counts)
     }
 
     /// Write a message in CDR on `topic`.
@@ -163,26 +151,12 @@ impl Output {
 
     fn with<T>(
         &mut self,
-        work: impl FnOnce(&mut Writer<BufWriter<File>>) -> McapResult<T>,
+        work: impl FnOnce(&mut Writer<BufWriter<NewFile>>) -> McapResult<T>,
     ) -> Result<T> {
         match &mut self.writer {
             Some(writer) => work(writer).map_err(|e| failed(&self.path, e)),
             None => Err(Error::Internal("a bag that has ended is written to".into())),
         }
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        // Best effort, where it was not finished: whoever stops it has told why.
-        let _ = std::fs::remove_file(&self.temporary);
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
     }
 }
 

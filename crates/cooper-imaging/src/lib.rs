@@ -1,4 +1,5 @@
-//! Images outside the network: files, cameras' encodings, message headers, Pillow's resize, colormaps.
+//! Images outside the network: files, cameras' encodings, message headers, Pillow's resize, colormaps;
+//! and what all crates need for files: the error, and [`NewFile`], which appears complete or not at all.
 //!
 //! Knows neither the network nor ROS. Start at [`RawImage`] for camera messages and [`load_rgb`] for files.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -10,6 +11,7 @@ mod error;
 mod file;
 mod header;
 mod load;
+mod new_file;
 mod raster;
 mod resize;
 
@@ -19,5 +21,6 @@ pub use error::{Error, Result};
 pub use file::{encode_png, sha256};
 pub use header::FrameHeader;
 pub use load::{decode_rgb, load_grey, load_grey16, load_rgb, to_rgb};
+pub use new_file::{NewFile, NewFolder, folder_of, write_file};
 pub use raster::Raster;
 pub use resize::{ResizeRule, bicubic, bicubic_whole};

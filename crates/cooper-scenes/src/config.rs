@@ -25,41 +25,42 @@ pub enum Split {
 
 /// The ranges from which scenes are drawn.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SceneConfig {
-    /// Pixels of a row.
+    /// Pixels of a row, 8 to 4096.
     pub width: u32,
-    /// Rows.
+    /// Rows of pixels, 8 to 4096.
     pub height: u32,
-    /// The angle between the left and the right edge of the image.
+    /// The angle between the left and the right edge of the image, degrees, as [lowest, highest].
     pub horizontal_fov_deg: Span,
-    /// The camera's height over the floor.
+    /// The camera's height over the floor, metres.
     pub camera_height_m: Span,
-    /// How far the camera looks down.
+    /// How far the camera looks down, degrees.
     pub pitch_deg: Span,
-    /// How far the camera looks to the left of the room's long axis.
+    /// How far the camera looks to the left of the room's long axis, degrees.
     pub yaw_deg: Span,
-    /// How far the camera is tilted about its optical axis.
+    /// How far the camera is tilted about its optical axis, degrees.
     pub roll_deg: Span,
-    /// The room's extent across the camera's way.
+    /// The room's extent across the viewing direction, metres.
     pub room_width_m: Span,
-    /// The room's extent along the camera's way.
+    /// The room's extent along the viewing direction, metres.
     pub room_depth_m: Span,
-    /// From floor to ceiling.
+    /// From floor to ceiling, metres.
     pub room_height_m: Span,
-    /// The smallest and largest number of visible objects; at most one of each colour.
+    /// The smallest and largest number of visible objects, 0 to 8; at most one of each colour.
     pub objects: [usize; 2],
-    /// The share of scenes in which an object stands on a box.
+    /// The share of scenes in which an object stands on a box, 0 to 1.
     pub stacked_share: f64,
-    /// The smallest and largest extent of an object.
+    /// The smallest and largest extent of an object, metres.
     pub size_m: Span,
-    /// From the camera to an object's centre, over the floor.
+    /// From the camera to an object's centre along the floor, metres.
     pub distance_m: Span,
-    /// An object with fewer visible pixels of a 128 x 96 image does not count.
+    /// An object with fewer visible pixels does not count; given for an image of 128 x 96 pixels.
     pub min_visible_pixels: usize,
     /// Standard deviation of a pixel's noise; 1 is the range of a channel.
     pub noise_sigma: Span,
-    /// How many arrangements are tried for the wanted number of visible objects.
+    /// How many arrangements are tried for the wanted number of visible objects, at least 1.
     pub attempts: usize,
 }
 

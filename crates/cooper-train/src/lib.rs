@@ -4,4 +4,5 @@
 
 pub mod conformance;
 pub mod evaluation;
+mod json_lines;
 pub mod training;

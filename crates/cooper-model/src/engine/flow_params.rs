@@ -20,24 +20,25 @@ const FITTED_MARGIN: f64 = 1.25;
 
 /// How maps are drawn. The defaults are the ones behind the paper's numbers.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct FlowParams {
     /// Points of time from noise to image, from 2; one step fewer is made.
     pub time_points: usize,
-    /// Scale of guidance by the text; 1 is none.
+    /// Scale of guidance by the text; 1: none.
     pub guidance_text: f64,
-    /// Scale of guidance by the image; 1 is none.
+    /// Scale of guidance by the image; 1: none.
     pub guidance_image: f64,
     /// Guide only for shifted times in (low, high].
     pub guidance_interval: [f64; 2],
-    /// See [`Renorm`].
+    /// How guided velocities are shortened.
     pub renorm: Renorm,
-    /// The least factor of renormalisation, [0, 1]; 1 turns it off.
+    /// The least factor of renormalisation, 0 to 1; 1 turns it off.
     pub renorm_min: f64,
     /// Above 1, more of the time points lie near the noise.
     pub timestep_shift: f64,
-    /// The relative error that a velocity may be expected to have if it is forecast instead of computed, [0, 1];
-    /// 0 computes all. See [`crate::flow::StepCache`].
+    /// A step is forecast if the expected relative error of its velocity is at most this, 0 to 1; 0: all steps are
+    /// computed.
     pub cache_threshold: f64,
 }
 

@@ -8,6 +8,7 @@ use candle_core::{D, DType, Result, Tensor};
 
 /// Over what the guided velocity's length is held to the unguided one's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Renorm {
     /// Over all tokens together, after both branches.

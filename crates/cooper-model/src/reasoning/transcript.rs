@@ -6,6 +6,7 @@ use crate::engine::Evidence;
 
 /// How a question is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// COOPER's loop: the model decides in turns whether to draw a map, and looks at it.

@@ -7,6 +7,9 @@ use cooper_model::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::json_lines::JsonLines;
+pub(super) use crate::json_lines::folder_of;
+
 /// A member of a data set that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Broken {
@@ -26,44 +29,27 @@ impl Broken {
     }
 }
 
-/// The rows of a table with their names, and those that are none.
+/// The rows of a table with their names, and those that cannot be used.
 type Rows<T> = (Vec<(String, T)>, Vec<Broken>);
 
 /// Read a table of one JSON object a line: each row with its name, or what is wrong with it.
 ///
-/// Empty lines are skipped. Names are `FILE:LINE`.
+/// Blank lines are skipped. Names are `FILE:LINE`.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read; [`Error::InvalidInput`] if it is no text.
+/// [`Error::Io`] if the file cannot be read.
 pub(super) fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Rows<T>> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        Error::invalid(
-            path.display().to_string(),
-            "expected UTF-8 text, got other bytes",
-        )
-    })?;
+    let lines = JsonLines::open(path)?;
     let (mut rows, mut broken) = (Vec::new(), Vec::new());
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
-    for (n, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let name = format!("{file}:{}", n + 1);
-        match serde_json::from_str(line) {
+    for i in 0..lines.len() {
+        let name = lines.name(i);
+        match lines.read(i) {
             Ok(row) => rows.push((name, row)),
-            Err(e) => broken.push(Broken {
-                name,
-                why: format!("expected a row in JSON: {e}"),
-            }),
+            Err(Error::InvalidInput { why, .. }) => broken.push(Broken { name, why }),
+            Err(error) => return Err(error),
         }
     }
     Ok((rows, broken))
-}
-
-/// The folder against which a table's paths are meant.
-pub(super) fn folder_of(table: &Path) -> PathBuf {
-    table.parent().unwrap_or_else(|| Path::new("")).into()
 }
 
 /// Images of a folder, by their names without ending: `x.png`, `x.jpg` or `x.jpeg`, but not `x_depth.png`.
@@ -84,10 +70,10 @@ pub(super) fn images_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     Ok(found)
 }
 
-/// What stands at the end of a map's name, before its format.
+/// How a map's file name ends, before its format.
 const MAP_ENDINGS: [&str; 3] = ["_depth", "_ids", "_segmentation"];
 
-/// The first of some files that is there.
+/// The first of some files that exists.
 pub(super) fn first_of<const N: usize>(candidates: [PathBuf; N]) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.is_file())
 }

@@ -1,27 +1,28 @@
-//! Checkpoints: model directories with what is needed to go on.
+//! Checkpoints: model directories with what is needed to continue.
 //!
-//! `OUT/step-000500/` has the averaged weights and all other files of the model directory that the run began with,
+//! `OUT/step-000500/` has the averaged weights and all other files of the model directory that the run started from,
 //! so it loads like a released model; beside them `training_state.safetensors` with the weights as they are, both
 //! moments and the average, in f32, and `training_config.json` with the settings that made them.
 //! A folder appears under its name only when it is complete.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
+use cooper_imaging::NewFolder;
 use cooper_model::engine::WEIGHTS_NAMES;
 use cooper_model::{Error, Result};
 use serde_json::Value;
 
 use super::optimizer::Optimizer;
 use super::parameters::Parameters;
-use super::run::{Layout, RunConfig};
+use super::run_config::RunConfig;
 use super::settings;
+use super::stage::Layout;
 
 const STATE: &str = "training_state.safetensors";
 
-/// All that a checkpoint keeps.
+/// What a checkpoint keeps.
 pub struct State<'a> {
     /// The stage's whole configuration.
     pub settings: &'a Value,
@@ -62,10 +63,10 @@ fn all(out: &Path) -> Vec<(usize, PathBuf)> {
     found
 }
 
-/// Put the newest checkpoint's state into place; returns the step to go on with, 0 without a checkpoint.
+/// Load the newest checkpoint's state; returns the step to continue with, 0 without a checkpoint.
 ///
 /// # Errors
-/// [`Error::Config`] if the run was begun with other settings; [`Error::Weights`] if the checkpoint cannot be read or
+/// [`Error::Config`] if the run was started with other settings; [`Error::Weights`] if the checkpoint cannot be read or
 /// is of another model.
 pub fn resume(
     config: &RunConfig,
@@ -84,7 +85,7 @@ pub fn resume(
     let mut take = |key: String| {
         let missing = || {
             refuse(format!(
-                "expected `{key}`, got none: the run was begun with other settings"
+                "expected `{key}`, got none: the run was started with other settings"
             ))
         };
         state.remove(&key).ok_or_else(missing)
@@ -107,7 +108,7 @@ pub fn resume(
     }
     if let Some(key) = state.keys().find(|key| key.starts_with("weight.")) {
         return Err(refuse(format!(
-            "expected a weight that is trained, got `{key}`, which was before and is not now"
+            "expected trained weights only, got `{key}`, which is frozen now"
         )));
     }
     Ok(step)
@@ -116,18 +117,15 @@ pub fn resume(
 /// Save everything after `step` steps, and drop the oldest checkpoints.
 ///
 /// # Errors
-/// [`Error::Io`] if the disk does not take it; older checkpoints stay.
+/// [`Error::Io`] if it cannot be written; older checkpoints stay.
 pub fn save(config: &RunConfig, layout: &Layout, state: &State, step: usize) -> Result<PathBuf> {
     let to = folder(config, step);
-    let draft = config.out.join(format!(".draft-{step:06}"));
-    let _ = std::fs::remove_dir_all(&draft);
-    std::fs::create_dir_all(&draft).map_err(|e| Error::io(&draft, e))?;
-    copy_model_files(&config.init, &draft, layout.weights)?;
-    settings::write(&draft, state.settings)?;
-    save_averages(config, layout, state, &draft)?;
-    save_state(state, &draft.join(STATE))?;
-    let _ = std::fs::remove_dir_all(&to);
-    std::fs::rename(&draft, &to).map_err(|e| Error::io(&to, e))?;
+    let new = NewFolder::create(&to)?;
+    copy_model_files(&config.init, new.path(), layout.weights)?;
+    settings::write(new.path(), state.settings)?;
+    save_averages(config, layout, state, new.path())?;
+    save_state(state, &new.path().join(STATE))?;
+    new.commit()?;
     let mut folders = all(&config.out);
     folders.truncate(folders.len().saturating_sub(config.keep));
     for (_, folder) in folders {
@@ -136,7 +134,7 @@ pub fn save(config: &RunConfig, layout: &Layout, state: &State, step: usize) -> 
     Ok(to)
 }
 
-/// Everything of a model directory but the trained weights, under whichever name, and what another run left there.
+/// Copy a model directory without the trained weights, under whichever name, and without another run's state.
 fn copy_model_files(from: &Path, to: &Path, weights: &str) -> Result<()> {
     let names: &[&str] = if WEIGHTS_NAMES.contains(&weights) {
         &WEIGHTS_NAMES
@@ -193,10 +191,7 @@ fn save_state(state: &State, file: &Path) -> Result<()> {
     write_tensors(&tensors, file)
 }
 
-/// Write a file that is on the disk when this returns, before its folder gets the name that promises so.
 fn write_tensors(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<()> {
     let failed = |e| Error::io(path, std::io::Error::other(e));
-    candle_core::safetensors::save(tensors, path).map_err(failed)?;
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    file.sync_all().map_err(|e| Error::io(path, e))
+    candle_core::safetensors::save(tensors, path).map_err(failed)
 }

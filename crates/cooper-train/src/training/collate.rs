@@ -10,29 +10,30 @@ use image::RgbImage;
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model_directory::ModelDirectory;
 use super::packing::{Packed, Packer};
-use super::sample::{Author, Part, Sample, Target};
+use super::sample::{Author, Part, Sample, Target, Visibility};
 
-/// The chances that a part that is not to be written or drawn is left out, for guidance.
+/// The chances, 0 to 1, that a part without a loss is left out, for guidance.
 /// An image that is left out keeps its rope position.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dropout {
-    /// Of a text without loss.
+    /// The chance that a text without loss is left out, 0 to 1.
     pub text: f64,
-    /// Of an image's ViT tokens.
+    /// The chance that an image's ViT tokens are left out, 0 to 1.
     pub vit: f64,
-    /// Of an image's latent tokens.
+    /// The chance that an image's latent tokens are left out, 0 to 1.
     pub vae: f64,
 }
 
-/// Makes batches.
+/// Makes packed batches of samples.
 #[derive(Debug)]
 pub struct Collator {
-    /// The directory whose sizes and tokenizer hold.
+    /// The model's sizes and tokenizer.
     pub directory: ModelDirectory,
     vae: FluxVae,
     /// See [`Dropout`].
@@ -43,21 +44,21 @@ pub struct Collator {
 
 /// Where a text's loss is taken.
 #[derive(Clone, Debug)]
-pub struct Spoken {
+pub struct TextTarget {
     /// Rows of [`super::Hidden::text`].
     pub rows: Range<usize>,
-    /// What each of them shall tell.
+    /// The token that each of them predicts.
     pub labels: Vec<u32>,
 }
 
 /// Where a drawing's loss is taken.
 #[derive(Clone, Debug)]
-pub struct Drawn {
+pub struct DrawingTarget {
     /// Rows of [`super::Hidden::latents`].
     pub rows: Range<usize>,
     /// The image's latent tokens (n, p·p·z).
     pub data: Tensor,
-    /// What they were mixed with.
+    /// The noise that they are mixed with (n, p·p·z).
     pub noise: Tensor,
 }
 
@@ -67,15 +68,15 @@ pub struct Collated {
     /// The tokens.
     pub packed: Packed,
     /// Texts with a loss.
-    pub spoken: Vec<Spoken>,
+    pub texts: Vec<TextTarget>,
     /// Images with a loss.
-    pub drawn: Vec<Drawn>,
+    pub drawings: Vec<DrawingTarget>,
     /// Samples in it.
     pub n_samples: usize,
 }
 
 impl Collator {
-    /// For the models of a directory.
+    /// A collator for a model directory.
     ///
     /// # Errors
     /// [`Error::Weights`] if the autoencoder cannot be read.
@@ -96,8 +97,8 @@ impl Collator {
         let mut batch = Batch {
             collator: self,
             packer: Packer::new(self.directory.tokenizer.control),
-            spoken: Vec::new(),
-            drawn: Vec::new(),
+            texts: Vec::new(),
+            drawings: Vec::new(),
         };
         let limit = self.directory.config.llm.max_position_embeddings;
         for sample in samples {
@@ -115,8 +116,8 @@ impl Collator {
         }
         Ok(Collated {
             packed: batch.packer.finish(&Device::Cpu)?,
-            spoken: batch.spoken,
-            drawn: batch.drawn,
+            texts: batch.texts,
+            drawings: batch.drawings,
             n_samples: samples.len(),
         })
     }
@@ -138,7 +139,7 @@ impl Collator {
         Ok((config.patchify_latent(&latent, grid)?, grid))
     }
 
-    /// The pixels (3, hh, ww) in [−1, 1] of what is to be drawn, at the autoencoder's size.
+    /// The pixels (3, hh, ww) in [−1, 1] of a target, at the autoencoder's size.
     fn target_pixels(&self, target: &Target) -> Result<Tensor> {
         let normalization = self.directory.config.normalization();
         match target {
@@ -168,7 +169,7 @@ impl Collator {
     }
 }
 
-/// A normal number as a flow time: its sigmoid, shifted.
+/// The flow time of a normal number: its sigmoid, shifted.
 pub fn shifted_time(raw: f64, shift: f64) -> f32 {
     let t = 1.0 / (1.0 + (-raw).exp());
     (shift * t / (1.0 + (shift - 1.0) * t)) as f32
@@ -183,12 +184,12 @@ fn normal(shape: &[usize], rng: &mut StdRng) -> Result<Tensor> {
 struct Batch<'c> {
     collator: &'c Collator,
     packer: Packer,
-    spoken: Vec<Spoken>,
-    drawn: Vec<Drawn>,
+    texts: Vec<TextTarget>,
+    drawings: Vec<DrawingTarget>,
 }
 
 impl Batch<'_> {
-    /// Add parts; returns how many tokens they are, without asides.
+    /// Add parts; returns the number of their tokens without asides.
     fn add(&mut self, parts: &[Part], rng: &mut StdRng) -> Result<usize> {
         let mut n_tokens = 0;
         for part in parts {
@@ -197,13 +198,20 @@ impl Batch<'_> {
                 Part::Text { text, by } => self.prefill_text(text, *by, rng)?,
                 Part::Ids {
                     ids,
-                    n_spoken,
-                    aside,
-                } => self.add_ids(ids, *n_spoken, *aside),
+                    n_labels,
+                    visibility,
+                } => self.add_ids(ids, *n_labels, *visibility),
                 Part::Read { image, views } => self.prefill_image(image, *views, rng)?,
                 Part::Draw(target) => self.add_drawing(target, rng)?,
             }
-            if !matches!(part, Part::Ids { aside: true, .. }) {
+            let is_aside = matches!(
+                part,
+                Part::Ids {
+                    visibility: Visibility::Aside,
+                    ..
+                }
+            );
+            if !is_aside {
                 n_tokens += self.packer.n_tokens() - before;
             }
         }
@@ -224,25 +232,25 @@ impl Batch<'_> {
         let mut ids = vec![control.im_start];
         ids.extend(words);
         ids.push(control.im_end);
-        let n_spoken = if by == Author::Model {
+        let n_labels = if by == Author::Model {
             ids.len() - 1
         } else {
             0
         };
-        self.add_ids(&ids, n_spoken, false);
+        self.add_ids(&ids, n_labels, Visibility::Context);
         Ok(())
     }
 
-    /// Each of the first `n_spoken` tokens shall tell the one behind it.
-    fn add_ids(&mut self, ids: &[u32], n_spoken: usize, aside: bool) {
-        let rows = match aside {
-            true => self.packer.add_aside(ids),
-            false => self.packer.prefill_text(ids),
+    /// Each of the first `n_labels` tokens predicts the one behind it.
+    fn add_ids(&mut self, ids: &[u32], n_labels: usize, visibility: Visibility) {
+        let rows = match visibility {
+            Visibility::Aside => self.packer.add_aside(ids),
+            Visibility::Context => self.packer.prefill_text(ids),
         };
-        if n_spoken > 0 {
-            self.spoken.push(Spoken {
-                rows: rows.start..rows.start + n_spoken,
-                labels: ids[1..=n_spoken].to_vec(),
+        if n_labels > 0 {
+            self.texts.push(TextTarget {
+                rows: rows.start..rows.start + n_labels,
+                labels: ids[1..=n_labels].to_vec(),
             });
         }
     }
@@ -284,7 +292,7 @@ impl Batch<'_> {
         let noise = normal(data.dims(), rng)?;
         let x_t = ((&data * f64::from(1.0 - t))? + (&noise * f64::from(t))?)?;
         let rows = self.packer.add_noised(x_t, t, grid);
-        self.drawn.push(Drawn { rows, data, noise });
+        self.drawings.push(DrawingTarget { rows, data, noise });
         Ok(())
     }
 }

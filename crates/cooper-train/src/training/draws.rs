@@ -1,14 +1,14 @@
-//! Random numbers of a run as a function of where they are used.
+//! Random numbers as a function of their place in a run.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-/// The generator of a place in a run: the same numbers every time.
+/// The generator for micro-batch `micro` of `step`.
 pub fn rng_at(seed: u64, step: usize, micro: usize) -> StdRng {
     StdRng::seed_from_u64(mixed(mixed(seed, step as u64), micro as u64))
 }
 
-/// SplitMix64's finish over both numbers.
+/// A hash of both numbers, by SplitMix64's finisher.
 pub fn mixed(a: u64, b: u64) -> u64 {
     let mut x = a ^ b
         .wrapping_add(0x9E37_79B9_7F4A_7C15)
@@ -18,8 +18,15 @@ pub fn mixed(a: u64, b: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// Where `i` of `0..n` goes in the permutation that belongs to `key`.
-pub fn permuted(i: u64, n: u64, key: u64) -> u64 {
+/// The row, of `n_rows`, for sample number `n` of a run: each row comes once in `n_rows` samples, in another order each
+/// time. Where several sources are mixed, a row comes only if its source is drawn.
+pub(super) fn row_of_epoch(n: u64, n_rows: usize, seed: u64) -> usize {
+    let n_rows = n_rows as u64;
+    permuted(n % n_rows, n_rows, mixed(seed, n / n_rows)) as usize
+}
+
+/// Where `i` of `0..n` goes in the permutation of `key`.
+fn permuted(i: u64, n: u64, key: u64) -> u64 {
     // A Feistel network permutes the numbers of an even count of bits; walking its cycles permutes those below n.
     let half = (64 - n.saturating_sub(1).leading_zeros())
         .div_ceil(2)
@@ -44,14 +51,14 @@ mod tests {
     #[test]
     fn every_number_comes_once() {
         for n in [1, 2, 3, 8, 100, 1025] {
-            let mut seen: Vec<u64> = (0..n).map(|i| permuted(i, n, 7)).collect();
+            let mut places: Vec<u64> = (0..n).map(|i| permuted(i, n, 7)).collect();
             if n > 8 {
                 let other: Vec<u64> = (0..n).map(|i| permuted(i, n, 8)).collect();
-                let n_same = seen.iter().zip(&other).filter(|(a, b)| a == b).count();
+                let n_same = places.iter().zip(&other).filter(|(a, b)| a == b).count();
                 assert!(n_same < n as usize / 4, "{n}: {n_same} in the same place");
             }
-            seen.sort_unstable();
-            assert!(seen.into_iter().eq(0..n), "{n}");
+            places.sort_unstable();
+            assert!(places.into_iter().eq(0..n), "{n}");
         }
     }
 }

@@ -3,19 +3,20 @@
 use cooper_imaging::ResizeRule;
 use cooper_model::reasoning::Prompts;
 use cooper_model::{Error, Result};
-use rand::Rng;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::jsonl::{JsonlRows, OpenRows};
+use super::jsonl::{JsonlRows, RowSource};
 use super::sample::Sample;
 use super::scene_source::SceneTasks;
 
-/// A source of samples and how often it is asked.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+/// A source of samples and its weight among the others: `scenes` or `jsonl`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "Keys", into = "Keys")]
 pub struct Weighted {
-    /// Its share, relative to the others'.
+    /// Its share of the samples, relative to the other sources' weights.
     pub weight: f64,
     /// What it is.
     pub source: Source,
@@ -31,13 +32,16 @@ pub enum Source {
 }
 
 /// [`Weighted`] as it is written: `{weight, scenes: …}` or `{weight, jsonl: …}`.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keys {
+    /// Its share of the samples, relative to the other sources' weights, from 0.
     #[serde(default = "one")]
     weight: f64,
+    /// Samples of generated scenes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scenes: Option<SceneTasks>,
+    /// Samples of a file's rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jsonl: Option<JsonlRows>,
 }
@@ -77,18 +81,17 @@ impl From<Weighted> for Keys {
     }
 }
 
-/// Sources that can be asked.
+/// Sources that are drawn by weight.
 #[derive(Debug)]
 pub struct Mixture<'c> {
-    sources: Vec<(f64, Open<'c>)>,
-    total: f64,
+    sources: Vec<(f64, OpenSource<'c>)>,
     prompts: Prompts,
 }
 
 #[derive(Debug)]
-enum Open<'c> {
+enum OpenSource<'c> {
     Scenes(&'c SceneTasks),
-    Jsonl(OpenRows<'c>),
+    Jsonl(RowSource<'c>),
 }
 
 impl<'c> Mixture<'c> {
@@ -114,37 +117,29 @@ impl<'c> Mixture<'c> {
             let open = match source {
                 Source::Scenes(scenes) => {
                     check_scenes(scenes, rule)?;
-                    Open::Scenes(scenes)
+                    OpenSource::Scenes(scenes)
                 }
-                Source::Jsonl(rows) => Open::Jsonl(OpenRows::open(rows, &prompts, rule, seed)?),
+                Source::Jsonl(rows) => {
+                    OpenSource::Jsonl(RowSource::open(rows, &prompts, rule, seed)?)
+                }
             };
             sources.push((*weight, open));
         }
-        Ok(Self {
-            sources,
-            total,
-            prompts,
-        })
+        Ok(Self { sources, prompts })
     }
 
-    /// Sample number `n` of the run; `rng` decides the source, and what else the source leaves open.
+    /// Sample number `n` of the run; `rng` draws the source, and what the source leaves open.
     ///
     /// # Errors
     /// If a row cannot be used.
     pub fn sample(&self, n: u64, rng: &mut StdRng) -> Result<Sample> {
-        let mut left = rng.random::<f64>() * self.total;
-        let mut drawn = None;
-        for (weight, source) in self.sources.iter().filter(|(weight, _)| *weight > 0.0) {
-            drawn = Some(source);
-            left -= weight;
-            if left < 0.0 {
-                break;
-            }
-        }
-        match drawn {
-            Some(Open::Scenes(scenes)) => Ok(scenes.sample(&self.prompts, n, rng)),
-            Some(Open::Jsonl(rows)) => rows.sample(&self.prompts, n, rng),
-            None => Err(Error::invalid("data", "expected a source, got none")),
+        let (_, source) = self
+            .sources
+            .choose_weighted(rng, |(weight, _)| *weight)
+            .map_err(|e| Error::invalid("data", e.to_string()))?;
+        match source {
+            OpenSource::Scenes(scenes) => Ok(scenes.sample(&self.prompts, n, rng)),
+            OpenSource::Jsonl(rows) => rows.sample(&self.prompts, n, rng),
         }
     }
 }
@@ -176,7 +171,7 @@ fn check_scenes(tasks: &SceneTasks, rule: ResizeRule) -> Result<()> {
     Ok(())
 }
 
-/// Whether depths can be drawn between these, in metres.
+/// Whether depths in metres can be drawn between these.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] if not.
@@ -211,8 +206,8 @@ mod tests {
             (r#"{"scenes": {"drew": 1}}"#, "unknown field `drew`"),
             (r#"{"jsonl": {"rows": "depth"}}"#, "missing field `file`"),
         ] {
-            let told = read(wrong).unwrap_err().to_string();
-            assert!(told.contains(part), "{told}");
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
         }
     }
 }

@@ -5,25 +5,27 @@ use std::collections::BTreeMap;
 use candle_core::{Tensor, Var};
 use cooper_kernels::autograd::values;
 use cooper_model::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parameters::Parameters;
 
 /// AdamW's settings. The defaults are COOPER's.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
-    /// The learning rate at its highest.
+    /// The highest learning rate, above 0.
     pub lr: f64,
-    /// Decay of the moments.
+    /// Decay of the first and the second moment, from 0 and below 1.
     pub betas: [f64; 2],
-    /// Added to the root of the second moment.
+    /// Added to the root of the second moment, above 0.
     pub eps: f64,
-    /// Decay of weights with two dimensions and more, times the learning rate.
+    /// Decay of weights with two dimensions and more, times the learning rate; from 0 and below 1.
     pub weight_decay: f64,
-    /// The longest gradient, as one vector; longer ones are shortened.
+    /// The largest norm of the whole gradient, above 0; larger ones are scaled down.
     pub clip: f64,
-    /// Decay of the moving average of the weights; it is slower to forget later on.
+    /// Decay of the moving average of the weights, which is saved as the model; from 0 and below 1.
+    /// Step t from 0 uses at most (t + 2) / (t + 11).
     pub ema: f64,
 }
 
@@ -41,10 +43,8 @@ impl Default for AdamW {
 }
 
 impl AdamW {
-    /// Whether weights stay finite numbers with these.
-    ///
     /// # Errors
-    /// [`Error::InvalidInput`] with the first key that cannot be.
+    /// [`Error::InvalidInput`] with the first value out of range.
     pub fn check(&self) -> Result<()> {
         let [beta_1, beta_2] = self.betas;
         let below_1 = |x: f64| (0.0..1.0).contains(&x);
@@ -72,27 +72,27 @@ impl AdamW {
     }
 }
 
-/// How the learning rate changes: up in a line, level, then down in a line or a half cosine.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+/// How the learning rate changes: a linear warm-up, level, then a linear or cosine decay.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Schedule {
-    /// Steps until the highest rate.
+    /// Steps until the highest learning rate.
     pub warmup: usize,
-    /// The share of all steps after which the rate begins to fall; 1 is never.
+    /// The share of all steps after which the learning rate decays, 0 to 1; 1: never.
     pub hold: f64,
-    /// The form of the fall.
+    /// How the learning rate decays.
     pub decay: Decay,
-    /// The rate at the end, as a share of the highest.
+    /// The learning rate at the end as a share of the highest, 0 to 1.
     pub end: f64,
 }
 
-/// The form in which the learning rate falls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// How the learning rate decays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decay {
-    /// A line.
+    /// Linearly.
     Linear,
-    /// Half a cosine.
+    /// As half a cosine.
     Cosine,
 }
 
@@ -108,10 +108,8 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// Whether the rate is known at every step.
-    ///
     /// # Errors
-    /// [`Error::InvalidInput`] with the first key that cannot be.
+    /// [`Error::InvalidInput`] with the first value out of range.
     pub fn check(&self) -> Result<()> {
         for (key, share) in [("hold", self.hold), ("end", self.end)] {
             if !(0.0..=1.0).contains(&share) {
@@ -135,7 +133,7 @@ impl Schedule {
     }
 }
 
-/// What belongs to one weight besides its value.
+/// What the optimizer keeps for one weight.
 #[derive(Clone, Debug)]
 pub struct Moments {
     /// Mean of the gradient.

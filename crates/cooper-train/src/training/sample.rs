@@ -5,24 +5,24 @@ use std::sync::Arc;
 use cooper_model::engine::Views;
 use image::RgbImage;
 
-/// One split of a sample.
+/// One part of a sample.
 #[derive(Clone, Debug)]
 pub enum Part {
     /// A text between its start and end token.
     Text {
-        /// Its words.
+        /// The text.
         text: String,
-        /// Who wrote them.
+        /// Who wrote it.
         by: Author,
     },
     /// A text by its ids, as the model wrote it.
     Ids {
         /// The start token first.
         ids: Vec<u32>,
-        /// How many of the ids behind the start token carry a loss.
-        n_spoken: usize,
-        /// Whether nothing came of it: what follows does not see it.
-        aside: bool,
+        /// How many of the ids behind the start token have a loss.
+        n_labels: usize,
+        /// Whether what follows attends to it.
+        visibility: Visibility,
     },
     /// An image that is read.
     Read {
@@ -31,22 +31,31 @@ pub enum Part {
         /// With which encoders.
         views: Views,
     },
-    /// An image that the model shall draw here.
+    /// An image that the model learns to draw here.
     Draw(Target),
+}
+
+/// Whether what follows a text attends to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// What follows attends to it.
+    Context,
+    /// Nothing attends to it but itself.
+    Aside,
 }
 
 /// Who wrote a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Author {
-    /// Our prompts: control tokens count, no loss.
+    /// A prompt: control tokens are encoded as such, no loss.
     Prompt,
-    /// Somebody who asks: words only, no loss.
+    /// The user: control tokens are plain text, no loss.
     User,
-    /// The model: it shall write this.
+    /// The model: the loss is on this text.
     Model,
 }
 
-/// What is to be drawn.
+/// What the model learns to draw.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// An image.
@@ -62,27 +71,27 @@ pub enum Target {
     },
 }
 
-/// A trunk, and endings that go on from it without seeing each other.
+/// A trunk, and branches that continue it without attending to each other.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
-    /// What all endings see.
+    /// What all branches attend to.
     pub trunk: Vec<Part>,
-    /// Endings; may be none.
+    /// Branches; may be empty.
     pub branches: Vec<Vec<Part>>,
 }
 
 impl Part {
-    /// A prompt of ours.
+    /// A prompt.
     pub fn prompt(text: &str) -> Self {
         Self::text(text, Author::Prompt)
     }
 
-    /// A user's words.
+    /// A user's text.
     pub fn user(text: &str) -> Self {
         Self::text(text, Author::User)
     }
 
-    /// What the model shall write.
+    /// A text that the model learns to write.
     pub fn model(text: &str) -> Self {
         Self::text(text, Author::Model)
     }

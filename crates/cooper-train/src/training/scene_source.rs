@@ -7,39 +7,40 @@ use cooper_model::engine::{MapKind, Views};
 use cooper_model::reasoning::Prompts;
 use cooper_scenes::{Grounding, Question, Scene, SceneConfig, Split, Tool};
 use image::RgbImage;
-use rand::Rng;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sample::{Part, Sample, Target};
 
-/// What the samples of a scene are, by weight.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+/// Samples of generated scenes: each is of one task, drawn by weight.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SceneTasks {
     /// The ranges of the scenes.
     pub scenes: SceneConfig,
-    /// The first scene's number, so that runs see other scenes.
+    /// The first scene's number; another one gives a run other scenes.
     pub first: u64,
-    /// Questions of a sample.
+    /// Questions about a scene, at most.
     pub questions: usize,
-    /// The depths that are drawn as 0 and 1, in metres.
+    /// The depths that are drawn as 0 and 1, metres.
     pub depth_range_m: [f32; 2],
-    /// Answer at once.
+    /// Weight of: answer at once.
     pub direct: f64,
-    /// Think, then answer.
+    /// Weight of: think, then answer.
     pub text: f64,
-    /// Answer from both maps.
+    /// Weight of: answer from both maps.
     pub perception: f64,
-    /// Think, look at a map where it helps, think and answer.
+    /// Weight of: think, look at a map where it helps, think, answer.
     pub interleaved: f64,
-    /// Draw the depth map and the segmentation.
+    /// Weight of: draw the depth map and the segmentation.
     pub draw: f64,
-    /// Name what is at a place, and tell the place of what is named.
+    /// Weight of: name what is at a place, and say where something is.
     pub grounding: f64,
-    /// The same with both maps in view.
+    /// Weight of: grounding with both maps in view.
     pub grounding_in_maps: f64,
-    /// Whether maps that appear within a conversation are drawn there too, besides being read.
+    /// Also train to draw the maps that appear in conversations, besides reading them.
     pub draw_within: bool,
 }
 
@@ -68,20 +69,20 @@ impl SceneTasks {
         self.weights().iter().map(|(_, weight, _)| weight).sum()
     }
 
-    /// Sample number `n`; `rng` decides the task and the questions.
+    /// Sample number `n`; `rng` draws the task and the questions.
     pub fn sample(&self, prompts: &Prompts, n: u64, rng: &mut StdRng) -> Sample {
         let scene = Scene::generate(&self.scenes, Split::Train, self.first + n);
-        let told = Told::new(scene, self, prompts);
+        let builder = SampleBuilder::new(scene, self, prompts);
         let task = self.task(rng);
-        let questions = |rng| balanced(told.scene.questions(rng), self.questions);
+        let questions = |rng| balanced(builder.scene.questions(rng), self.questions);
         match task {
-            Task::Direct => told.direct(questions(rng)),
-            Task::Text => told.text(questions(rng)),
-            Task::Perception => told.perception(questions(rng)),
-            Task::Interleaved => told.interleaved(questions(rng)),
-            Task::Draw => told.draw(),
-            Task::Grounding => told.grounding(rng),
-            Task::GroundingInMaps => told.grounding_in_maps(rng),
+            Task::Direct => builder.direct(questions(rng)),
+            Task::Text => builder.text(questions(rng)),
+            Task::Perception => builder.perception(questions(rng)),
+            Task::Interleaved => builder.interleaved(questions(rng)),
+            Task::Draw => builder.draw(),
+            Task::Grounding => builder.grounding(rng),
+            Task::GroundingInMaps => builder.grounding_in_maps(rng),
         }
     }
 
@@ -103,18 +104,14 @@ impl SceneTasks {
     }
 
     fn task(&self, rng: &mut StdRng) -> Task {
-        let mut left = rng.random::<f64>() * self.weight();
-        for (_, weight, task) in self.weights() {
-            if left < weight {
-                return task;
-            }
-            left -= weight;
-        }
-        Task::Draw
+        let weights = self.weights();
+        let drawn = weights.choose_weighted(rng, |(_, weight, _)| *weight);
+        // Fails only without any weight, which `Mixture::open` refuses.
+        drawn.map_or(Task::Draw, |(_, _, task)| *task)
     }
 }
 
-/// The first `n` questions when the kinds take turns: scenes have many pairs and few sizes.
+/// The first `n` questions, one of each kind in turn: scenes have many pairs and few sizes.
 fn balanced(questions: Vec<Question>, n: usize) -> Vec<Question> {
     let mut ranked: Vec<(usize, Question)> = Vec::with_capacity(questions.len());
     for question in questions {
@@ -133,7 +130,7 @@ fn balanced(questions: Vec<Question>, n: usize) -> Vec<Question> {
         .collect()
 }
 
-/// What a sample is.
+/// What a sample teaches.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Task {
     Direct,
@@ -145,8 +142,8 @@ pub(super) enum Task {
     GroundingInMaps,
 }
 
-/// A scene with its maps as images.
-struct Told<'a> {
+/// Makes samples of a scene and its maps.
+struct SampleBuilder<'a> {
     scene: Scene,
     tasks: &'a SceneTasks,
     prompts: &'a Prompts,
@@ -156,7 +153,7 @@ struct Told<'a> {
     segmentation: Arc<RgbImage>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> SampleBuilder<'a> {
     fn new(scene: Scene, tasks: &'a SceneTasks, prompts: &'a Prompts) -> Self {
         let [near, far] = tasks.depth_range_m;
         let depth = scene.relative_depth(near, far);
@@ -181,7 +178,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// Asked and answered as in the direct mode.
+    /// Questions about places, as in the direct mode.
     fn grounding(&self, rng: &mut StdRng) -> Sample {
         Sample {
             trunk: vec![Part::read(&self.image, Views::Vit)],
@@ -203,12 +200,12 @@ impl<'a> Told<'a> {
     }
 
     fn grounded(&self, rng: &mut StdRng) -> Vec<Vec<Part>> {
-        let asked = self.scene.grounding(self.tasks.questions, rng);
+        let questions = self.scene.grounding(self.tasks.questions, rng);
         let exchange = |g: Grounding| {
-            let said = format!("\\boxed{{{}}}", g.answer);
-            vec![Part::user(&g.question), Part::model(&said)]
+            let answer = format!("\\boxed{{{}}}", g.answer);
+            vec![Part::user(&g.question), Part::model(&answer)]
         };
-        asked.into_iter().map(exchange).collect()
+        questions.into_iter().map(exchange).collect()
     }
 
     /// As in [`cooper_model::reasoning`]'s text mode.

@@ -1,4 +1,4 @@
-//! A run's configuration beside its checkpoints: whoever goes on with other settings is told which.
+//! A run's configuration beside its checkpoints, so that a run with other settings is refused with the one that differs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,9 +10,9 @@ use serde_json::Value;
 /// The file's name in a checkpoint.
 pub const FILE: &str = "training_config.json";
 
-/// What may change while a run is under way: the result of a step does not depend on it.
-/// The number of steps is among them, though a rate that falls then falls elsewhere.
-const FREE: [&str; 6] = [
+/// Settings that may change between parts of a run: a step's result does not depend on them.
+/// (With another number of steps, a learning rate that decays does so elsewhere.)
+const MAY_CHANGE: [&str; 6] = [
     "run.out",
     "run.steps",
     "run.threads",
@@ -24,7 +24,7 @@ const FREE: [&str; 6] = [
 /// The longest value that an error repeats, characters.
 const LONGEST: usize = 120;
 
-/// A stage's configuration, its numbers as they come back from a file.
+/// A stage's configuration as JSON, with numbers as they come back from a file.
 ///
 /// # Errors
 /// [`Error::Internal`] if it cannot be written as JSON.
@@ -43,7 +43,7 @@ pub fn write(folder: &Path, settings: &Value) -> Result<()> {
     std::fs::write(&file, format!("{settings:#}\n")).map_err(|e| Error::io(&file, e))
 }
 
-/// Hold the settings against a checkpoint's. One without the file goes on with any.
+/// Compare the settings with a checkpoint's. A checkpoint without the file continues with any settings.
 ///
 /// # Errors
 /// [`Error::Config`] with the first setting that differs.
@@ -61,7 +61,7 @@ pub fn check(folder: &Path, now: &Value) -> Result<()> {
     match difference("", Some(&begun), Some(now)) {
         None => Ok(()),
         Some((key, [begun, now])) => Err(refuse(format!(
-            "the run was begun with another `{key}`: expected {begun}, got {now}; choose another `run.out` to begin anew"
+            "the run was started with another `{key}`: expected {begun}, got {now}; choose another `run.out` to start anew"
         ))),
     }
 }
@@ -73,7 +73,7 @@ fn difference(
     now: Option<&Value>,
 ) -> Option<(String, [String; 2])> {
     match (begun, now) {
-        _ if FREE.contains(&key) || begun == now => None,
+        _ if MAY_CHANGE.contains(&key) || begun == now => None,
         (Some(Value::Object(begun)), Some(Value::Object(now))) => {
             let names: BTreeSet<&String> = begun.keys().chain(now.keys()).collect();
             names.into_iter().find_map(|name| {
@@ -108,39 +108,39 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_told(begun: Value, now: Value, expected: Option<&str>) {
+    fn check_difference(begun: Value, now: Value, expected: Option<&str>) {
         let dir = tempfile::tempdir().unwrap();
         assert!(check(dir.path(), &now).is_ok(), "nothing to compare with");
         write(dir.path(), &begun).unwrap();
-        let told = check(dir.path(), &now).err().map(|e| e.to_string());
+        let error = check(dir.path(), &now).err().map(|e| e.to_string());
         match expected {
-            None => assert_eq!(told, None),
-            Some(part) => assert!(told.as_ref().unwrap().contains(part), "{told:?}"),
+            None => assert_eq!(error, None),
+            Some(part) => assert!(error.as_ref().unwrap().contains(part), "{error:?}"),
         }
     }
 
     #[test]
     fn the_key_that_differs_is_named_with_both_values() {
         let run = |seed: u64, steps: u64| json!({"run": {"seed": seed, "steps": steps}});
-        check_told(run(1, 10), run(1, 20), None);
-        check_told(
+        check_difference(run(1, 10), run(1, 20), None);
+        check_difference(
             run(1, 10),
             run(2, 20),
             Some("another `run.seed`: expected 1, got 2"),
         );
         let data = |weights: &[f64]| json!({"data": weights});
-        check_told(data(&[0.1, 0.5]), data(&[0.1, 0.5]), None);
-        check_told(
+        check_difference(data(&[0.1, 0.5]), data(&[0.1, 0.5]), None);
+        check_difference(
             data(&[0.1]),
             data(&[0.2]),
             Some("`data[0]`: expected 0.1, got 0.2"),
         );
-        check_told(
+        check_difference(
             data(&[0.1]),
             data(&[0.1, 0.2]),
             Some("`data`: expected [0.1], got [0.1,0.2]"),
         );
-        check_told(
+        check_difference(
             json!({}),
             json!({"samples": 2}),
             Some("`samples`: expected nothing, got 2"),
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn numbers_are_the_same_after_a_file() {
         let config = json!({"lr": 0.1 + 0.2, "range": f64::from(0.1f32), "ratio": 1.0 / 3.0});
-        check_told(
+        check_difference(
             settings_of(&config).unwrap(),
             settings_of(&config).unwrap(),
             None,

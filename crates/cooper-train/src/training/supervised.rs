@@ -1,9 +1,10 @@
-//! Stage 1 (drawing maps) and supervised fine-tuning: one stage, told apart by data, frozen weights and loss weights.
+//! Stage 1 (drawing maps) and supervised fine-tuning: one stage with other data, frozen weights and loss weights.
 
 use candle_core::Tensor;
 use cooper_model::model::UnifiedModel;
 use cooper_model::reasoning::Prompts;
 use cooper_model::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::collate::{Collated, Collator, Dropout};
@@ -12,26 +13,27 @@ use super::losses::{cross_entropy, flow_error};
 use super::mixture::{Mixture, Weighted};
 use super::model_directory::ModelDirectory;
 use super::parameters::Parameters;
-use super::run::{Counts, Layout, Metrics, RunConfig, Stage};
+use super::run_config::RunConfig;
 use super::settings::settings_of;
+use super::stage::{Counts, Layout, Metrics, Stage};
 
 /// `cooper train amg` and `cooper train sft`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SupervisedTraining {
-    /// What all stages have in common.
+    /// The settings that all stages have in common.
     pub run: RunConfig,
-    /// Samples of a micro-batch.
+    /// Samples of a micro-batch, at least 1.
     pub samples: usize,
-    /// Weight of the text loss, the mean over tokens.
+    /// Weight of the text loss, the mean cross-entropy of tokens; from 0.
     pub ce_weight: f64,
-    /// Weight of the flow loss, the mean over latent numbers.
+    /// Weight of the flow loss, the mean squared error of latent values; from 0.
     pub mse_weight: f64,
-    /// Above 1, more flow times lie near the noise.
+    /// Shift of flow times, above 0; above 1, more of them lie near the noise.
     pub timestep_shift: f64,
-    /// See [`Dropout`].
+    /// The chances that parts of the context are left out, for guidance.
     pub dropout: Dropout,
-    /// Where samples come from, by weight.
+    /// Where samples come from, drawn by weight. Required.
     pub data: Vec<Weighted>,
 }
 
@@ -81,12 +83,6 @@ impl SupervisedTraining {
     }
 }
 
-/// The transformer's weights are trained.
-pub const LAYOUT: Layout = Layout {
-    weights: "ema.safetensors",
-    left_out: None,
-};
-
 /// The stage.
 #[derive(Debug)]
 pub struct SupervisedStage<'c> {
@@ -122,6 +118,15 @@ impl<'c> SupervisedStage<'c> {
 impl Stage for SupervisedStage<'_> {
     type Batch = Collated;
 
+    const LAYOUT: Layout = Layout {
+        weights: "ema.safetensors",
+        left_out: None,
+    };
+
+    fn run_config(&self) -> &RunConfig {
+        &self.config.run
+    }
+
     fn batch(&self, step: usize, micro: usize) -> Result<Collated> {
         let mut rng = rng_at(self.config.run.seed, step, micro);
         let n = self.config.samples;
@@ -138,11 +143,15 @@ impl Stage for SupervisedStage<'_> {
     }
 
     fn counts(&self, batch: &Collated) -> Counts {
-        let n_spoken: usize = batch.spoken.iter().map(|spoken| spoken.labels.len()).sum();
-        let n_drawn: usize = batch.drawn.iter().map(|drawn| drawn.rows.len()).sum();
+        let n_text: usize = batch.texts.iter().map(|text| text.labels.len()).sum();
+        let n_latent: usize = batch
+            .drawings
+            .iter()
+            .map(|drawing| drawing.rows.len())
+            .sum();
         Counts {
-            ce: n_spoken as f64,
-            mse: n_drawn as f64,
+            ce: n_text as f64,
+            mse: n_latent as f64,
             samples: batch.n_samples as f64,
             tokens: batch.packed.n_tokens() as f64,
         }
@@ -152,13 +161,13 @@ impl Stage for SupervisedStage<'_> {
         let hidden = batch.packed.forward(&self.model)?;
         let mut metrics = Metrics::new();
         let mut losses = Vec::new();
-        if !batch.spoken.is_empty() {
+        if !batch.texts.is_empty() {
             let ce = text_losses(&self.model, &hidden.text, batch)?;
             let (sum, n) = (ce.sum_all()?, ce.elem_count() as f64);
             metrics.insert("ce".into(), (f64::from(sum.to_scalar::<f32>()?), n));
             losses.push((sum * (self.config.ce_weight / totals.ce))?);
         }
-        if let (Some(latents), false) = (&hidden.latents, batch.drawn.is_empty()) {
+        if let (Some(latents), false) = (&hidden.latents, batch.drawings.is_empty()) {
             let mse = flow_losses(&self.model, latents, batch)?; // (n)
             let (sum, n) = (mse.sum_all()?, mse.elem_count() as f64);
             metrics.insert("mse".into(), (f64::from(sum.to_scalar::<f32>()?), n));
@@ -167,7 +176,7 @@ impl Stage for SupervisedStage<'_> {
         let Some(loss) = losses.into_iter().reduce(|a, b| (&a + &b).unwrap_or(a)) else {
             return Err(Error::invalid(
                 "data",
-                "expected something to learn from in each batch, got none",
+                "expected a text or a drawing with a loss in each batch, got none",
             ));
         };
         Ok((loss, metrics))
@@ -176,9 +185,13 @@ impl Stage for SupervisedStage<'_> {
 
 /// Cross-entropies (n) of all texts with a loss.
 pub fn text_losses(model: &UnifiedModel, text: &Tensor, batch: &Collated) -> Result<Tensor> {
-    let rows = batch.spoken.iter().flat_map(|spoken| spoken.rows.clone());
+    let rows = batch.texts.iter().flat_map(|text| text.rows.clone());
     let rows: Vec<u32> = rows.map(|row| row as u32).collect();
-    let labels: Vec<u32> = batch.spoken.iter().flat_map(|s| s.labels.clone()).collect();
+    let labels: Vec<u32> = batch
+        .texts
+        .iter()
+        .flat_map(|text| text.labels.clone())
+        .collect();
     let rows = Tensor::new(rows, text.device())?;
     let logits = model.logits(&text.index_select(&rows, 0)?)?;
     Ok(cross_entropy(&logits, &labels)?)
@@ -186,12 +199,19 @@ pub fn text_losses(model: &UnifiedModel, text: &Tensor, batch: &Collated) -> Res
 
 /// Squared errors (n), the mean of a token's numbers, of all drawings.
 fn flow_losses(model: &UnifiedModel, latents: &Tensor, batch: &Collated) -> Result<Tensor> {
-    let rows = batch.drawn.iter().flat_map(|drawn| drawn.rows.clone());
+    let rows = batch
+        .drawings
+        .iter()
+        .flat_map(|drawing| drawing.rows.clone());
     let rows: Vec<u32> = rows.map(|row| row as u32).collect();
     let rows = Tensor::new(rows, latents.device())?;
     let velocity = model.velocity_head(&latents.index_select(&rows, 0)?)?;
     let all = |tensors: Vec<&Tensor>| Tensor::cat(&tensors, 0);
-    let data = all(batch.drawn.iter().map(|drawn| &drawn.data).collect())?;
-    let noise = all(batch.drawn.iter().map(|drawn| &drawn.noise).collect())?;
+    let data = all(batch.drawings.iter().map(|drawing| &drawing.data).collect())?;
+    let noise = all(batch
+        .drawings
+        .iter()
+        .map(|drawing| &drawing.noise)
+        .collect())?;
     Ok(flow_error(&velocity, &data, &noise)?.mean(1)?)
 }

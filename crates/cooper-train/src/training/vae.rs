@@ -13,39 +13,41 @@ use cooper_scenes::{Scene, SceneConfig, Split};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draws::rng_at;
 use super::mixture::check_depth_range;
 use super::parameters::Parameters;
-use super::run::{Counts, Layout, Metrics, RunConfig, Stage};
+use super::run_config::RunConfig;
 use super::settings::settings_of;
+use super::stage::{Counts, Layout, Metrics, Stage};
 
 /// `cooper train vae`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VaeTraining {
-    /// What all stages have in common.
+    /// The settings that all stages have in common.
     pub run: RunConfig,
-    /// See [`VaeLoss`].
+    /// Weights of the parts of the loss.
     pub loss: VaeLoss,
-    /// Where images come from.
+    /// The scenes that images come from.
     pub scenes: SceneConfig,
-    /// Scenes of a micro-batch; each gives an image, a depth map and a segmentation.
+    /// Scenes of a micro-batch, at least 1; each gives an image, a depth map and a segmentation. Required.
     pub samples: usize,
-    /// Rows and columns of the crops, multiples of a latent cell's side.
+    /// Rows and columns of the crops, multiples of a latent cell's side in pixels. Required.
     pub crop: [usize; 2],
-    /// The depths that are drawn as 0 and 1, in metres.
+    /// The depths that are drawn as 0 and 1, metres. Required.
     pub depth_range_m: [f32; 2],
-    /// Before the first step, scale and shift each latent channel to mean 0 and deviation 1.
+    /// Before the first step, scale and shift each latent channel to mean 0 and standard deviation 1.
     pub normalize_first: bool,
 }
 
 /// Weights of the parts of the loss; the mean absolute and the mean squared error count as they are.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VaeLoss {
-    /// Of the mean divergence of a latent number from a standard normal one.
+    /// Weight of the mean KL divergence of latent values from a standard normal distribution.
     pub kl: f64,
 }
 
@@ -70,12 +72,6 @@ pub struct VaeBatch {
     pixels: Tensor,
     noise: Tensor,
 }
-
-/// Which file is trained.
-pub const LAYOUT: Layout = Layout {
-    weights: VAE_NAME,
-    left_out: None,
-};
 
 impl<'c> VaeStage<'c> {
     /// The stage, and the weights that it trains.
@@ -110,14 +106,14 @@ impl<'c> VaeStage<'c> {
         let mut parameters = Parameters::read(&file, &config.run.freeze)?;
         if config.normalize_first {
             let vae = FluxVae::new(&model.vae, ConvPrecision::F32, parameters.builder())?;
-            let stage = Self::of(config, vae, &model);
+            let stage = Self::with_network(config, vae, &model);
             parameters = stage.normalized(&parameters, &model)?;
         }
         let vae = FluxVae::new(&model.vae, ConvPrecision::F32, parameters.builder())?;
-        Ok((Self::of(config, vae, &model), parameters))
+        Ok((Self::with_network(config, vae, &model), parameters))
     }
 
-    fn of(config: &'c VaeTraining, vae: FluxVae, model: &ModelConfig) -> Self {
+    fn with_network(config: &'c VaeTraining, vae: FluxVae, model: &ModelConfig) -> Self {
         Self {
             config,
             vae,
@@ -246,6 +242,15 @@ fn rescaled(
 
 impl Stage for VaeStage<'_> {
     type Batch = VaeBatch;
+
+    const LAYOUT: Layout = Layout {
+        weights: VAE_NAME,
+        left_out: None,
+    };
+
+    fn run_config(&self) -> &RunConfig {
+        &self.config.run
+    }
 
     fn batch(&self, step: usize, micro: usize) -> Result<VaeBatch> {
         let mut rng = rng_at(self.config.run.seed, step, micro);

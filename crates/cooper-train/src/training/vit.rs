@@ -1,8 +1,8 @@
-//! Dense pre-training of a small model's vision encoder: each patch tells what is seen in its cells.
+//! Dense pre-training of a small model's vision encoder: each patch predicts what its cells show.
 //!
 //! A released model's encoder is SigLIP's, trained on the world's images. A small one that only ever reads questions
-//! learns to see very slowly; here a linear layer on the connector's output, thrown away afterwards, must tell for
-//! each cell of 2 x 2 to a patch the shares of what is seen, the shares of colours, and the depth.
+//! learns to see very slowly; here a linear layer on the connector's output, thrown away afterwards, predicts for
+//! each of a patch's 2 x 2 cells the shares of classes, the shares of colours, and the depth.
 
 use std::collections::HashMap;
 
@@ -16,6 +16,7 @@ use cooper_model::{Error, Result};
 use cooper_scenes::{CEILING, Category, ColorName, FIRST_OBJECT, FLOOR, Scene, SceneConfig, Split};
 use rand::Rng;
 use rand::rngs::StdRng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draws::rng_at;
@@ -23,22 +24,23 @@ use super::init;
 use super::mixture::check_depth_range;
 use super::model_directory::ModelDirectory;
 use super::parameters::Parameters;
-use super::run::{Counts, Layout, Metrics, RunConfig, Stage};
+use super::run_config::RunConfig;
 use super::settings::settings_of;
+use super::stage::{Counts, Layout, Metrics, Stage};
 
 /// `cooper train vit`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VitTraining {
-    /// What all stages have in common.
+    /// The settings that all stages have in common.
     pub run: RunConfig,
-    /// Where images come from.
+    /// The scenes that images come from.
     pub scenes: SceneConfig,
-    /// Images of a micro-batch.
+    /// Images of a micro-batch, at least 1. Required.
     pub samples: usize,
-    /// The depths that are drawn as 0 and 1, in metres.
+    /// The depths that are drawn as 0 and 1, metres. Required.
     pub depth_range_m: [f32; 2],
-    /// The share of depth maps and of segmentations among the images.
+    /// The share of depth maps, and the share of segmentations, among the images; 0 to 0.5.
     pub map_share: f64,
 }
 
@@ -69,23 +71,17 @@ const CELLS: usize = 2;
 const N_CLASSES: usize = 3 + Category::ALL.len();
 /// The colours of objects, and none.
 const N_COLORS: usize = ColorName::ALL.len() + 1;
-/// What is told of a cell: the shares, and the depth's logarithm.
-const N_TOLD: usize = N_CLASSES + N_COLORS + 1;
+/// Outputs for a cell: the shares, and the depth's logarithm.
+const N_OUTPUTS: usize = N_CLASSES + N_COLORS + 1;
 /// The linear layer that is thrown away.
 const HEAD: &str = "dense_head";
-
-/// Which file is trained; the head stays out of it.
-pub const LAYOUT: Layout = Layout {
-    weights: "ema.safetensors",
-    left_out: Some(HEAD),
-};
 
 /// The stage.
 #[derive(Debug)]
 pub struct VitStage<'c> {
     config: &'c VitTraining,
     model: UnifiedModel,
-    /// (4·told, c)
+    /// (4·outputs, c)
     head: Tensor,
     bias: Tensor,
     patch_size: usize,
@@ -100,7 +96,7 @@ enum Shows {
     Segmentation,
 }
 
-/// Patches of many images, and what is seen in their cells.
+/// Patches of many images, and what their cells show.
 #[derive(Debug)]
 pub struct VitBatch {
     patches: Tensor,
@@ -109,9 +105,9 @@ pub struct VitBatch {
     classes: Tensor,
     colors: Tensor,
     log_depth: Tensor,
-    /// (cells, 1), 1 where the image tells it
-    tells_class: Tensor,
-    tells_depth: Tensor,
+    /// (cells, 1), 1 where the image shows it, else 0
+    class_mask: Tensor,
+    depth_mask: Tensor,
 }
 
 impl<'c> VitStage<'c> {
@@ -127,7 +123,7 @@ impl<'c> VitStage<'c> {
         weights.extend(head(&directory, config.run.seed)?);
         let parameters = Parameters::new(weights, &config.run.freeze)?;
         let builder = parameters.builder();
-        let (c, n) = (directory.config.llm.hidden_size, CELLS * CELLS * N_TOLD);
+        let (c, n) = (directory.config.llm.hidden_size, CELLS * CELLS * N_OUTPUTS);
         let stage = Self {
             config,
             head: builder.get((n, c), &format!("{HEAD}.weight"))?,
@@ -168,7 +164,7 @@ impl<'c> VitStage<'c> {
 
 /// A small random head.
 fn head(directory: &ModelDirectory, seed: u64) -> Result<HashMap<String, Tensor>> {
-    let shape = [CELLS * CELLS * N_TOLD, directory.config.llm.hidden_size];
+    let shape = [CELLS * CELLS * N_OUTPUTS, directory.config.llm.hidden_size];
     let shapes = [
         (format!("{HEAD}.weight"), shape.to_vec()),
         (format!("{HEAD}.bias"), shape[..1].to_vec()),
@@ -184,8 +180,8 @@ struct Collected {
     classes: Vec<f32>,
     colors: Vec<f32>,
     log_depth: Vec<f32>,
-    tells_class: Vec<f32>,
-    tells_depth: Vec<f32>,
+    class_mask: Vec<f32>,
+    depth_mask: Vec<f32>,
 }
 
 impl Collected {
@@ -200,9 +196,9 @@ impl Collected {
                 let left = column * p + cell % CELLS * side;
                 let pixels = (0..side * side).map(|i| (top + i / side) * ww + left + i % side);
                 self.add_cell(scene, pixels);
-                let tells = |is: bool| if is { 1.0 } else { 0.0 };
-                self.tells_class.push(tells(shows != Shows::Depth));
-                self.tells_depth.push(tells(shows != Shows::Segmentation));
+                let mask = |is: bool| if is { 1.0 } else { 0.0 };
+                self.class_mask.push(mask(shows != Shows::Depth));
+                self.depth_mask.push(mask(shows != Shows::Segmentation));
             }
         }
     }
@@ -212,7 +208,7 @@ impl Collected {
         let mut colors = [0f32; N_COLORS];
         let (mut log_depth, mut n) = (0f32, 0f32);
         for i in pixels {
-            let (class, color) = seen(scene, scene.ids[i]);
+            let (class, color) = class_and_color(scene, scene.ids[i]);
             classes[class] += 1.0;
             colors[color] += 1.0;
             log_depth += scene.depth[i].max(0.1).ln();
@@ -225,7 +221,7 @@ impl Collected {
 }
 
 /// Class and colour of a label.
-fn seen(scene: &Scene, id: u8) -> (usize, usize) {
+fn class_and_color(scene: &Scene, id: u8) -> (usize, usize) {
     let object = (id.checked_sub(FIRST_OBJECT)).and_then(|i| scene.objects.get(usize::from(i)));
     let Some(object) = object else {
         let class = match id {
@@ -243,6 +239,15 @@ fn seen(scene: &Scene, id: u8) -> (usize, usize) {
 
 impl Stage for VitStage<'_> {
     type Batch = VitBatch;
+
+    const LAYOUT: Layout = Layout {
+        weights: "ema.safetensors",
+        left_out: Some(HEAD),
+    };
+
+    fn run_config(&self) -> &RunConfig {
+        &self.config.run
+    }
 
     fn batch(&self, step: usize, micro: usize) -> Result<VitBatch> {
         let mut rng = rng_at(self.config.run.seed, step, micro);
@@ -263,8 +268,8 @@ impl Stage for VitStage<'_> {
             classes: tensor(collected.classes)?,
             colors: tensor(collected.colors)?,
             log_depth: tensor(collected.log_depth)?,
-            tells_class: tensor(collected.tells_class)?,
-            tells_depth: tensor(collected.tells_depth)?,
+            class_mask: tensor(collected.class_mask)?,
+            depth_mask: tensor(collected.depth_mask)?,
         })
     }
 
@@ -284,28 +289,28 @@ impl Stage for VitStage<'_> {
     fn loss(&self, batch: &VitBatch, totals: &Counts) -> Result<(Tensor, Metrics)> {
         let features = self.model.vit_features_of(&batch.patches, &batch.grids)?;
         let tokens = self.model.embed_vit(&features, &batch.grids)?;
-        let told = tokens.matmul(&self.head.t()?)?.broadcast_add(&self.bias)?;
-        let told = told.reshape((batch.log_depth.elem_count(), N_TOLD))?;
-        let classes = log_softmax(&told.narrow(1, 0, N_CLASSES)?, D::Minus1)?;
-        let colors = log_softmax(&told.narrow(1, N_CLASSES, N_COLORS)?, D::Minus1)?;
-        let log_depth = told.narrow(1, N_TOLD - 1, 1)?;
+        let outputs = tokens.matmul(&self.head.t()?)?.broadcast_add(&self.bias)?;
+        let outputs = outputs.reshape((batch.log_depth.elem_count(), N_OUTPUTS))?;
+        let classes = log_softmax(&outputs.narrow(1, 0, N_CLASSES)?, D::Minus1)?;
+        let colors = log_softmax(&outputs.narrow(1, N_CLASSES, N_COLORS)?, D::Minus1)?;
+        let log_depth = outputs.narrow(1, N_OUTPUTS - 1, 1)?;
         let class_loss = (&classes * &batch.classes)?.sum_keepdim(1)?.neg()?;
         let color_loss = (&colors * &batch.colors)?.sum_keepdim(1)?.neg()?;
         let depth_loss = (&log_depth - &batch.log_depth)?.abs()?;
-        let shares = ((class_loss + color_loss)? * &batch.tells_class)?;
-        let depths = (&depth_loss * &batch.tells_depth)?;
+        let shares = ((class_loss + color_loss)? * &batch.class_mask)?;
+        let depths = (&depth_loss * &batch.depth_mask)?;
         let loss = ((shares + (&depths * 2.0)?)?.sum_all()? / totals.mse)?;
         let mut metrics = Metrics::new();
         let weight = |tensor: &Tensor| {
             Ok::<_, candle_core::Error>(f64::from(tensor.sum_all()?.to_scalar::<f32>()?))
         };
-        let n_depth = weight(&batch.tells_depth)?;
+        let n_depth = weight(&batch.depth_mask)?;
         metrics.insert(
             "log_depth_error".into(),
             (weight(&depths.detach())?, n_depth),
         );
-        let objects = |told: &Tensor, truth: &Tensor, of: fn(usize) -> bool| {
-            hits(told, truth, &batch.tells_class, of)
+        let objects = |outputs: &Tensor, truth: &Tensor, of: fn(usize) -> bool| {
+            hits(outputs, truth, &batch.class_mask, of)
         };
         let color_hits = objects(&colors, &batch.colors, |color| color + 1 < N_COLORS)?;
         metrics.insert("object_color".into(), color_hits);
@@ -317,22 +322,22 @@ impl Stage for VitStage<'_> {
 
 /// How often the greatest score is where the truth's share is over one half, for truths of interest.
 fn hits(
-    told: &Tensor,
+    outputs: &Tensor,
     truth: &Tensor,
-    tells: &Tensor,
+    mask: &Tensor,
     of_interest: fn(usize) -> bool,
 ) -> Result<(f64, f64)> {
-    let width = told.dim(1)?;
-    Ok(values([told, truth, tells], |[told, truth, tells]| {
+    let width = outputs.dim(1)?;
+    Ok(values([outputs, truth, mask], |[outputs, truth, mask]| {
         let (mut right, mut all) = (0.0, 0.0);
-        let rows = told.chunks_exact(width).zip(truth.chunks_exact(width));
-        for ((told, truth), tells) in rows.zip(tells) {
+        let rows = outputs.chunks_exact(width).zip(truth.chunks_exact(width));
+        for ((outputs, truth), mask) in rows.zip(mask) {
             let expected = truth.iter().position(|share| *share > 0.5);
-            let Some(expected) = expected.filter(|i| *tells > 0.0 && of_interest(*i)) else {
+            let Some(expected) = expected.filter(|i| *mask > 0.0 && of_interest(*i)) else {
                 continue;
             };
             all += 1.0;
-            if told.iter().all(|score| *score <= told[expected]) {
+            if outputs.iter().all(|score| *score <= outputs[expected]) {
                 right += 1.0;
             }
         }

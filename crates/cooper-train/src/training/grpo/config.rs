@@ -1,47 +1,49 @@
-//! What a run is told.
+//! The configuration of `cooper train grpo`.
 
 use cooper_model::engine::{FlowParams, SamplingParams};
 use cooper_model::reasoning::Mode;
 use cooper_model::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::questions::QuestionSource;
 use super::rewards::RewardWeights;
-use crate::training::run::RunConfig;
+use crate::training::run_config::RunConfig;
 
 /// `cooper train grpo`. Defaults are COOPER's and those of [`RunConfig`].
 ///
 /// Each batch of rollouts is used for one update, so the ratio to the policy that sampled them is 1.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrpoTraining {
-    /// What all stages have in common.
+    /// The settings that all stages have in common.
     pub run: RunConfig,
     /// `interleaved`, or `text` without maps (BAGEL-RE).
     pub mode: Mode,
-    /// Questions of a micro-batch.
+    /// Questions of a micro-batch, at least 1.
     pub prompts: usize,
-    /// Answers to each question, from 2.
+    /// Answers that are sampled to each question, at least 2.
     pub num_generations: usize,
-    /// Of sampling, above 0.
+    /// Temperature of sampling, above 0.
     pub temperature: f64,
-    /// Sample from the argmax tokens that hold this share of probability, (0, 1]. The loss knows nothing of it.
+    /// Sample from the most probable tokens that hold this share of probability, above 0 and at most 1. The loss
+    /// ignores it.
     pub top_p: f64,
-    /// Tokens of a turn at most.
+    /// Tokens of a turn at most, at least 1.
     pub max_new_tokens: usize,
-    /// Turns of an answer at most.
+    /// Turns of an answer at most, at least 1.
     pub max_turns: usize,
-    /// How maps are drawn on the way; by default as the model's own `flow_config.json` says.
+    /// How maps are drawn; by default as the model's `flow_config.json` says.
     pub flow: Option<FlowParams>,
-    /// How far below 1 the ratio of probabilities counts.
+    /// How far below 1 the ratio of probabilities counts, 0 to 1.
     pub epsilon_low: f64,
-    /// How far above 1 the ratio of probabilities counts.
+    /// How far above 1 the ratio of probabilities counts, from 0.
     pub epsilon_high: f64,
-    /// Weight of the divergence from the first weights; 0 keeps no copy of them.
+    /// Weight of the KL divergence from the initial weights, from 0; 0 keeps no copy of them.
     pub beta: f64,
-    /// What rewards consist of.
+    /// Weights of the parts of a reward.
     pub rewards: RewardWeights,
-    /// Where questions come from.
+    /// Where questions come from, drawn by weight. Required.
     pub data: Vec<QuestionSource>,
 }
 
@@ -68,7 +70,7 @@ impl Default for GrpoTraining {
 
 impl GrpoTraining {
     /// # Errors
-    /// [`Error::InvalidInput`] with the first key that cannot be.
+    /// [`Error::InvalidInput`] with the first value out of range.
     pub fn check(&self) -> Result<()> {
         self.run.check()?;
         let refuse = |key: &str, why: String| Err(Error::invalid(key, why));

@@ -22,5 +22,3 @@ pub use rewards::{
 };
 pub use rollout::{Opening, Rollout, roll_out};
 pub use stage::{Group, GrpoStage, Judge};
-
-pub use super::supervised::LAYOUT;

@@ -27,15 +27,19 @@ pub fn score(
     n_vocab: usize,
     temperature: f64,
 ) -> Result<Scores> {
-    let text = batch.packed.forward(model)?.text;
-    let rows = batch.spoken.iter().flat_map(|spoken| spoken.rows.clone());
+    let hidden = batch.packed.forward(model)?.text;
+    let rows = batch.texts.iter().flat_map(|text| text.rows.clone());
     let rows: Vec<u32> = rows.map(|row| row as u32).collect();
-    let labels: Vec<u32> = batch.spoken.iter().flat_map(|s| s.labels.clone()).collect();
-    let rows = Tensor::new(rows, text.device())?;
-    let logits = model.logits(&text.index_select(&rows, 0)?)?;
+    let labels: Vec<u32> = batch
+        .texts
+        .iter()
+        .flat_map(|text| text.labels.clone())
+        .collect();
+    let rows = Tensor::new(rows, hidden.device())?;
+    let logits = model.logits(&hidden.index_select(&rows, 0)?)?;
     let logits = (logits.narrow(1, 0, n_vocab)?.contiguous()? / temperature)?;
     let all = log_softmax(&logits, 1)?; // (n, n_vocab)
-    let labels = Tensor::new(labels, text.device())?.unsqueeze(1)?;
+    let labels = Tensor::new(labels, hidden.device())?.unsqueeze(1)?;
     Ok(Scores {
         log_probs: all.gather(&labels, 1)?.squeeze(1)?,
         entropy: entropy(&all.detach())?,

@@ -10,9 +10,11 @@ use cooper_scenes::{Question, QuestionKind, Scene, SceneConfig, Split};
 use image::RgbImage;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::training::draws::{mixed, permuted};
+use crate::json_lines::{JsonLines, folder_of};
+use crate::training::draws::row_of_epoch;
 
 /// Scenes that are looked through for a question of a wanted kind.
 const TRIES: u64 = 100;
@@ -20,7 +22,7 @@ const TRIES: u64 = 100;
 const STRIDE: u64 = 1 << 40;
 
 /// What maps are known to do for a question.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Flag {
     /// They help.
@@ -78,28 +80,28 @@ pub struct Asked {
 }
 
 /// Where questions come from, and how often.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuestionSource {
-    /// Its share, relative to the others'.
+    /// Its share of the questions, relative to the other sources' weights, above 0.
     #[serde(default = "one")]
     pub weight: f64,
-    /// Generated scenes.
+    /// Questions about generated scenes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenes: Option<SceneQuestions>,
-    /// Rows of a file.
+    /// Questions in rows of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jsonl: Option<QuestionRows>,
 }
 
 /// A file of lines `{"image": …, "question": …, "answer": …, "kind": …, "flag": …}`; the last two may be left out,
 /// other keys are ignored.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuestionRows {
-    /// One row a line.
+    /// The file. Required.
     pub file: PathBuf,
-    /// The folder against which paths in rows are meant; none: the file's own.
+    /// The folder that paths in rows start from; by default the file's own.
     #[serde(default)]
     pub root: Option<PathBuf>,
 }
@@ -109,17 +111,17 @@ fn one() -> f64 {
 }
 
 /// Questions about generated scenes.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SceneQuestions {
     /// The ranges of the scenes.
     pub scenes: SceneConfig,
-    /// The first scene's number, so that runs see other scenes.
+    /// The first scene's number; another one gives a run other scenes.
     pub first: u64,
-    /// The kinds of questions, each as often as the others where a scene has them; none: all.
+    /// The kinds of questions, equally often where a scene has them; empty: all.
     pub kinds: Vec<QuestionKind>,
-    /// What maps do, by kind. By default they help where a question has a tool, hurt for `left_right`,
-    /// and else do neither.
+    /// What maps do, by kind. By default they help where a question has a tool, hurt for `left_right`, and do neither
+    /// otherwise.
     pub flags: BTreeMap<QuestionKind, Flag>,
 }
 
@@ -246,11 +248,7 @@ impl<'c> Questions<'c> {
         let (_, source) = chosen.map_err(|e| Error::invalid("data.weight", e.to_string()))?;
         match source {
             Ready::Scenes(scenes) => scenes.ask(n, rng),
-            Ready::Rows { rows, root } => {
-                let n_rows = rows.len() as u64;
-                let epoch = mixed(self.seed, n / n_rows);
-                rows[permuted(n % n_rows, n_rows, epoch) as usize].asked(root)
-            }
+            Ready::Rows { rows, root } => rows[row_of_epoch(n, rows.len(), self.seed)].asked(root),
         }
     }
 }
@@ -268,10 +266,7 @@ impl QuestionSource {
             }
             (None, Some(QuestionRows { file, root })) => Ok(Ready::Rows {
                 rows: rows(file)?,
-                root: match (root, file.parent()) {
-                    (Some(root), _) => root.clone(),
-                    (None, folder) => folder.map(Path::to_path_buf).unwrap_or_default(),
-                },
+                root: root.clone().unwrap_or_else(|| folder_of(file)),
             }),
             _ => Err(Error::invalid(
                 "data",
@@ -282,21 +277,12 @@ impl QuestionSource {
 }
 
 fn rows(file: &Path) -> Result<Vec<Row>> {
-    let text = std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?;
-    let refuse = |why: String| Error::invalid(file.display().to_string(), why);
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty());
-    let read = lines.map(|(i, line)| {
-        let row: std::result::Result<Row, _> = serde_json::from_str(line);
-        row.map_err(|e| refuse(format!("line {}: {e}", i + 1)))
-    });
-    let rows: Vec<Row> = read.collect::<Result<_>>()?;
-    if rows.is_empty() {
-        return Err(refuse("expected questions, got none".into()));
+    let lines = JsonLines::open(file)?;
+    if lines.len() == 0 {
+        let what = file.display().to_string();
+        return Err(Error::invalid(what, "expected questions, got none"));
     }
-    Ok(rows)
+    (0..lines.len()).map(|i| lines.read(i)).collect()
 }
 
 #[cfg(test)]
@@ -365,10 +351,7 @@ mod tests {
         assert!(error.to_string().contains("a.png"), "{error}");
         std::fs::write(&file, format!("{row}\n{{\"image\": 1}}\n")).unwrap();
         let error = rows(&file).unwrap_err().to_string();
-        assert!(
-            error.contains("rows.jsonl") && error.contains("line 2"),
-            "{error}"
-        );
+        assert!(error.contains("rows.jsonl:2: "), "{error}");
         std::fs::write(&file, "").unwrap();
         assert!(rows(&file).is_err());
     }

@@ -4,6 +4,7 @@
 
 use cooper_model::engine::MapKind;
 use cooper_model::reasoning::{Mode, Transcript, tag_name};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::questions::{Flag, Truth};
@@ -11,17 +12,17 @@ use super::questions::{Flag, Truth};
 /// Added to a group's standard deviation.
 const STD_EPS: f64 = 1e-4;
 
-/// What each part of a reward counts. The defaults are COOPER's.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+/// Weights of the parts of a reward. The defaults are COOPER's.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RewardWeights {
-    /// Of a right answer.
+    /// Weight of a right answer.
     pub answer: f64,
-    /// Of well-formed turns; by default 1, in the mode `text` 0.1.
+    /// Weight of well-formed turns; by default 1, in the mode `text` 0.1.
     pub format: Option<f64>,
-    /// Of calling a tool where few of the group do and it helps, or of not calling where many do and it hurts.
+    /// Weight of calling a tool where few of the group do and it helps, or of not calling where many do and it hurts.
     pub exploration: f64,
-    /// Fewer answers of a group with a tool call are few, more are many. COOPER's 3 are of groups of 8.
+    /// Fewer answers of a group with a tool call than this are few, more are many. COOPER's 3 is for groups of 8.
     pub threshold: usize,
 }
 

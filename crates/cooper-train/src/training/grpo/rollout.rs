@@ -8,7 +8,7 @@ use cooper_model::reasoning::{
 };
 
 use super::questions::Asked;
-use crate::training::sample::Part;
+use crate::training::sample::{Part, Visibility};
 
 /// How a question is opened for its group.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +48,12 @@ impl<'a> Opening<'a> {
     }
 }
 
-/// One answer: what was sampled, and what came of it.
+/// One answer: what was sampled, and its transcript.
 #[derive(Clone, Debug)]
 pub struct Rollout {
-    /// The turns by their ids.
-    pub speeches: Vec<Generation>,
-    /// The turns by their words, the maps, and the answer.
+    /// The turns as sampled ids.
+    pub generations: Vec<Generation>,
+    /// The turns as texts, the maps, and the answer.
     pub transcript: Transcript,
 }
 
@@ -70,12 +70,12 @@ pub fn roll_out(
     let mut contexts = contexts.fork(Noise::seeded(seed), seed);
     let mut recorder = Recorder {
         generator,
-        speeches: Vec::new(),
+        generations: Vec::new(),
     };
     let mut control = Control::unattended();
     let transcript = answer_opened(&mut recorder, &mut contexts, max_turns, &mut control)?;
     Ok(Rollout {
-        speeches: recorder.speeches,
+        generations: recorder.generations,
         transcript,
     })
 }
@@ -83,7 +83,7 @@ pub fn roll_out(
 /// Keeps what a speaker says.
 struct Recorder<'a> {
     generator: &'a mut dyn TextGenerator,
-    speeches: Vec<Generation>,
+    generations: Vec<Generation>,
 }
 
 impl TextGenerator for Recorder<'_> {
@@ -96,7 +96,7 @@ impl TextGenerator for Recorder<'_> {
     ) -> Result<Generation> {
         let generation = self.generator.generate(engine, context, turn, control)?;
         // What it heard would hold the memory of a whole context.
-        self.speeches.push(Generation {
+        self.generations.push(Generation {
             heard: None,
             ..generation.clone()
         });
@@ -111,12 +111,12 @@ impl TextGenerator for Recorder<'_> {
 impl Rollout {
     /// Tokens that were sampled: without start tokens, with the end tokens.
     pub fn n_tokens(&self) -> usize {
-        self.speeches.iter().map(n_sampled).sum()
+        self.generations.iter().map(n_sampled).sum()
     }
 
     /// Whether a turn reached the token limit.
     pub fn is_cut(&self) -> bool {
-        self.speeches.iter().any(|generation| !generation.ended)
+        self.generations.iter().any(|generation| !generation.ended)
     }
 
     /// The answer as a branch of a training sample: each sampled token carries a loss and sees what it saw when it
@@ -127,25 +127,25 @@ impl Rollout {
     /// If the tokenizer fails.
     pub fn parts(&self, tokenizer: &Tokenizer, prompts: &Prompts) -> Result<Vec<Part>> {
         let mut parts = Vec::new();
-        for (turn, generation) in (1..).zip(&self.speeches) {
-            let n_spoken = n_sampled(generation);
+        for (turn, generation) in (1..).zip(&self.generations) {
+            let n_labels = n_sampled(generation);
             let written = sampled(generation, tokenizer);
             let maps = &self.transcript.evidence;
             let map = maps.iter().find(|map| map.turn == turn);
-            let Some(map) = map.filter(|_| turn < self.speeches.len()) else {
-                parts.push(aside(written, n_spoken));
+            let Some(map) = map.filter(|_| turn < self.generations.len()) else {
+                parts.push(aside(written, n_labels));
                 continue;
             };
             let read = as_read(&generation.text, tokenizer)?;
             let same = read.starts_with(&written);
             if !same {
-                parts.push(aside(written, n_spoken));
+                parts.push(aside(written, n_labels));
             }
             parts.extend([
                 Part::Ids {
                     ids: read,
-                    n_spoken: if same { n_spoken } else { 0 },
-                    aside: false,
+                    n_labels: if same { n_labels } else { 0 },
+                    visibility: Visibility::Context,
                 },
                 Part::read(&map.image, Views::Vit),
                 Part::prompt(&prompts.reflection),
@@ -155,11 +155,11 @@ impl Rollout {
     }
 }
 
-fn aside(ids: Vec<u32>, n_spoken: usize) -> Part {
+fn aside(ids: Vec<u32>, n_labels: usize) -> Part {
     Part::Ids {
         ids,
-        n_spoken,
-        aside: true,
+        n_labels,
+        visibility: Visibility::Aside,
     }
 }
 

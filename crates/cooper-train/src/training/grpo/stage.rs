@@ -20,16 +20,18 @@ use crate::training::collate::{Collated, Collator, Dropout};
 use crate::training::draws::{mixed, rng_at};
 use crate::training::model_directory::ModelDirectory;
 use crate::training::parameters::Parameters;
-use crate::training::run::{Counts, Metrics, Stage};
+use crate::training::run_config::RunConfig;
 use crate::training::sample::Sample;
 use crate::training::settings::settings_of;
+use crate::training::stage::{Counts, Layout, Metrics, Stage};
+use crate::training::supervised::SupervisedStage;
 
-/// Who says what answers are worth.
+/// Rewards the answers to a question.
 pub trait Judge: std::fmt::Debug + Send + Sync {
     /// The rewards of all answers to a question, in their order; a function of these alone.
     ///
     /// # Errors
-    /// If it cannot say.
+    /// If they cannot be rewarded.
     fn rewards(&self, asked: &Asked, rollouts: &[Rollout]) -> Result<Vec<Reward>>;
 }
 
@@ -52,7 +54,7 @@ impl Judge for Rules<'_> {
     }
 }
 
-/// The answers to one question, and what is learned from them.
+/// The answers to one question, their rewards, and the packed sample.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// The question.
@@ -61,9 +63,9 @@ pub struct Group {
     pub seed: u64,
     /// The answers.
     pub rollouts: Vec<Rollout>,
-    /// What each is worth.
+    /// The reward of each.
     pub rewards: Vec<Reward>,
-    /// The rewards against each other.
+    /// Each reward relative to the group's.
     pub advantages: Vec<f64>,
     /// The question as a trunk with the answers as branches.
     pub collated: Collated,
@@ -80,14 +82,13 @@ impl Group {
     /// # Errors
     /// If memory runs out.
     pub fn token_advantages(&self) -> Result<Tensor> {
-        let of_answers = self.rollouts.iter().zip(&self.advantages);
-        let of_tokens = of_answers.flat_map(|(r, a)| repeat_n(*a as f32, r.n_tokens()));
-        let of_tokens: Vec<f32> = of_tokens.collect();
-        Ok(Tensor::new(of_tokens, &Device::Cpu)?)
+        let answers = self.rollouts.iter().zip(&self.advantages);
+        let tokens = answers.flat_map(|(r, a)| repeat_n(*a as f32, r.n_tokens()));
+        Ok(Tensor::new(tokens.collect::<Vec<f32>>(), &Device::Cpu)?)
     }
 
     /// Whether one answer was better than another.
-    fn tells_apart(&self) -> bool {
+    fn has_advantages(&self) -> bool {
         self.advantages.iter().any(|advantage| *advantage != 0.0)
     }
 }
@@ -141,7 +142,7 @@ impl<'c> GrpoStage<'c> {
         Ok((stage, parameters))
     }
 
-    /// Let somebody else say what answers are worth.
+    /// Replace the judge that rewards answers.
     pub fn judged_by(mut self, judge: impl Judge + 'c) -> Self {
         self.judge = Box::new(judge);
         self
@@ -178,7 +179,7 @@ impl<'c> GrpoStage<'c> {
         (0..self.config.num_generations).map(answer).collect()
     }
 
-    /// What is learned from answers to a question that was opened with `seed`.
+    /// Reward and pack the answers to a question that was opened with `seed`.
     ///
     /// # Errors
     /// If the judge fails, or an answer is longer than the model can read.
@@ -207,19 +208,23 @@ impl<'c> GrpoStage<'c> {
         })
     }
 
-    /// How likely a group's tokens are, with gradients or without.
+    /// Log-probabilities of a group's tokens, without gradients.
     ///
     /// # Errors
     /// If the network fails.
-    pub fn scores(&self, group: &Group, with_gradients: bool) -> Result<Scores> {
-        let model = match with_gradients {
-            true => &self.model,
-            false => self.engine.model(),
-        };
-        self.scores_of(model, group)
+    pub fn scores(&self, group: &Group) -> Result<Scores> {
+        self.scores_by(self.engine.model(), group)
     }
 
-    fn scores_of(&self, model: &UnifiedModel, group: &Group) -> Result<Scores> {
+    /// As [`Self::scores`], with gradients.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn tracked_scores(&self, group: &Group) -> Result<Scores> {
+        self.scores_by(&self.model, group)
+    }
+
+    fn scores_by(&self, model: &UnifiedModel, group: &Group) -> Result<Scores> {
         let n_vocab = self.engine.tokenizer().len();
         score(model, &group.collated, n_vocab, self.config.temperature)
     }
@@ -230,11 +235,14 @@ impl<'c> GrpoStage<'c> {
         if n == 0.0 {
             return Ok(None);
         }
-        let learns = self.reference.is_some() || group.tells_apart();
-        let scores = self.scores(group, learns)?;
-        tell(metrics, "entropy", scores.entropy, n);
+        let learns = self.reference.is_some() || group.has_advantages();
+        let scores = match learns {
+            true => self.tracked_scores(group)?,
+            false => self.scores(group)?,
+        };
+        add_metric(metrics, "entropy", scores.entropy, n);
         if !learns {
-            tell(metrics, "clipped", 0.0, n);
+            add_metric(metrics, "clipped", 0.0, n);
             return Ok(None);
         }
         let log_probs = &scores.log_probs;
@@ -242,11 +250,11 @@ impl<'c> GrpoStage<'c> {
         let advantages = group.token_advantages()?;
         let (mut losses, n_clipped) =
             policy_losses(log_probs, &log_probs.detach(), &advantages, epsilon)?;
-        tell(metrics, "clipped", n_clipped as f64, n);
+        add_metric(metrics, "clipped", n_clipped as f64, n);
         if let Some(reference) = &self.reference {
-            let reference = self.scores_of(reference, group)?.log_probs;
+            let reference = self.scores_by(reference, group)?.log_probs;
             let kl = divergence(log_probs, &reference)?;
-            tell(
+            add_metric(
                 metrics,
                 "kl",
                 f64::from(kl.sum_all()?.to_scalar::<f32>()?),
@@ -268,6 +276,12 @@ fn present_weights(parameters: &Parameters) -> VarBuilder<'static> {
 
 impl Stage for GrpoStage<'_> {
     type Batch = Vec<Group>;
+
+    const LAYOUT: Layout = SupervisedStage::LAYOUT;
+
+    fn run_config(&self) -> &RunConfig {
+        &self.config.run
+    }
 
     fn batch(&self, step: usize, micro: usize) -> Result<Vec<Group>> {
         let run = &self.config.run;
@@ -300,7 +314,7 @@ impl Stage for GrpoStage<'_> {
         let mut metrics = Metrics::new();
         let mut loss = Tensor::zeros((), DType::F32, &Device::Cpu)?;
         for group in batch {
-            tell_group(&mut metrics, group);
+            add_group_metrics(&mut metrics, group);
             if let Some(sum) = self.group_loss(group, &mut metrics)? {
                 loss = (loss + (sum / totals.ce)?)?;
             }
@@ -309,16 +323,16 @@ impl Stage for GrpoStage<'_> {
     }
 }
 
-fn tell(metrics: &mut Metrics, name: &str, sum: f64, n: f64) {
+fn add_metric(metrics: &mut Metrics, name: &str, sum: f64, n: f64) {
     let entry = metrics.entry(name.into()).or_default();
     entry.0 += sum;
     entry.1 += n;
 }
 
-/// What the answers of a group were like, as means over answers.
-fn tell_group(metrics: &mut Metrics, group: &Group) {
-    let same = f64::from(u8::from(!group.tells_apart()));
-    tell(metrics, "groups_alike", same, 1.0);
+/// Metrics of a group, as means over its answers.
+fn add_group_metrics(metrics: &mut Metrics, group: &Group) {
+    let same = f64::from(u8::from(!group.has_advantages()));
+    add_metric(metrics, "groups_alike", same, 1.0);
     let right = format!("accuracy/{}", group.asked.kind);
     for (rollout, reward) in group.rollouts.iter().zip(&group.rewards) {
         let share = |is: bool| f64::from(u8::from(is));
@@ -338,11 +352,11 @@ fn tell_group(metrics: &mut Metrics, group: &Group) {
             ("with_tool", share(!maps.is_empty())),
             ("depth_calls", drawn(MapKind::Depth)),
             ("segmentation_calls", drawn(MapKind::Segmentation)),
-            ("turns", rollout.speeches.len() as f64),
+            ("turns", rollout.generations.len() as f64),
             ("tokens", rollout.n_tokens() as f64),
             ("truncated", share(rollout.is_cut())),
         ] {
-            tell(metrics, name, number, 1.0);
+            add_metric(metrics, name, number, 1.0);
         }
     }
 }

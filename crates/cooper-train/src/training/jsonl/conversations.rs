@@ -1,6 +1,6 @@
 //! Rows of supervised fine-tuning: a conversation with images inside.
 //!
-//! `interleaved_reason` is a list of `{"type": "text" | "image", "value": …, "need_loss": "true" | "false"}`; a
+//! `interleaved_reason` is a list of `{"type": "text" | "image", "value": …, "need_loss": "true" | "false"}`; an
 //! image's value is a PNG or JPEG in base64. Only texts have a loss; what an image says about it is ignored.
 
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use cooper_model::reasoning::Prompts;
 use image::RgbImage;
 use serde_json::Value;
 
-use super::jsonl::{Row, kind};
-use super::sample::{Part, Sample};
+use super::row::{Row, kind};
+use crate::training::sample::{Part, Sample};
 
 const KEY: &str = "interleaved_reason";
 
@@ -27,17 +27,17 @@ pub(super) fn sample(row: &Row, prompts: &Prompts, generated: Views) -> Result<S
         return Err(row.wrong(KEY, why));
     };
     let mut trunk = vec![Part::prompt(&prompts.interleave_system)];
-    let mut has_spoken = false;
+    let mut has_model_text = false;
     for (i, item) in items.iter().enumerate() {
         let item = Item { row, i, item };
         match item.text("type")? {
             "text" if item.needs_loss()? => {
-                has_spoken = true;
+                has_model_text = true;
                 trunk.push(Part::model(item.text("value")?));
             }
             "text" => trunk.push(Part::prompt(item.text("value")?)),
             "image" => {
-                let views = if has_spoken {
+                let views = if has_model_text {
                     generated
                 } else {
                     Views::VaeAndVit
@@ -49,7 +49,7 @@ pub(super) fn sample(row: &Row, prompts: &Prompts, generated: Views) -> Result<S
             }
         }
     }
-    if !has_spoken {
+    if !has_model_text {
         return Err(row.wrong(KEY, "expected a text with need_loss \"true\", got none"));
     }
     Ok(Sample {

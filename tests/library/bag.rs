@@ -7,7 +7,8 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use cooper_bag::{
-    BagMessage, CdrReader, CompressedImage, Image, Input, Look, McapFile, Survey, Transport, choose,
+    BagMessage, CdrReader, CompressedImage, Image, Input, McapFile, Survey, TopicContent,
+    Transport, select_cameras,
 };
 use cooper_imaging::FrameHeader;
 use cooper_perception::pipeline::Frame;
@@ -51,7 +52,7 @@ fn read(bytes: &[u8]) -> (Vec<BagMessage>, Vec<String>) {
 
 /// The images of each camera of an input, in order.
 fn frames(input: &Input, survey: &Survey) -> BTreeMap<String, Vec<Frame>> {
-    let (cameras, _) = choose(&survey.topics, &[], &[]).unwrap();
+    let (cameras, _) = select_cameras(&survey.topics, &[], &[]).unwrap();
     let mut frames: BTreeMap<String, Vec<Frame>> = BTreeMap::new();
     let mut messages = input.messages().unwrap();
     while let Some(message) = messages.next_message().unwrap() {
@@ -176,13 +177,13 @@ fn a_bag_of_mcap_ros2_support_is_read() {
     let looks: Vec<_> = survey
         .topics
         .iter()
-        .map(|(name, topic)| (name.as_str(), &topic.look))
+        .map(|(name, topic)| (name.as_str(), &topic.content))
         .collect();
     let [
-        ("/camera/depth/image_raw", Look::Unusable(why)),
-        ("/camera/image_raw", Look::Image(Transport::Raw)),
-        ("/front/image_raw/compressed", Look::Image(Transport::Compressed)),
-        ("/notes", Look::Other),
+        ("/camera/depth/image_raw", TopicContent::Unusable(why)),
+        ("/camera/image_raw", TopicContent::Image(Transport::Raw)),
+        ("/front/image_raw/compressed", TopicContent::Image(Transport::Compressed)),
+        ("/notes", TopicContent::Other),
     ] = looks.as_slice()
     else {
         panic!("{looks:?}");
@@ -336,7 +337,9 @@ fn messages_of_other_kinds_of_bags_are_told() {
         let path = folder.path().join("a.mcap");
         std::fs::write(&path, bytes).unwrap();
         let survey = Input::find(&path, "camera", 1.0).unwrap().survey().unwrap();
-        choose(&survey.topics, &[], &[]).unwrap_err().to_string()
+        select_cameras(&survey.topics, &[], &[])
+            .unwrap_err()
+            .to_string()
     };
     let told = bag("sensor_msgs/Image", "ros1", b"");
     assert!(

@@ -5,47 +5,24 @@ use std::collections::BTreeMap;
 use cooper_imaging::{Error, FrameHeader, Result};
 use image::RgbImage;
 
-use super::input::{Topic, type_name};
 use super::mcap_file::BagMessage;
 use super::messages::{CompressedImage, Image};
 use super::schemas;
+use super::topic::{Topic, TopicContent, Transport};
 
-/// The name of a camera whose topic says none.
+/// The name of a camera whose topic gives none.
 pub const DEFAULT_NAME: &str = "camera";
-/// The node's name, which its topics begin with; what comes from there is no camera.
+/// The node's name. Topics below it are outputs, not cameras.
 pub const NODE: &str = "/cooper";
-
-/// What the first bytes of a message are that rosbag2 has compressed (its compression mode `message`).
-const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
-
-/// Whether a topic's messages are images.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// Another type of message.
-    Other,
-    /// ImageFolder that can be read.
-    Image(Transport),
-    /// ImageFolder that cannot be used, and why.
-    Unusable(String),
-}
-
-/// How a camera's images come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Transport {
-    /// `sensor_msgs/msg/Image`.
-    Raw,
-    /// `sensor_msgs/msg/CompressedImage`.
-    Compressed,
-}
 
 /// A camera of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Camera {
-    /// Begins the names of its maps' topics.
+    /// The name, with which the topics of its maps begin.
     pub name: String,
-    /// Where its images come from.
+    /// The topic of its images.
     pub topic: String,
-    /// How they come.
+    /// The message type of its images.
     pub transport: Transport,
 }
 
@@ -70,45 +47,45 @@ impl Camera {
     }
 }
 
-/// The cameras among `topics`, and remarks on those that are left out.
+/// Select the cameras among `topics`; returns them with a remark on each image topic that is left out.
 ///
-/// `wanted` names their topics; if it is empty, all that can be read are cameras. `names` are the cameras' names in the
-/// same order; those that are not given are taken from the topics.
+/// `wanted` names the topics; if it is empty, all readable image topics are cameras. `names` are the cameras' names in the
+/// same order; missing names follow from the topics.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] that tells the topics that there are, or the name that cannot be one.
-pub fn choose(
+/// [`Error::InvalidInput`] that lists the topics of the input, if a wanted one cannot be read or there are too many names.
+pub fn select_cameras(
     topics: &BTreeMap<String, Topic>,
     wanted: &[String],
     names: &[String],
 ) -> Result<(Vec<Camera>, Vec<String>)> {
     let (found, remarks) = if wanted.is_empty() {
-        all(topics)?
+        image_topics(topics)?
     } else {
-        (these(topics, wanted)?, Vec::new())
+        (wanted_topics(topics, wanted)?, Vec::new())
     };
-    let cameras = named(found, names)?;
+    let cameras = name_cameras(found, names)?;
     Ok((cameras, remarks))
 }
 
-type Found = Vec<(String, Transport)>;
+type ImageTopics = Vec<(String, Transport)>;
 
 /// All topics with images; of two with the same images the uncompressed one.
-fn all(topics: &BTreeMap<String, Topic>) -> Result<(Found, Vec<String>)> {
-    let (mut found, mut remarks) = (Found::new(), Vec::new());
+fn image_topics(topics: &BTreeMap<String, Topic>) -> Result<(ImageTopics, Vec<String>)> {
+    let (mut found, mut remarks) = (ImageTopics::new(), Vec::new());
     for (name, topic) in topics {
         let compressed_of = name.strip_suffix("/compressed");
         let twin = compressed_of.filter(|raw| found.iter().any(|(other, _)| other == raw));
-        match (&topic.look, twin) {
-            (Look::Other, _) => {}
-            (Look::Unusable(why), _) => remarks.push(format!("left out {name}: {why}")),
-            (Look::Image(_), _) if is_own(name) => {
+        match (&topic.content, twin) {
+            (TopicContent::Other, _) => {}
+            (TopicContent::Unusable(why), _) => remarks.push(format!("left out {name}: {why}")),
+            (TopicContent::Image(_), _) if is_node_output(name) => {
                 remarks.push(format!("left out {name}: it is an output of the node"));
             }
-            (Look::Image(_), Some(raw)) => {
+            (TopicContent::Image(_), Some(raw)) => {
                 remarks.push(format!("left out {name}: the same as {raw}"));
             }
-            (Look::Image(transport), None) => found.push((name.clone(), *transport)),
+            (TopicContent::Image(transport), None) => found.push((name.clone(), *transport)),
         }
     }
     if found.is_empty() {
@@ -116,8 +93,8 @@ fn all(topics: &BTreeMap<String, Topic>) -> Result<(Found, Vec<String>)> {
             "expected a topic of type {} or {} with images, got {}",
             schemas::IMAGE.name,
             schemas::COMPRESSED_IMAGE,
-            listed(topics, |topic| match &topic.look {
-                Look::Unusable(why) => why.as_str(),
+            list_topics(topics, |topic| match &topic.content {
+                TopicContent::Unusable(why) => why.as_str(),
                 _ => "",
             })
         );
@@ -127,31 +104,31 @@ fn all(topics: &BTreeMap<String, Topic>) -> Result<(Found, Vec<String>)> {
 }
 
 /// Whether a topic is an output of the node.
-fn is_own(topic: &str) -> bool {
+fn is_node_output(topic: &str) -> bool {
     let below = topic.strip_prefix(NODE);
     below.is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn these(topics: &BTreeMap<String, Topic>, wanted: &[String]) -> Result<Found> {
-    let mut found = Found::new();
+fn wanted_topics(topics: &BTreeMap<String, Topic>, wanted: &[String]) -> Result<ImageTopics> {
+    let mut found = ImageTopics::new();
     for name in wanted {
         let refuse = |why: String| Err(Error::invalid(format!("--topic {name}"), why));
-        match topics.get(name).map(|topic| &topic.look) {
-            Some(Look::Image(_)) if found.iter().any(|(other, _)| other == name) => {
+        match topics.get(name).map(|topic| &topic.content) {
+            Some(TopicContent::Image(_)) if found.iter().any(|(other, _)| other == name) => {
                 return refuse("it is named twice".into());
             }
-            Some(Look::Image(transport)) => found.push((name.clone(), *transport)),
-            Some(Look::Unusable(why)) => return refuse(why.clone()),
-            Some(Look::Other) => {
+            Some(TopicContent::Image(transport)) => found.push((name.clone(), *transport)),
+            Some(TopicContent::Unusable(why)) => return refuse(why.clone()),
+            Some(TopicContent::Other) => {
                 return refuse(format!(
                     "expected images; there are {}",
-                    listed(topics, |_| "")
+                    list_topics(topics, |_| "")
                 ));
             }
             None => {
                 return refuse(format!(
                     "there is no such topic; there are {}",
-                    listed(topics, |_| "")
+                    list_topics(topics, |_| "")
                 ));
             }
         }
@@ -159,19 +136,19 @@ fn these(topics: &BTreeMap<String, Topic>, wanted: &[String]) -> Result<Found> {
     Ok(found)
 }
 
-/// All topics with their types, in words; each with a remark.
-fn listed<'a>(
+/// All topics with their types and remarks, as text.
+fn list_topics<'a>(
     topics: &'a BTreeMap<String, Topic>,
     remark: impl Fn(&'a Topic) -> &'a str,
 ) -> String {
-    let of = |(name, topic): (&String, &'a Topic)| {
-        let of_type = &topic.type_name;
+    let describe = |(name, topic): (&String, &'a Topic)| {
+        let type_name = &topic.type_name;
         match remark(topic) {
-            "" => format!("{name} ({of_type})"),
-            remark => format!("{name} ({of_type}: {remark})"),
+            "" => format!("{name} ({type_name})"),
+            remark => format!("{name} ({type_name}: {remark})"),
         }
     };
-    let all: Vec<String> = topics.iter().map(of).collect();
+    let all: Vec<String> = topics.iter().map(describe).collect();
     if all.is_empty() {
         "no messages at all".into()
     } else {
@@ -179,7 +156,7 @@ fn listed<'a>(
     }
 }
 
-fn named(found: Found, names: &[String]) -> Result<Vec<Camera>> {
+fn name_cameras(found: ImageTopics, names: &[String]) -> Result<Vec<Camera>> {
     if names.len() > found.len() {
         let topics: Vec<&str> = found.iter().map(|(topic, _)| topic.as_str()).collect();
         let why = format!(
@@ -196,15 +173,15 @@ fn named(found: Found, names: &[String]) -> Result<Vec<Camera>> {
         .map(Some)
         .chain(std::iter::repeat(None));
     let camera = |((topic, transport), name): ((String, Transport), Option<String>)| Camera {
-        name: name.unwrap_or_else(|| name_of(&topic)),
+        name: name.unwrap_or_else(|| default_name(&topic)),
         topic,
         transport,
     };
     Ok(found.into_iter().zip(given).map(camera).collect())
 }
 
-/// The name that a camera's topic says: what is before `image_raw`, `image_rect` and the like.
-fn name_of(topic: &str) -> String {
+/// The part of a topic before `image_raw`, `image_rect` and the like.
+fn default_name(topic: &str) -> String {
     let path = topic.strip_suffix("/compressed").unwrap_or(topic);
     let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     if parts.last().is_some_and(|last| last.starts_with("image")) {
@@ -217,63 +194,21 @@ fn name_of(topic: &str) -> String {
     }
 }
 
-/// Whether a message is an image; of a compressed one, the pixels are read.
-pub(super) fn look(message: &BagMessage) -> Look {
-    let name = type_name(&message.channel);
-    let encoding = &message.channel.message_encoding;
-    let read = match name.as_str() {
-        // As ROS 1 writes it, too, so that it can be told why it is not read.
-        "sensor_msgs/msg/Image" | "sensor_msgs/Image" => Transport::Raw,
-        schemas::COMPRESSED_IMAGE | "sensor_msgs/CompressedImage" => Transport::Compressed,
-        _ => return Look::Other,
-    };
-    if encoding != schemas::MESSAGE_ENCODING {
-        return Look::Unusable(format!(
-            "expected messages in the encoding cdr (ROS 2), got {encoding}"
-        ));
-    }
-    if message.data.starts_with(ZSTD) {
-        return Look::Unusable(
-            "its messages are compressed one by one; convert the bag with `ros2 bag convert`"
-                .into(),
-        );
-    }
-    let checked = match read {
-        Transport::Raw => {
-            Image::read(&message.data).and_then(|image| image.raw().check().map(|_| ()))
-        }
-        Transport::Compressed => CompressedImage::read(&message.data).and_then(|image| {
-            if image.format.contains("compressedDepth") {
-                let why = format!(
-                    "expected an image, got depth: its format is `{}`",
-                    image.format
-                );
-                return Err(Error::invalid("compressed image", why));
-            }
-            image.to_rgb().map(|_| ())
-        }),
-    };
-    match checked {
-        Ok(()) => Look::Image(read),
-        Err(error) => Look::Unusable(error.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn topics(looks: &[(&str, Look)]) -> BTreeMap<String, Topic> {
-        let topic = |(name, look): &(&str, Look)| {
+    fn topics(contents: &[(&str, TopicContent)]) -> BTreeMap<String, Topic> {
+        let topic = |(name, content): &(&str, TopicContent)| {
             let topic = Topic {
                 type_name: "sensor_msgs/msg/Image".into(),
                 message_encoding: "cdr".into(),
                 log_times: vec![0],
-                look: look.clone(),
+                content: content.clone(),
             };
             ((*name).to_owned(), topic)
         };
-        looks.iter().map(topic).collect()
+        contents.iter().map(topic).collect()
     }
 
     #[test]
@@ -285,25 +220,25 @@ mod tests {
             ("/front/image_raw/compressed", "front"),
             ("/zed/left", "zed/left"),
         ] {
-            assert_eq!(name_of(topic), name);
+            assert_eq!(default_name(topic), name);
         }
     }
 
     #[test]
     fn every_camera_once() {
-        let image = Look::Image(Transport::Raw);
+        let image = TopicContent::Image(Transport::Raw);
         let found = topics(&[
             ("/camera/image_raw", image.clone()),
             (
                 "/camera/image_raw/compressed",
-                Look::Image(Transport::Compressed),
+                TopicContent::Image(Transport::Compressed),
             ),
             ("/cooper/camera/overlay", image.clone()),
-            ("/depth/image", Look::Unusable("it is depth".into())),
-            ("/tf", Look::Other),
+            ("/depth/image", TopicContent::Unusable("it is depth".into())),
+            ("/tf", TopicContent::Other),
             ("/z/image", image),
         ]);
-        let (cameras, remarks) = choose(&found, &[], &[]).unwrap();
+        let (cameras, remarks) = select_cameras(&found, &[], &[]).unwrap();
         let names: Vec<_> = cameras
             .iter()
             .map(|c| (c.name.as_str(), c.topic.as_str()))
@@ -317,37 +252,41 @@ mod tests {
                 "left out /depth/image: it is depth",
             ]
         );
-        let (cameras, _) = choose(&found, &[], &["front".into()]).unwrap();
+        let (cameras, _) = select_cameras(&found, &[], &["front".into()]).unwrap();
         assert_eq!(
             (cameras[0].name.as_str(), cameras[1].name.as_str()),
             ("front", "z")
         );
         let wanted = ["/camera/image_raw/compressed".to_owned()];
-        let (cameras, _) = choose(&found, &wanted, &[]).unwrap();
+        let (cameras, _) = select_cameras(&found, &wanted, &[]).unwrap();
         assert_eq!(cameras[0].transport, Transport::Compressed);
     }
 
     #[test]
-    fn what_cannot_be_chosen_is_told() {
-        let image = Look::Image(Transport::Raw);
+    fn unusable_choices_are_errors() {
+        let image = TopicContent::Image(Transport::Raw);
         let found = topics(&[
             ("/a/image", image.clone()),
             ("/b/image", image),
-            ("/depth", Look::Unusable("it is depth".into())),
-            ("/tf", Look::Other),
+            ("/depth", TopicContent::Unusable("it is depth".into())),
+            ("/tf", TopicContent::Other),
         ]);
-        let told = |wanted: &[&str], names: &[&str]| {
+        let error = |wanted: &[&str], names: &[&str]| {
             let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-            choose(&found, &own(wanted), &own(names))
+            select_cameras(&found, &own(wanted), &own(names))
                 .unwrap_err()
                 .to_string()
         };
-        assert_eq!(told(&["/depth"], &[]), "--topic /depth: it is depth");
-        assert!(told(&["/tf"], &[]).contains("expected images; there are /a/image"));
-        assert!(told(&["/none"], &[]).contains("there is no such topic; there are /a/image (sens"));
-        assert!(told(&["/a/image", "/a/image"], &[]).ends_with("it is named twice"));
-        assert!(told(&["/a/image"], &["x", "y"]).contains("expected at most 1 names"));
-        let empty = choose(&BTreeMap::new(), &[], &[]).unwrap_err().to_string();
+        assert_eq!(error(&["/depth"], &[]), "--topic /depth: it is depth");
+        assert!(error(&["/tf"], &[]).contains("expected images; there are /a/image"));
+        assert!(
+            error(&["/none"], &[]).contains("there is no such topic; there are /a/image (sens")
+        );
+        assert!(error(&["/a/image", "/a/image"], &[]).ends_with("it is named twice"));
+        assert!(error(&["/a/image"], &["x", "y"]).contains("expected at most 1 names"));
+        let empty = select_cameras(&BTreeMap::new(), &[], &[])
+            .unwrap_err()
+            .to_string();
         assert!(empty.ends_with("got no messages at all"), "{empty}");
     }
 }

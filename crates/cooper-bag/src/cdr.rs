@@ -18,7 +18,7 @@ pub struct CdrReader<'a> {
 }
 
 impl<'a> CdrReader<'a> {
-    /// Read how a message is written.
+    /// Read the preamble of a message.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if it is not plain CDR.
@@ -168,7 +168,7 @@ impl CdrWriter {
         self.value(value.to_le_bytes());
     }
 
-    /// Write a text; a NUL, which would end it for its readers, becomes U+FFFD. It is cut where a length of 32 bits ends.
+    /// Write a text of at most 2³² − 2 bytes; a NUL, at which readers would stop, becomes U+FFFD.
     pub fn string(&mut self, text: &str) {
         let text = text.replace('\0', "\u{fffd}");
         let most = (u32::MAX as usize - 1).min(text.len());
@@ -179,7 +179,7 @@ impl CdrWriter {
         self.bytes.push(0);
     }
 
-    /// Write a sequence of bytes, cut where a length of 32 bits ends.
+    /// Write a sequence of at most 2³² − 1 bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
         let n_bytes = bytes.len().min(u32::MAX as usize);
         self.u32(n_bytes as u32);
@@ -235,24 +235,24 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told() {
-        let told = |message: &[u8]| {
+    fn unreadable_messages_are_errors() {
+        let error = |message: &[u8]| {
             CdrReader::new(message)
                 .and_then(|mut reader| reader.string("encoding"))
                 .unwrap_err()
                 .to_string()
         };
         assert_eq!(
-            told(&[0, 1]),
+            error(&[0, 1]),
             "message: expected CDR, at least 4 bytes, got 2"
         );
-        assert!(told(&[0, 7, 0, 0]).ends_with("got the encoding 0x07"));
+        assert!(error(&[0, 7, 0, 0]).ends_with("got the encoding 0x07"));
         assert_eq!(
-            told(&[0, 1, 0, 0, 0xff, 0xff, 0xff, 0xff, b'r']),
+            error(&[0, 1, 0, 0, 0xff, 0xff, 0xff, 0xff, b'r']),
             "message: it is truncated: expected 4294967295 bytes of `encoding` from byte 8, got 1"
         );
         assert_eq!(
-            told(&[0, 1, 0, 0, 1]),
+            error(&[0, 1, 0, 0, 1]),
             "message: it is truncated: expected 4 bytes of `encoding` from byte 4, got 1"
         );
     }

@@ -3,11 +3,18 @@
 use mcap::records::{ChunkHeader, Record};
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
-use super::mcap_file::{MAX_RECORD, PREFIX};
-use super::record::parse_record;
+use super::record::{MAX_RECORD, PREFIX, parse_record};
 
-/// A chunk that is being read. A whole one is checked before anything of it is believed; of one that is cut off,
-/// what there is is read.
+/// How much of a chunk the file holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it: it is checked before it is read.
+    Whole,
+    /// The file ends inside it: records are read up to there.
+    CutOff,
+}
+
+/// A chunk that is being read.
 pub(super) struct Chunk {
     /// Where it begins in the file.
     pub at: u64,
@@ -15,38 +22,37 @@ pub(super) struct Chunk {
     /// The chunk's record with its prefix.
     record: Vec<u8>,
     n_fed: usize,
-    is_whole: bool,
+    extent: Extent,
 }
 
 impl Chunk {
-    /// Open the chunk's record; `is_whole` unless the file ends inside it.
+    /// Open the chunk's record, which begins at byte `at` of the file.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn open(at: u64, mut record: Vec<u8>, is_whole: bool) -> Result<Self, String> {
-        if is_whole {
-            check(record.get(PREFIX..).unwrap_or_default())?;
-        } else {
-            close_plain(&mut record);
+    pub fn open(at: u64, mut record: Vec<u8>, extent: Extent) -> Result<Self, String> {
+        match extent {
+            Extent::Whole => check(record.get(PREFIX..).unwrap_or_default())?,
+            Extent::CutOff => end_behind_last_whole_record(&mut record),
         }
         let options = LinearReaderOptions::default()
             .with_skip_start_magic(true)
             .with_skip_end_magic(true)
-            .with_prevalidate_chunk_crcs(is_whole)
+            .with_prevalidate_chunk_crcs(extent == Extent::Whole)
             .with_record_length_limit(MAX_RECORD as usize);
         Ok(Self {
             at,
             reader: LinearReader::new_with_options(options),
             record,
             n_fed: 0,
-            is_whole,
+            extent,
         })
     }
 
     /// The next record's operation code and content; none at the end.
     ///
     /// # Errors
-    /// What is wrong with it; nothing can be read any more.
+    /// What is wrong with it; the rest cannot be read.
     pub fn next_record(&mut self) -> Result<Option<(u8, Vec<u8>)>, String> {
         loop {
             match self.reader.next_event() {
@@ -62,15 +68,15 @@ impl Chunk {
                     self.reader.notify_read(n_given);
                     self.n_fed += n_given;
                 }
-                // Where the file ends is told already.
-                Some(Err(_)) if !self.is_whole => return Ok(None),
+                // The caller reports where the file ends.
+                Some(Err(_)) if self.extent == Extent::CutOff => return Ok(None),
                 Some(Err(why)) => return Err(why.to_string()),
             }
         }
     }
 }
 
-/// Check what the crate would trust: the sizes of a chunk's content and, where they can be seen, of its records.
+/// Check what the crate `mcap` trusts: the size of a chunk's content and, if it is not compressed, of its records.
 fn check(body: &[u8]) -> Result<(), String> {
     let (header, data) = match parse_record(mcap::records::op::CHUNK, body) {
         Ok(Record::Chunk { header, data }) => (header, data),
@@ -114,8 +120,8 @@ fn whole_records(records: &[u8]) -> usize {
     records.len() - rest.len()
 }
 
-/// Let a chunk that is cut off end behind its last whole record, if it is not compressed; its checksum is dropped.
-fn close_plain(record: &mut Vec<u8>) {
+/// Cut a chunk behind its last whole record, if it is not compressed, and remove its checksum.
+fn end_behind_last_whole_record(record: &mut Vec<u8>) {
     // Times, size, checksum, the name of the compression, size in the file.
     const SIZE: usize = PREFIX + 16;
     const CHECKSUM: usize = SIZE + 8;

@@ -13,11 +13,11 @@ use super::mcap_file::BagMessage;
 use super::messages::Image;
 use super::schemas;
 
-/// ImageFolder that are read one by one, as messages of a camera.
+/// Images that are read one by one, as messages of a camera.
 pub struct ImageFolder {
     files: Vec<PathBuf>,
     n_read: usize,
-    /// ImageFolder a second.
+    /// Images a second.
     rate: f64,
     channel: Arc<Channel<'static>>,
     frame_id: String,
@@ -25,7 +25,7 @@ pub struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// The images of `files`, as `camera` would have sent them: image n, from 1, at n / `rate` seconds.
+    /// The images of `files` as messages of `camera`: image n, from 1, at n / `rate` seconds.
     pub fn new(files: Vec<PathBuf>, camera: &str, rate: f64) -> Self {
         let schema = Schema {
             id: 1,
@@ -39,7 +39,7 @@ impl ImageFolder {
             rate,
             channel: Arc::new(Channel {
                 id: 1,
-                topic: topic_of(camera),
+                topic: image_topic(camera),
                 schema: Some(Arc::new(schema)),
                 message_encoding: schemas::MESSAGE_ENCODING.into(),
                 metadata: BTreeMap::new(),
@@ -49,7 +49,7 @@ impl ImageFolder {
         }
     }
 
-    /// The next image; none at the end. What is no image is left out and noted in [`ImageFolder::damage`].
+    /// The next image; none at the end. Files that are no images are skipped and noted in [`ImageFolder::damage`].
     pub fn next_message(&mut self) -> Option<BagMessage> {
         loop {
             let path = self.files.get(self.n_read)?;
@@ -61,7 +61,7 @@ impl ImageFolder {
                     continue;
                 }
             };
-            // Saturating, after 584 years.
+            // It saturates after 584 years.
             let nanos = (self.n_read as f64 * 1e9 / self.rate) as u64;
             let header = FrameHeader {
                 stamp_secs: i32::try_from(nanos / 1_000_000_000).unwrap_or(i32::MAX),
@@ -78,14 +78,14 @@ impl ImageFolder {
         }
     }
 
-    /// What was lost so far.
+    /// What could not be read so far.
     pub fn damage(&self) -> &Damage {
         &self.damage
     }
 }
 
-/// The topic on which a camera's images come.
-pub fn topic_of(camera: &str) -> String {
+/// The topic of a camera's images.
+fn image_topic(camera: &str) -> String {
     format!("/{camera}/image_raw")
 }
 
@@ -94,7 +94,7 @@ pub fn topic_of(camera: &str) -> String {
 ///
 /// # Errors
 /// [`Error::Io`] if the folder cannot be read.
-pub fn files_of(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+pub fn list_files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     let failed = |e| Error::io(folder, e);
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {

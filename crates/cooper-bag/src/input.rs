@@ -1,56 +1,42 @@
-//! What is read: an MCAP file, the folder of a bag with such files, or a folder of images.
+//! The input: an MCAP file, the folder of a bag with such files, or a folder of images.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use cooper_imaging::{Error, Result};
-use mcap::Channel;
 
-use super::cameras::{self, Look};
 use super::damage::Damage;
 use super::image_folder::{self, ImageFolder};
 use super::mcap_file::{BagMessage, McapFile};
+use super::topic::{self, Topic, TopicContent};
 
-/// Which files are read, and as what.
+/// The files of an input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// MCAP files, in order.
     Bag(Vec<PathBuf>),
-    /// ImageFolder of one camera, in order.
+    /// Images of one camera, in order.
     ImageFolder {
         /// The files.
         files: Vec<PathBuf>,
         /// The camera's name.
         camera: String,
-        /// ImageFolder a second.
+        /// Images a second.
         rate: f64,
     },
 }
 
-/// A topic of an input.
-#[derive(Clone, Debug)]
-pub struct Topic {
-    /// The message type, or what is known of it.
-    pub type_name: String,
-    /// How its messages are written.
-    pub message_encoding: String,
-    /// When each message was recorded, nanoseconds.
-    pub log_times: Vec<u64>,
-    /// Whether its messages are images.
-    pub look: Look,
-}
-
-/// What an input holds.
+/// The contents of an input.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
-    /// By name.
+    /// The topics by name.
     pub topics: BTreeMap<String, Topic>,
     /// What cannot be read.
     pub damage: Damage,
 }
 
 impl Input {
-    /// Find out what `path` is; of a folder of images, the camera's name and the images a second are given.
+    /// Find out what `path` is. `camera` and `rate` are the camera's name and the images a second, for a folder of images.
     ///
     /// # Errors
     /// [`Error::Io`] if there is nothing; [`Error::InvalidInput`] if a folder holds neither kind of file.
@@ -59,11 +45,11 @@ impl Input {
         if !kind.is_dir() {
             return Ok(Self::Bag(vec![path.into()]));
         }
-        let bags = image_folder::files_of(path, &["mcap"])?;
+        let bags = image_folder::list_files(path, &["mcap"])?;
         if !bags.is_empty() {
             return Ok(Self::Bag(bags));
         }
-        let files = image_folder::files_of(path, &["png", "jpg", "jpeg"])?;
+        let files = image_folder::list_files(path, &["png", "jpg", "jpeg"])?;
         if files.is_empty() {
             let why =
                 "expected a folder with .mcap files or with .png and .jpg images, got neither";
@@ -83,7 +69,7 @@ impl Input {
         }
     }
 
-    /// Read everything once, to know what there is before the work begins. ImageFolder are counted only.
+    /// Read everything once, to know the topics before the work begins. Images of a folder are only counted.
     ///
     /// # Errors
     /// See [`Messages::next_message`].
@@ -105,7 +91,7 @@ impl Input {
         Ok(survey)
     }
 
-    /// Begin to read.
+    /// Read the messages from the beginning.
     ///
     /// # Errors
     /// See [`McapFile::open`].
@@ -130,31 +116,31 @@ impl Survey {
         let channel = &message.channel;
         let topic = self.topics.entry(channel.topic.clone());
         let topic = topic.or_insert_with(|| Topic {
-            type_name: type_name(channel),
+            type_name: topic::type_name(channel),
             message_encoding: channel.message_encoding.clone(),
             log_times: Vec::new(),
-            look: Look::Other,
+            content: TopicContent::Other,
         });
         topic.log_times.push(message.log_time);
         // The first image that can be read decides.
-        if !matches!(topic.look, Look::Image(_)) {
-            topic.look = cameras::look(message);
+        if !matches!(topic.content, TopicContent::Image(_)) {
+            topic.content = topic::inspect(message);
         }
     }
 }
 
 /// The messages of an input, one after another.
 pub enum Messages {
-    /// Of files that are opened in turn.
+    /// Messages of files that are opened in turn.
     Bag {
         /// The file that is being read.
         open: Option<Box<McapFile>>,
-        /// Those behind it.
+        /// The files behind it.
         waiting: VecDeque<PathBuf>,
-        /// What was lost in those before it.
+        /// What could not be read of the files before it.
         damage: Damage,
     },
-    /// Of a folder.
+    /// Images of a folder.
     ImageFolder(ImageFolder),
 }
 
@@ -187,7 +173,7 @@ impl Messages {
         }
     }
 
-    /// What was lost so far.
+    /// What could not be read so far.
     pub fn damage(&self) -> Damage {
         match self {
             Self::ImageFolder(images) => images.damage().clone(),
@@ -199,13 +185,5 @@ impl Messages {
                 damage
             }
         }
-    }
-}
-
-/// The type of a channel's messages.
-pub(super) fn type_name(channel: &Channel<'_>) -> String {
-    match &channel.schema {
-        Some(schema) => schema.name.clone(),
-        None => "unknown".into(),
     }
 }

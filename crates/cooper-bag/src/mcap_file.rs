@@ -1,7 +1,7 @@
-//! An MCAP file, read from its beginning to wherever it ends: needs no index, and goes on behind damage where it can.
+//! An MCAP file, read from its beginning to its end without the index. Damaged records are skipped.
 //!
-//! A file is a row of records with lengths; messages lie among them or in chunks, which may be compressed. The rows are
-//! walked here, so that a record is never believed to be longer than the file; chunks are opened by the crate `mcap`.
+//! A file is a sequence of records with lengths; messages are records of their own or lie in chunks, which may be compressed.
+//! This module walks the records and checks their lengths against the file; the crate `mcap` decodes chunks.
 //! Source: <https://mcap.dev/spec>.
 
 use std::fs::File;
@@ -13,14 +13,9 @@ use cooper_imaging::{Error, Result};
 use mcap::records::{MessageHeader, Record, op};
 use mcap::{Channel, MAGIC, Message};
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Extent};
 use super::damage::Damage;
-use super::record::parse_record;
-
-/// An operation code and the length of what follows it.
-pub(super) const PREFIX: usize = 1 + 8;
-/// The largest record that is read, and the largest content of a chunk, in bytes.
-pub(super) const MAX_RECORD: u64 = 1 << 28;
+use super::record::{MAX_RECORD, PREFIX, parse_record};
 
 /// The record at the end: its prefix, where the summary and its offsets begin, a checksum; then the magic bytes.
 const FOOTER: u64 = PREFIX as u64 + 8 + 8 + 4 + MAGIC.len() as u64;
@@ -45,7 +40,7 @@ pub struct McapFile {
     ended: bool,
     chunk: Option<Chunk>,
     channels: Channels,
-    /// What the summary at the end repeats of them, for those whose description is damaged.
+    /// Channels from the summary at the end, for those whose own records are damaged.
     repeated: Channels,
     damage: Damage,
 }
@@ -61,7 +56,7 @@ impl McapFile {
         Self::new(path, BufReader::with_capacity(1 << 16, file), length)
     }
 
-    /// Read from `source`, which has `length` bytes; `path` names it in what is told.
+    /// Read from `source`, which has `length` bytes; `path` names it in messages.
     ///
     /// # Errors
     /// As [`McapFile::open`].
@@ -85,21 +80,21 @@ impl McapFile {
             damage: Damage::default(),
         };
         file.read_summary()?;
-        file.jump(MAGIC.len() as u64)?;
+        file.seek_to(MAGIC.len() as u64)?;
         Ok(file)
     }
 
     /// The next message in the file's order; none at its end.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read. What is damaged is left out and noted in [`McapFile::damage`].
+    /// [`Error::Io`] if it cannot be read. Damaged records are skipped and noted in [`McapFile::damage`].
     pub fn next_message(&mut self) -> Result<Option<BagMessage>> {
         loop {
             if let Some(chunk) = &mut self.chunk {
                 match chunk.next_record() {
                     Ok(Some((opcode, body))) => {
                         let what = format!("in the chunk at byte {}", chunk.at);
-                        if let Some(message) = self.of_record(opcode, &body, &what) {
+                        if let Some(message) = self.read_record(opcode, &body, &what) {
                             return Ok(Some(message));
                         }
                     }
@@ -118,19 +113,19 @@ impl McapFile {
         }
     }
 
-    /// What was lost so far.
+    /// What could not be read so far.
     pub fn damage(&self) -> &Damage {
         &self.damage
     }
 
-    /// Read the channels that the summary at the end repeats, if there is one. Whatever is wrong with it is passed
-    /// over, since nothing is lost by it.
+    /// Read the channels that the summary at the end repeats, if there is one. Errors in it are ignored: messages do not depend
+    /// on it.
     fn read_summary(&mut self) -> Result<()> {
         let Some(footer_at) = self.length.checked_sub(FOOTER) else {
             return Ok(());
         };
         let mut footer = [0; FOOTER as usize];
-        self.jump(footer_at)?;
+        self.seek_to(footer_at)?;
         self.read(&mut footer)?;
         let start = match parse_record(op::FOOTER, &footer[PREFIX..]) {
             Ok(Record::Footer(found)) if footer[0] == op::FOOTER => found.summary_start,
@@ -139,7 +134,7 @@ impl McapFile {
         if !(MAGIC.len() as u64..footer_at).contains(&start) {
             return Ok(());
         }
-        self.jump(start)?;
+        self.seek_to(start)?;
         while self.at + (PREFIX as u64) <= footer_at {
             let (opcode, length) = self.read_prefix()?;
             if length > footer_at.saturating_sub(self.at) {
@@ -156,7 +151,7 @@ impl McapFile {
                     _ => Ok(()),
                 };
             } else {
-                self.jump(self.at + length)?;
+                self.seek_to(self.at + length)?;
             }
         }
         Ok(())
@@ -169,7 +164,7 @@ impl McapFile {
         Ok((opcode, u64::from_le_bytes(length)))
     }
 
-    /// Walk over one record: a message comes of it, or a chunk is opened, or nothing.
+    /// Read one record of the file: a message, a chunk, which is opened, or another one.
     fn next_in_file(&mut self) -> Result<Option<BagMessage>> {
         let at = self.at;
         let rest = self.length.saturating_sub(at);
@@ -186,14 +181,18 @@ impl McapFile {
                 self.lose(&format!(
                     "the record at byte {at}: expected at most {MAX_RECORD} bytes, got {length}"
                 ));
-                self.jump(at + PREFIX as u64 + available)?;
+                self.seek_to(at + PREFIX as u64 + available)?;
             }
             op::CHUNK => {
                 let mut record = vec![opcode];
                 record.extend(length.to_le_bytes());
                 record.resize(PREFIX + available as usize, 0);
                 self.read(&mut record[PREFIX..])?;
-                match Chunk::open(at, record, is_whole) {
+                let extent = match is_whole {
+                    true => Extent::Whole,
+                    false => Extent::CutOff,
+                };
+                match Chunk::open(at, record, extent) {
                     Ok(chunk) => self.chunk = Some(chunk),
                     Err(why) => self.lose(&format!("the chunk at byte {at}: {why}")),
                 }
@@ -201,10 +200,10 @@ impl McapFile {
             op::SCHEMA | op::CHANNEL | op::MESSAGE if is_whole => {
                 let mut body = vec![0; available as usize];
                 self.read(&mut body)?;
-                return Ok(self.of_record(opcode, &body, &format!("at byte {at}")));
+                return Ok(self.read_record(opcode, &body, &format!("at byte {at}")));
             }
-            // Indexes, attachments, metadata, and what later versions may bring.
-            _ => self.jump(at + PREFIX as u64 + available)?,
+            // Indexes, attachments, metadata, and records of later versions.
+            _ => self.seek_to(at + PREFIX as u64 + available)?,
         }
         if !is_whole {
             let got = rest - PREFIX as u64;
@@ -215,25 +214,25 @@ impl McapFile {
         Ok(None)
     }
 
-    /// A message, if the record is one and belongs to a channel; schemas and channels are kept.
-    fn of_record(&mut self, opcode: u8, body: &[u8], place: &str) -> Option<BagMessage> {
+    /// Read a record: the message, if it is one of a known channel. Schemas and channels are stored.
+    fn read_record(&mut self, opcode: u8, body: &[u8], place: &str) -> Option<BagMessage> {
         if !matches!(opcode, op::SCHEMA | op::CHANNEL | op::MESSAGE) {
             return None;
         }
-        let kept = match parse_record(opcode, body) {
+        let stored = match parse_record(opcode, body) {
             Ok(Record::Schema { header, data }) => {
-                let kept = self.channels.add_schema_from_slice(header, &data);
-                kept.map_err(|e| e.to_string())
+                let stored = self.channels.add_schema_from_slice(header, &data);
+                stored.map_err(|e| e.to_string())
             }
             Ok(Record::Channel(channel)) => {
-                let kept = self.channels.add_channel(channel);
-                kept.map_err(|e| e.to_string())
+                let stored = self.channels.add_channel(channel);
+                stored.map_err(|e| e.to_string())
             }
             Ok(Record::Message { header, data }) => {
                 let id = header.channel_id;
                 let channel = self.channels.get(id).or_else(|| self.repeated.get(id));
                 return match channel {
-                    Some(channel) => Some(message_of(channel, header, data.into_owned())),
+                    Some(channel) => Some(message(channel, header, data.into_owned())),
                     None => {
                         self.lose(&format!(
                             "a message {place}: its channel {id} was not described before"
@@ -245,7 +244,7 @@ impl McapFile {
             Ok(_) => Ok(()),
             Err(why) => Err(why),
         };
-        if let Err(why) = kept {
+        if let Err(why) = stored {
             self.lose(&format!("a record {place}: {why}"));
         }
         None
@@ -269,15 +268,15 @@ impl McapFile {
         Ok(())
     }
 
-    /// Go to a place in the file.
-    fn jump(&mut self, to: u64) -> Result<()> {
-        let sought = self.source.seek(std::io::SeekFrom::Start(to));
-        self.at = sought.map_err(|e| Error::io(&self.path, e))?;
+    /// Seek to a byte of the file.
+    fn seek_to(&mut self, to: u64) -> Result<()> {
+        let position = self.source.seek(std::io::SeekFrom::Start(to));
+        self.at = position.map_err(|e| Error::io(&self.path, e))?;
         Ok(())
     }
 }
 
-fn message_of(channel: Arc<Channel<'static>>, header: MessageHeader, data: Vec<u8>) -> BagMessage {
+fn message(channel: Arc<Channel<'static>>, header: MessageHeader, data: Vec<u8>) -> BagMessage {
     Message {
         channel,
         sequence: header.sequence,
@@ -287,7 +286,7 @@ fn message_of(channel: Arc<Channel<'static>>, header: MessageHeader, data: Vec<u
     }
 }
 
-/// What a file is that is no MCAP, by its first bytes, and what can be done about it.
+/// The kind of a file that is no MCAP, by its first bytes, and what the user can do.
 fn other_kind(first: &[u8]) -> &'static str {
     const KINDS: [(&[u8], &str); 4] = [
         (
@@ -304,10 +303,10 @@ fn other_kind(first: &[u8]) -> &'static str {
         ),
         (b"", "other bytes"),
     ];
-    let of = KINDS.iter().find(|(magic, _)| first.starts_with(magic));
+    let kind = KINDS.iter().find(|(magic, _)| first.starts_with(magic));
     if first.is_empty() {
         "an empty file"
     } else {
-        of.map_or("other bytes", |(_, kind)| kind)
+        kind.map_or("other bytes", |(_, kind)| kind)
     }
 }

@@ -1,4 +1,4 @@
-//! The messages that a bag is read and written for, field by field in the order of their definitions.
+//! The messages that are read from a bag and written, field by field in the order of their definitions.
 
 use std::borrow::Cow;
 
@@ -64,7 +64,7 @@ impl<'a> Image<'a> {
         cdr.finish()
     }
 
-    /// Write its fields where it is a part of another message.
+    /// Write the fields as a part of another message.
     pub fn write_into(&self, cdr: &mut CdrWriter) {
         write_header(cdr, &self.header);
         cdr.u32(self.height);
@@ -75,7 +75,7 @@ impl<'a> Image<'a> {
         cdr.bytes(&self.data);
     }
 
-    /// Its fields, to be checked and read as pixels.
+    /// The fields as [`RawImage`] checks and decodes them.
     pub fn raw(&self) -> RawImage<'_> {
         RawImage {
             width: self.width,
@@ -113,7 +113,7 @@ impl<'a> CompressedImage<'a> {
         })
     }
 
-    /// Read the pixels, by their content: `format` is what drivers disagree about.
+    /// Decode the pixels by their content, since drivers disagree about `format`.
     ///
     /// # Errors
     /// See [`decode_rgb`].

@@ -1,4 +1,4 @@
-//! The MCAP file that is written: whole, or not there.
+//! The MCAP file that is written. It appears in its place when it is complete.
 
 use std::collections::BTreeMap;
 use std::io::BufWriter;
@@ -14,15 +14,15 @@ use super::schemas::{self, MessageType};
 /// Who wrote the file.
 const LIBRARY: &str = concat!("cooper-perception ", env!("CARGO_PKG_VERSION"));
 
-/// A file that is being written beside its place.
+/// A file that is being written. Dropped before [`Output::finish`], it leaves nothing behind.
 pub struct Output {
     path: PathBuf,
-    writer: Option<Writer<BufWriter<NewFile>>>,
+    writer: Writer<BufWriter<NewFile>>,
     /// Messages of each topic.
     counts: BTreeMap<String, u64>,
 }
 
-/// The recording times of an image, which everything that is made of it has.
+/// The recording times of an image, which its maps have, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
     /// The image's number in its channel.
@@ -47,12 +47,12 @@ impl Output {
     /// Check that a file can be written at `path`, and that it is none of `inputs`.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if it is one of them, or no place for a file.
+    /// [`Error::InvalidInput`] if it is one of them, or no file can be there.
     pub fn check(path: &Path, inputs: &[PathBuf]) -> Result<()> {
         let refuse = |why: &str| Err(Error::invalid(path.display().to_string(), why));
-        let place = path.canonicalize().ok();
-        let is_place = |input: &PathBuf| input.canonicalize().ok() == place;
-        if place.is_some() && inputs.iter().any(is_place) {
+        let existing = path.canonicalize().ok();
+        let is_input = |input: &PathBuf| input.canonicalize().ok() == existing;
+        if existing.is_some() && inputs.iter().any(is_input) {
             return refuse("it is the input; expected another file to write to");
         }
         if path.is_dir() || !folder_of(path).is_dir() {
@@ -61,7 +61,7 @@ impl Output {
         Ok(())
     }
 
-    /// Begin to write `path`; a file that lies there is replaced when the new one is whole.
+    /// Begin to write `path`; [`Output::finish`] replaces a file that is there.
     ///
     /// # Errors
     /// As [`Output::check`]; [`Error::Io`] if it cannot be written.
@@ -77,7 +77,7 @@ impl Output {
             .create(BufWriter::new(file));
         Ok(Self {
             path: path.into(),
-            writer: Some(writer.map_err(|e| failed(path, e))?),
+            writer: writer.map_err(|e| failed(path, e))?,
             counts: BTreeMap::new(),
         })
     }
@@ -88,7 +88,7 @@ impl Output {
     /// [`Error::Io`] if it cannot be written.
     pub fn copy(&mut self, message: &BagMessage) -> Result<()> {
         let channel = &message.channel;
-        let id = self.with(|writer| {
+        let id = self.write_with(|writer| {
             let schema = match &channel.schema {
                 Some(schema) => writer.add_schema(&schema.name, &schema.encoding, &schema.data)?,
                 None => 0,
@@ -103,17 +103,15 @@ impl Output {
         self.write(&channel.topic, id, message.into(), &message.data)
     }
 
-    /// End the file and put it in its place; the messages of each topic.
+    /// Complete the file and move it to its place; returns the number of messages of each topic.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written; then there is none.
+    /// [`Error::Io`] if it cannot be written; then there is no new file.
     pub fn finish(mut self) -> Result<BTreeMap<String, u64>> {
-        self.with(|writer| writer.finish().map(|_| ()))?;
-        if let Some(writer) = self.writer.take() {
-            let file = writer.into_inner().into_inner();
-            file.map_err(|e| Error::io(&self.path, e.into_error()))?
-                .commit()?;
-        }
+        self.write_with(|writer| writer.finish().map(|_| ()))?;
+        let file = self.writer.into_inner().into_inner();
+        file.map_err(|e| Error::io(&self.path, e.into_error()))?
+            .commit()?;
         Ok(self.counts)
     }
 
@@ -128,7 +126,7 @@ impl Output {
         times: Times,
         message: &[u8],
     ) -> Result<()> {
-        let id = self.with(|writer| {
+        let id = self.write_with(|writer| {
             let text = message_type.schema();
             let schema =
                 writer.add_schema(message_type.name, schemas::ENCODING, text.as_bytes())?;
@@ -144,19 +142,16 @@ impl Output {
             log_time: times.log_time,
             publish_time: times.publish_time,
         };
-        self.with(|writer| writer.write_to_known_channel(&header, data))?;
+        self.write_with(|writer| writer.write_to_known_channel(&header, data))?;
         *self.counts.entry(topic.to_owned()).or_default() += 1;
         Ok(())
     }
 
-    fn with<T>(
+    fn write_with<T>(
         &mut self,
-        work: impl FnOnce(&mut Writer<BufWriter<NewFile>>) -> McapResult<T>,
+        write: impl FnOnce(&mut Writer<BufWriter<NewFile>>) -> McapResult<T>,
     ) -> Result<T> {
-        match &mut self.writer {
-            Some(writer) => work(writer).map_err(|e| failed(&self.path, e)),
-            None => Err(Error::Internal("a bag that has ended is written to".into())),
-        }
+        write(&mut self.writer).map_err(|e| failed(&self.path, e))
     }
 }
 

@@ -1,10 +1,15 @@
-//! One record of an MCAP file, its lengths checked before anything is made of them.
+//! One record of an MCAP file, with its lengths checked before it is decoded.
 
 use mcap::records::{Record, op};
 
+/// Bytes of an operation code and the length of the record.
+pub(super) const PREFIX: usize = 1 + 8;
+/// The largest record that is read, and the largest content of a chunk, in bytes.
+pub(super) const MAX_RECORD: u64 = 1 << 28;
+
 /// The record in `body`.
 ///
-/// The crate takes memory for as many bytes as a length says, up to 4 GiB, before it looks whether they are there.
+/// The crate `mcap` allocates as many bytes as a length says, up to 4 GiB, before it checks that they are there.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -26,7 +31,7 @@ pub(super) fn parse_record(opcode: u8, body: &[u8]) -> Result<Record<'_>, String
     mcap::parse_record(opcode, body).map_err(|e| e.to_string())
 }
 
-/// Bytes in which parts follow each other, each behind its length.
+/// A sequence of parts, each behind its length.
 struct Lengths<'a>(&'a [u8]);
 
 impl<'a> Lengths<'a> {
@@ -69,16 +74,16 @@ mod tests {
     fn lengths_beyond_the_record_take_no_memory() {
         // Found by libFuzzer: a schema whose name has 3.7 GB.
         let schema = [0, 0, 0xf6, 0xdb, 0xe0, 0xdb, 0, 0, 0, 7];
-        let told = parse_record(op::SCHEMA, &schema).unwrap_err();
-        assert_eq!(told, "expected 3688946678 more bytes in it, got 4");
+        let error = parse_record(op::SCHEMA, &schema).unwrap_err();
+        assert_eq!(error, "expected 3688946678 more bytes in it, got 4");
         let channel = [
             1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 255, 255, 255, 255,
         ];
-        let told = parse_record(op::CHANNEL, &channel).unwrap_err();
-        assert!(told.contains("expected 4294967295 more bytes"), "{told}");
+        let error = parse_record(op::CHANNEL, &channel).unwrap_err();
+        assert!(error.contains("expected 4294967295 more bytes"), "{error}");
         assert!(parse_record(op::CHANNEL, &channel[..4]).is_err());
-        let told = parse_record(op::CHUNK, &[255; 40]).unwrap_err();
-        assert_eq!(told, "expected 4294967295 more bytes in it, got 8");
+        let error = parse_record(op::CHUNK, &[255; 40]).unwrap_err();
+        assert_eq!(error, "expected 4294967295 more bytes in it, got 8");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The definitions of the messages that are written, as MCAP's schema encoding `ros2msg` has them.
+//! The definitions of messages that are written, in MCAP's schema encoding `ros2msg`.
 //!
 //! A definition is followed by those of the messages in it, each behind a line of 80 `=` and its name.
 

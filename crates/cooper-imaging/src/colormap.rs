@@ -1,4 +1,4 @@
-//! Matplotlib's "Spectral" colours, in which COOPER looks at depth: near is dark red, far is violet.
+//! Matplotlib's "Spectral" colours, in which COOPER reads depth: near is dark red, far is violet.
 
 use image::{Rgb, RgbImage};
 

@@ -1,4 +1,4 @@
-//! Images as bytes: files to be kept, and what tells one image from another.
+//! Images as bytes: PNG files, and digests of pixels.
 
 use std::io::Cursor;
 
@@ -18,8 +18,8 @@ pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-/// SHA-256 in hexadecimal of the decoded pixels: RGB, a byte each, rows from the top, without padding. It says nothing
-/// of the size.
+/// SHA-256 in hexadecimal of the decoded pixels: RGB, a byte each, rows from the top, without padding. It does not
+/// depend on width and height.
 pub fn sha256(image: &RgbImage) -> String {
     format!("{:x}", Sha256::digest(image.as_raw()))
 }
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn a_images_digest_is_that_of_its_bytes() {
+    fn the_digest_of_an_image_is_that_of_its_bytes() {
         // printf abc | sha256sum
         let abc = RgbImage::from_pixel(1, 1, image::Rgb(*b"abc"));
         assert!(sha256(&abc).starts_with("ba7816bf8f01cfea414140de5dae2223b00361a396177a9c"));

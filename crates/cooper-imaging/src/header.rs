@@ -1,6 +1,6 @@
 //! The header of a camera image.
 
-/// When and in which optical frame an image was taken: copied to everything made from it.
+/// When and in which optical frame an image was taken: copied to everything that is computed from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Seconds of the stamp, in the clock of the source.

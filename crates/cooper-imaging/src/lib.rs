@@ -1,7 +1,8 @@
-//! Images outside the network: files, cameras' encodings, message headers, Pillow's resize, colormaps;
+//! Images outside of the network: files, camera encodings, message headers, Pillow's resize, colormaps;
 //! and what all crates need for files: the error, and [`NewFile`], which appears complete or not at all.
 //!
-//! Knows neither the network nor ROS. Start at [`RawImage`] for camera messages and [`load_rgb`] for files.
+//! - It knows pixels and files. It must never know tensors, the network, or ROS.
+//! - Start at [`RawImage`] for camera messages, [`load_rgb`] for files, and [`ResizeRule`] for the sizes that the network wants.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 #![forbid(unsafe_code)]
 
@@ -23,4 +24,4 @@ pub use header::FrameHeader;
 pub use load::{decode_rgb, load_grey, load_grey16, load_rgb, to_rgb};
 pub use new_file::{NewFile, NewFolder, folder_of, write_file};
 pub use raster::Raster;
-pub use resize::{ResizeRule, bicubic, bicubic_whole};
+pub use resize::{ResizeRule, bicubic, bicubic_i32};

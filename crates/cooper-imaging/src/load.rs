@@ -100,7 +100,7 @@ fn unexpected(path: &Path, expected: &str, got: &DynamicImage) -> Error {
     Error::invalid(what, format!("expected {expected}, got {:?}", got.color()))
 }
 
-/// What keeps a small file from becoming a huge image.
+/// Limits against small files that decode to huge images.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
@@ -164,10 +164,10 @@ mod tests {
             b"\x76\x2f\x31\x01 an EXR",
             b"\x89PNG\r\n\x1a\n cut",
         ] {
-            let told = decode_rgb(bytes, "camera image").unwrap_err().to_string();
+            let error = decode_rgb(bytes, "camera image").unwrap_err().to_string();
             assert!(
-                told.starts_with("camera image: expected a PNG or JPEG"),
-                "{told}"
+                error.starts_with("camera image: expected a PNG or JPEG"),
+                "{error}"
             );
         }
     }

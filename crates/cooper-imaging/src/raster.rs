@@ -1,8 +1,8 @@
-//! Pixels as messages carry them: rows of bytes with the encoding's name, without ROS.
+//! Pixels in the form of messages, without ROS: rows of bytes with the encoding's name.
 
 use image::RgbImage;
 
-/// What `sensor_msgs/Image` holds besides its header; little-endian, without padding.
+/// The fields of `sensor_msgs/Image` without its header; little-endian, without padding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raster {
     /// Pixels of a row.

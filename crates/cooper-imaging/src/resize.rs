@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use crate::error::{Error, Result};
 
-/// How large an image is made.
+/// How large an image is after resizing.
 ///
 /// Source: BAGEL `data/transforms.py`, `MaxLongEdgeMinShortEdgeResize`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl ResizeRule {
         let (mut w, mut h) = self.scaled(w, h, scale);
         let max_pixels = f64::from(self.max_pixels);
         if w * h > max_pixels {
-            // The ratio of the areas, not its root: it overshoots, but so it was trained.
+            // The ratio of the areas, not its root: it shrinks too far, but the model was trained so.
             (w, h) = self.scaled(w, h, max_pixels / (w * h));
         }
         if w.max(h) > max_size {
@@ -69,11 +69,11 @@ pub fn bicubic(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     RgbImage::from_raw(width, height, data).unwrap_or_default()
 }
 
-/// As [`bicubic`], of one channel of whole numbers (Pillow's mode `I`): weights are not rounded, each pass's result is.
+/// [`bicubic`] of one channel of 32-bit integers (Pillow's mode `I`): the result of each pass is rounded, the weights are not.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] if there are not `width` · `height` numbers.
-pub fn bicubic_whole(
+pub fn bicubic_i32(
     values: &[i32],
     (width, height): (u32, u32),
     (new_width, new_height): (u32, u32),
@@ -92,8 +92,9 @@ pub fn bicubic_whole(
     if new_w != w {
         let weights = shares(w, new_w);
         let rows = data.chunks_exact(w).flat_map(|row| {
-            let sum =
-                |(first, weights): &(usize, Vec<f64>)| whole(row[*first..].iter().zip(weights));
+            let sum = |(first, weights): &(usize, Vec<f64>)| {
+                weighted_sum(row[*first..].iter().zip(weights))
+            };
             weights.iter().map(sum)
         });
         data = rows.collect();
@@ -103,14 +104,14 @@ pub fn bicubic_whole(
         for (first, weights) in shares(h, new_h) {
             let below = &data[first * new_w..];
             let column = |x: usize| below[x..].iter().step_by(new_w);
-            resized.extend((0..new_w).map(|x| whole(column(x).zip(&weights))));
+            resized.extend((0..new_w).map(|x| weighted_sum(column(x).zip(&weights))));
         }
         data = resized;
     }
     Ok(data)
 }
 
-fn whole<'a>(pairs: impl Iterator<Item = (&'a i32, &'a f64)>) -> i32 {
+fn weighted_sum<'a>(pairs: impl Iterator<Item = (&'a i32, &'a f64)>) -> i32 {
     pairs
         .map(|(value, weight)| f64::from(*value) * weight)
         .sum::<f64>()
@@ -143,7 +144,7 @@ fn shares(n_in: usize, n_out: usize) -> Vec<(usize, Vec<f64>)> {
     let scale = n_in as f64 / n_out as f64;
     let widening = scale.max(1.0);
     let support = 2.0 * widening;
-    let of_position = |i: usize| {
+    let position_shares = |i: usize| {
         let center = (i as f64 + 0.5) * scale;
         let first = (center - support + 0.5).max(0.0) as usize;
         let last = ((center + support + 0.5) as usize).min(n_in);
@@ -156,7 +157,7 @@ fn shares(n_in: usize, n_out: usize) -> Vec<(usize, Vec<f64>)> {
             weights.into_iter().map(|weight| weight / sum).collect(),
         )
     };
-    (0..n_out).map(of_position).collect()
+    (0..n_out).map(position_shares).collect()
 }
 
 /// Keys' cubic with a = −0.5.
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_resized_as_colours_are() {
+    fn integers_are_resized_as_colours_are() {
         let image = RgbImage::from_fn(13, 7, |x, y| {
             // Far from both ends: between the passes colours are cut off and whole numbers are not.
             image::Rgb([(60 + x * 5 + y * 9) as u8, (x * y) as u8, 100])
@@ -247,16 +248,16 @@ mod tests {
         let red: Vec<i32> = image.pixels().map(|p| p.0[0].into()).collect();
         for (width, height) in [(5, 3), (20, 7), (13, 20), (26, 14)] {
             let expected = bicubic(&image, width, height);
-            let got = bicubic_whole(&red, (13, 7), (width, height)).unwrap();
+            let got = bicubic_i32(&red, (13, 7), (width, height)).unwrap();
             for (got, expected) in got.iter().zip(expected.pixels()) {
                 // Colours are rounded once more by their weights, and overshoot is cut off.
                 let error = got.clamp(&0, &255) - i32::from(expected.0[0]);
                 assert!(error.abs() <= 1, "{got} {expected:?}");
             }
-            let flat = bicubic_whole(&[60_000; 91], (13, 7), (width, height)).unwrap();
+            let flat = bicubic_i32(&[60_000; 91], (13, 7), (width, height)).unwrap();
             assert_eq!(flat, vec![60_000; (width * height) as usize]);
         }
-        assert!(bicubic_whole(&red, (7, 7), (3, 3)).is_err());
+        assert!(bicubic_i32(&red, (7, 7), (3, 3)).is_err());
     }
 
     #[test]

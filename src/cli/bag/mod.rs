@@ -5,7 +5,9 @@ mod args;
 mod job;
 mod topics;
 
-use cooper_bag::{Camera, DEFAULT_NAME, Damage, Input, Output, RateLimiter, Survey, choose};
+use cooper_bag::{
+    Camera, DEFAULT_NAME, Damage, Input, Output, RateLimiter, Survey, select_cameras,
+};
 use cooper_model::{Error, Result};
 use cooper_perception::config::{Accepts, Value};
 
@@ -28,7 +30,7 @@ impl BagArgs {
         let survey = input.survey()?;
         let lost = survey.damage.lines();
         lost.iter().for_each(|loss| tell_loss(loss));
-        let (cameras, remarks) = choose(&survey.topics, &self.topic, &self.camera)?;
+        let (cameras, remarks) = select_cameras(&survey.topics, &self.topic, &self.camera)?;
         let names = cameras.iter().map(|camera| camera.name.clone()).collect();
         Accepts::TopicNames
             .check(&Value::Texts(names))

@@ -2,7 +2,7 @@
 
 use std::slice::ChunksExactMut;
 
-use super::Rgb;
+use super::pixel::Rgb;
 
 /// The colours of a cell of 2x2 pixels: its upper row, then its lower one.
 ///

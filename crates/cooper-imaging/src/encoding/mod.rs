@@ -1,10 +1,11 @@
-//! Uncompressed images as cameras send them (`sensor_msgs/Image`, seen without ROS), made RGB.
+//! Uncompressed images as cameras send them (`sensor_msgs/Image`, without ROS), decoded to RGB.
 //!
-//! An image is checked as a whole before a pixel is touched; what is read afterwards cannot fail.
-//! The numbers are those of `cv_bridge` and OpenCV, since that is what people compare with, but for two things:
-//! what is transparent lies over white here, and a Bayer image has another border, see [`BayerOrder`].
+//! An image is checked as a whole before a pixel is read; decoding cannot fail.
+//! The values are those of `cv_bridge` and OpenCV, with two exceptions: transparency is laid over white, and a Bayer image has
+//! another border, see [`BayerOrder`].
 
 mod bayer;
+mod pixel;
 mod yuv;
 
 use std::slice::ChunksExactMut;
@@ -12,11 +13,9 @@ use std::slice::ChunksExactMut;
 pub use bayer::BayerOrder;
 use image::RgbImage;
 
+use self::pixel::Rgb;
 use super::load::{MAX_SIDE, over_white};
 use crate::error::{Error, Result};
-
-/// A pixel: red, green, blue.
-type Rgb = [u8; 3];
 
 /// How pixels lie in the data of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +36,7 @@ pub enum Encoding {
     Uyvy,
     /// Two pixels in four bytes: Y0, U, Y1, V.
     Yuyv,
-    /// All rows of Y, then rows of U and V in turns, each for two pixels of two rows.
+    /// All rows of Y, then rows of alternating U and V, each for two pixels of two rows.
     Nv12,
     /// One colour a pixel, 8 bits.
     Bayer8(BayerOrder),
@@ -47,7 +46,7 @@ pub enum Encoding {
 
 /// The names of `sensor_msgs/image_encodings.hpp` (newer ones of two last), then OpenCV's types.
 ///
-/// `8UC3` is what `cv_bridge` writes for an image whose order nobody named, and OpenCV's own order is blue first.
+/// `cv_bridge` writes `8UC3` for an image without a named order; OpenCV's order is blue first.
 const NAMES: [(&str, Encoding); 21] = [
     ("rgb8", Encoding::Rgb8),
     ("bgr8", Encoding::Bgr8),
@@ -114,7 +113,7 @@ impl Encoding {
         u64::from(height) + u64::from(colors)
     }
 
-    /// What a size should have been, unless it can be used.
+    /// The expected size, if this one cannot be used.
     fn missed_size(self, width: u32, height: u32) -> Option<String> {
         let is_odd = |side: u32| side % 2 == 1;
         let expected = match self {
@@ -139,13 +138,13 @@ pub struct RawImage<'a> {
     pub width: u32,
     /// In pixels; NV12 has half as many rows of data again.
     pub height: u32,
-    /// Bytes from one row of data to the next; what is behind a row's pixels is not looked at.
+    /// Bytes from one row of data to the next; bytes behind a row's pixels are ignored.
     pub step: u32,
     /// The encoding's name.
     pub encoding: &'a str,
     /// Whether values of 16 bits begin with their high byte.
     pub is_bigendian: bool,
-    /// Rows, the top one first; bytes behind the last row are not looked at.
+    /// Rows, the top one first; bytes behind the last row are ignored.
     pub data: &'a [u8],
 }
 
@@ -250,7 +249,7 @@ fn packed<const N: usize>(
     }
 }
 
-/// 16 bits as 8: times 255 / 65535 and rounded, so that both whites are the same.
+/// 16 bits to 8: times 255 / 65535 and rounded, so that white stays white.
 ///
 /// It is what `cv_bridge` does (`toCvCopyImpl`); the high byte alone is off by one for a quarter of the values.
 /// A camera of 10 or 12 bits that does not shift its values up is as dark here as it is there.

@@ -25,9 +25,9 @@ fn check(image: RawImage, expected: &[u8]) {
 
 #[track_caller]
 fn refused(image: RawImage, expected: &str) {
-    let told = image.check().unwrap_err().to_string();
-    assert_eq!(told, format!("image: {expected}"));
-    assert_eq!(image.to_rgb().unwrap_err().to_string(), told);
+    let error = image.check().unwrap_err().to_string();
+    assert_eq!(error, format!("image: {expected}"));
+    assert_eq!(image.to_rgb().unwrap_err().to_string(), error);
 }
 
 #[test]
@@ -165,10 +165,10 @@ fn every_name_is_read_and_needs_its_bytes() {
             data: &data[1..],
             ..image
         };
-        let told = cut.check().unwrap_err().to_string();
+        let error = cut.check().unwrap_err().to_string();
         let (rows, got) = (n_bytes / step, n_bytes - 1);
         let words = format!("expected {n_bytes} bytes ({rows} rows of {step}), got {got}");
-        assert!(told.ends_with(&words), "{told}");
+        assert!(error.ends_with(&words), "{error}");
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::slice::ChunksExactMut;
 
-use super::Rgb;
+use super::pixel::Rgb;
 
 const BITS: u32 = 20;
 

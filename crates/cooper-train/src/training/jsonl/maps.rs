@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use cooper_imaging::{ResizeRule, bicubic_whole, load_grey16};
+use cooper_imaging::{ResizeRule, bicubic_i32, load_grey16};
 use cooper_model::Result;
 use cooper_model::engine::{MapKind, Views};
 use cooper_model::reasoning::Prompts;
@@ -111,7 +111,7 @@ fn cut<P: Pixel + 'static>(
 fn depth(stored: &[u16], size: (u32, u32), scale: &DepthScale, rule: ResizeRule) -> Result<Target> {
     let stored: Vec<i32> = stored.iter().map(|depth| i32::from(*depth)).collect();
     let (width, height) = rule.output_size(size.0, size.1);
-    let resized = bicubic_whole(&stored, size, (width, height))?;
+    let resized = bicubic_i32(&stored, size, (width, height))?;
     Ok(Target::Depth {
         values: Arc::new(
             resized

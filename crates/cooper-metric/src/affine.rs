@@ -17,9 +17,9 @@ impl Affine {
         self.scale * relative + self.shift
     }
 
-    /// A map in metres; NaN where it has no number or would not be in front of the camera.
+    /// A map in metres; NaN where the map is NaN or the point would not be in front of the camera.
     ///
-    /// Relative 1 is the end of the model's range: what is farther has the same value.
+    /// Relative 1 is the end of the model's range: farther points have the same value.
     pub fn metres(&self, relative: &[f32]) -> Vec<f32> {
         let metres = |r: &f32| {
             let metres = self.at(f64::from(*r)) as f32;

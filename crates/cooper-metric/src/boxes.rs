@@ -15,7 +15,7 @@ const PLACE_TRIM: f64 = 0.002;
 /// Fewer pixels with depth than this make no box.
 const MIN_PIXELS: usize = 10;
 
-/// A box along the axes of the optical frame, in metres, around what the camera sees: the far side is not seen.
+/// A box along the axes of the optical frame, in metres, around the visible surface; the far side is unknown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Box3d {
     /// The middle.
@@ -68,7 +68,7 @@ pub fn boxes(labels: &[u16], metres: &[f32], intrinsics: &Intrinsics) -> BTreeMa
     found.collect()
 }
 
-/// Whether all that lies `edge` pixels from a pixel has its label; what is outside of the image does not count.
+/// Whether the pixels `edge` pixels away from a pixel have its label; places outside of the image do not count.
 fn is_inside(labels: &[u16], (width, height): (usize, usize), pixel: usize, edge: usize) -> bool {
     let (x, y) = (pixel % width, pixel / width);
     let (left, right) = (x.saturating_sub(edge), (x + edge).min(width - 1));
@@ -86,7 +86,7 @@ fn around(points: &[Point3<f64>], depth: [f64; 2], camera: &Intrinsics) -> Optio
     }
     let along = |axis: usize, focal: f64| {
         let [low, high] = ends(points.iter().map(|p| p[axis]).collect(), PLACE_TRIM);
-        // Points are seen at pixels' centres, and a region reaches to their edges.
+        // Points are at the centres of pixels, and a region reaches to their edges.
         let half_pixel = 0.25 * (depth[0] + depth[1]) / focal;
         [low - half_pixel, high + half_pixel]
     };

@@ -33,7 +33,7 @@ impl Distortion {
     /// Read `distortion_model` and `d` of a CameraInfo; no coefficients, or zeros alone, are no distortion.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for another model, another number of coefficients, or what is no number.
+    /// [`Error::InvalidInput`] for another model, another number of coefficients, or NaN.
     pub fn read(model: &str, d: &[f64]) -> Result<Self> {
         if d.iter().any(|k| !k.is_finite()) {
             return refused(format!("expected numbers in d, got {d:?}"));
@@ -58,7 +58,7 @@ impl Distortion {
         }
     }
 
-    /// Where the lens shows what would be seen at `ideal` without it.
+    /// The distorted coordinates of the ideal ones.
     pub fn distort(&self, ideal: &Vector2<f64>) -> Vector2<f64> {
         let (x, y) = (ideal.x, ideal.y);
         match self {
@@ -86,7 +86,7 @@ impl Distortion {
         }
     }
 
-    /// What is shown at `shown`: the inverse of [`Distortion::distort`]; none where the model has no inverse.
+    /// The ideal coordinates of distorted ones, the inverse of [`Distortion::distort`]; none where the model has no inverse.
     pub fn undistort(&self, shown: &Vector2<f64>) -> Option<Vector2<f64>> {
         if *self == Self::None {
             return Some(*shown);
@@ -96,7 +96,7 @@ impl Distortion {
             let error = self.distort(&ideal) - shown;
             let jacobian = self.jacobian(&ideal);
             if error.norm() < EXACT {
-                // Beyond the edge of what a polynomial can describe, it folds back.
+                // Outside of its valid range a polynomial folds back.
                 return (jacobian.determinant() > 0.0).then_some(ideal);
             }
             ideal -= jacobian.try_inverse()? * error;
@@ -188,10 +188,10 @@ mod tests {
             ("rational_polynomial", &[0.1; 12]),
             ("equidistant", &[0.1; 5]),
         ] {
-            let told = Distortion::read(model, d).unwrap_err().to_string();
+            let error = Distortion::read(model, d).unwrap_err().to_string();
             assert!(
-                told.ends_with(&format!("got {model} with {}", d.len())),
-                "{told}"
+                error.ends_with(&format!("got {model} with {}", d.len())),
+                "{error}"
             );
         }
         assert!(Distortion::read("plumb_bob", &[f64::NAN; 5]).is_err());

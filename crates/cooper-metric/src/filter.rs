@@ -1,4 +1,4 @@
-//! Scale and shift over time: smoothed, held against single jumps, and forgotten when too old.
+//! Scale and shift over time: smoothed, robust against single jumps, and dropped when too old.
 
 use super::affine::Affine;
 
@@ -12,7 +12,7 @@ pub struct FilterSettings {
     pub time_constant_s: f64,
     /// A fit is a jump when its metres differ by more than this share from the smoothed ones; infinite for never.
     pub max_jump: f64,
-    /// So many jumps to the same place, one after another, are believed; at least 1.
+    /// The number of jumps to the same place in a row after which the filter switches to it; at least 1.
     pub n_persist: usize,
     /// Without a fit for longer than this, seconds, there is no scale.
     pub max_age_s: f64,
@@ -30,16 +30,16 @@ impl Default for FilterSettings {
     }
 }
 
-/// What became of a fit.
+/// What the filter did with a fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// There was nothing before, or it was too old.
     First,
-    /// Time went back (a simulation began anew, a recording was started again): what was before is forgotten.
+    /// Time went back (a simulation or a recording started again): the filter starts again.
     Restarted,
     /// It was smoothed in.
     Smoothed,
-    /// It is a jump and waits for others of its kind.
+    /// It is a jump and waits for further ones to the same place.
     Held {
         /// Jumps to this place so far.
         n: usize,
@@ -65,7 +65,7 @@ pub struct ScaleFilter {
     settings: FilterSettings,
     state: Option<State>,
     jumps: Option<Jumps>,
-    /// Of the newest fit, also of one that is held.
+    /// The stamp of the newest fit, even of one that is held.
     newest_s: Option<f64>,
 }
 
@@ -83,7 +83,7 @@ struct Jumps {
 }
 
 impl ScaleFilter {
-    /// A filter that has seen no fit.
+    /// A filter without fits.
     pub fn new(settings: FilterSettings) -> Self {
         Self {
             settings,
@@ -91,12 +91,12 @@ impl ScaleFilter {
         }
     }
 
-    /// Go on with other settings.
+    /// Change the settings.
     pub fn set(&mut self, settings: FilterSettings) {
         self.settings = settings;
     }
 
-    /// Take the fit of a frame with its stamp in seconds, frames in their order. Rejected fits are not told: then the
+    /// Add the fit of a frame with its stamp in seconds, in the order of the frames. Do not add rejected fits: without them the
     /// scale ages. Images that come inside requests have stamps of their own and do not belong here.
     pub fn update(&mut self, fit: &Affine, stamp_s: f64) -> Verdict {
         if !stamp_s.is_finite() || !fit.scale.is_finite() || !fit.shift.is_finite() {
@@ -140,7 +140,7 @@ impl ScaleFilter {
     }
 
     fn jump(&mut self, fit: &Affine, stamp_s: f64) -> Verdict {
-        // Jumps to here and there are noise and begin to count anew.
+        // Jumps to different places are noise, and the count starts again.
         let same_place = self.jumps.filter(|jumps| !self.is_jump(&jumps.to, fit));
         let n = same_place.map_or(1, |jumps| jumps.n + 1);
         if n >= self.settings.n_persist {
@@ -265,7 +265,7 @@ mod tests {
             filter.at(1.0).map(|s| (s.affine.scale, s.age_s)),
             Some((4.0, 0.5))
         );
-        // Back only against a held fit: it is time that counts, not what is believed.
+        // Time goes back against a held fit only: that counts, too.
         filter.update(&line(40.0), 3.0);
         assert_eq!(filter.update(&line(4.0), 2.0), Verdict::Restarted);
         assert_eq!(filter.update(&line(4.0), f64::NAN), Verdict::Ignored);

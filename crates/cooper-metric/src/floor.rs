@@ -11,7 +11,7 @@
 //! it so little, and a wrong pitch undoes most of the rest, that nothing is left of this in practice: with 1 % of
 //! noise in each pixel, depth was wrong by 5 % in the median of 40 synthetic floors and by 73 % in the worst, with 5 %
 //! of noise by 69 % in the median. So something else must be known, and [`FloorPrior`] says what.
-//! The largest error between 1 and 6 m in 60 generated rooms (`tests/metric.rs`), median (worst), offset 0 given:
+//! The largest error between 1 and 6 m in 60 generated rooms (`tests/metric/scale.rs`), median (worst), offset 0 given:
 //!
 //! | the map's flaw | `Offset` | `Tilt` | `Both` |
 //! |---|---|---|---|
@@ -37,7 +37,7 @@ use super::why_not::{WhyNot, ensure};
 /// What a pixel below the plane costs against one above it: furniture stands above a floor, and nothing is below.
 const BELOW_COST: f64 = 3.0;
 
-/// What is known of the floor besides the camera's height.
+/// What is known besides the camera's height.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FloorPrior {
     /// `shift / scale`: metres are `scale * (relative + offset)`. It is 0 for maps that are proportional to depth,
@@ -45,7 +45,7 @@ pub enum FloorPrior {
     Offset(f64),
     /// The camera's tilt, from its mounting; scale and shift are found.
     Tilt(Tilt),
-    /// Both; only the scale is found. The surest where the tilt is known to a degree.
+    /// Both; only the scale is found. The most reliable where the tilt is known to a degree.
     Both {
         /// As in [`FloorPrior::Offset`].
         offset: f64,
@@ -111,7 +111,7 @@ struct Candidate {
 /// from the camera to the floor, along its normal.
 ///
 /// # Errors
-/// [`WhyNot`] when no floor is found, or it is seen too badly.
+/// [`WhyNot`] when no floor is found, or the fit is too bad.
 pub fn fit_floor(
     relative: &[f32],
     intrinsics: &Intrinsics,
@@ -124,11 +124,11 @@ pub fn fit_floor(
         expected: n_pixels,
         found: relative.len(),
     };
-    ensure(relative.len() == n_pixels, sizes_differ)?;
-    ensure(
+    ensure!(relative.len() == n_pixels, sizes_differ);
+    ensure!(
         height_m > 0.0 && height_m.is_finite(),
-        WhyNot::NoHeight { height_m },
-    )?;
+        WhyNot::NoHeight { height_m }
+    );
     let mut candidates = candidates(relative, intrinsics, settings.lower_share);
     if let FloorPrior::Tilt(tilt) | FloorPrior::Both { tilt, .. } = prior {
         let down = tilt.down();
@@ -138,10 +138,10 @@ pub fn fit_floor(
         .fit
         .ensure_enough(candidates.iter().map(|c| c.relative))?;
     let (affine, tilt) = solve(&candidates, height_m, prior, settings).ok_or(WhyNot::NoFloor)?;
-    let fit = judged(&affine, &tilt, &candidates, height_m, settings)?;
+    let fit = check_fit(&affine, &tilt, &candidates, height_m, settings)?;
     if let FloorPrior::Offset(_) = prior {
         let (share, needed) = (fit.inlier_share, settings.min_share_to_tilt);
-        ensure(share >= needed, WhyNot::FewInliers { share, needed })?;
+        ensure!(share >= needed, WhyNot::FewInliers { share, needed });
     }
     Ok(FloorFit { fit, tilt })
 }
@@ -180,7 +180,10 @@ fn solve(
             // A wall's normal points ahead, a floor's down.
             let is_flat = |x: &Vector3<f64>| x.y >= least_cos * x.norm();
             let x = plane(candidates, row, settings, is_flat)?;
-            Some((proportional(height_m * x.norm(), offset), Tilt::of(&x)))
+            Some((
+                proportional(height_m * x.norm(), offset),
+                Tilt::from_down(&x),
+            ))
         }
         FloorPrior::Tilt(tilt) => {
             // In scale and shift.
@@ -221,8 +224,8 @@ fn proportional(scale: f64, offset: f64) -> Affine {
     }
 }
 
-/// Compare the line with the floor's own depth, and see that nothing is below the floor.
-fn judged(
+/// Compare the line with the floor's depth, and check that nothing is below the floor.
+fn check_fit(
     affine: &Affine,
     tilt: &Tilt,
     candidates: &[Candidate],
@@ -240,174 +243,14 @@ fn judged(
             metres: height_m / slope,
         })
         .collect();
-    let fit = ScaleFit::judged(*affine, &pairs, &settings.fit)?;
+    let fit = ScaleFit::check(*affine, &pairs, &settings.fit)?;
     let farthest = 1.0 + settings.fit.inlier_error;
     let is_below = |p: &&Pair| affine.at(p.relative) > farthest * p.metres;
     let share = pairs.iter().filter(is_below).count() as f64 / pairs.len() as f64;
     let limit = settings.max_below_share;
-    ensure(share <= limit, WhyNot::BelowFloor { share, limit })?;
+    ensure!(share <= limit, WhyNot::BelowFloor { share, limit });
     Ok(fit)
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-    use rand::rngs::StdRng;
-    use rand_distr::{Distribution, StandardNormal};
-
-    use super::*;
-
-    const HEIGHT_M: f64 = 1.2;
-
-    fn camera() -> Intrinsics {
-        let k = [110.0, 0.0, 63.5, 0.0, 110.0, 47.5, 0.0, 0.0, 1.0];
-        Intrinsics::from_k(&k, 128, 96).unwrap()
-    }
-
-    /// True depth of a floor before a wall that stands `wall_m` ahead, and beside a cupboard.
-    fn room(tilt: Tilt, wall_m: f64) -> Vec<f64> {
-        let (camera, down) = (camera(), tilt.down());
-        let ahead = Vector3::z() - down * down.z;
-        let depth = |at: u32| {
-            let ray = camera.ray(f64::from(at % 128), f64::from(at / 128));
-            let along = |normal: &Vector3<f64>, distance: f64| {
-                let slope = normal.dot(&ray);
-                if slope > 0.0 {
-                    distance / slope
-                } else {
-                    f64::INFINITY
-                }
-            };
-            let floor = along(&down, HEIGHT_M).min(along(&ahead.normalize(), wall_m));
-            if at % 128 > 95 { floor.min(2.0) } else { floor }
-        };
-        (0..128 * 96).map(depth).collect()
-    }
-
-    /// Relative depth for scale 8 and a shift, with noise of a share of the depth.
-    fn seen(depth: &[f64], shift: f64, noise: f64) -> Vec<f32> {
-        let mut rng = StdRng::seed_from_u64(4);
-        let mut relative = |metres: &f64| {
-            let error: f64 = StandardNormal.sample(&mut rng);
-            ((metres * (1.0 + noise * error) - shift) / 8.0) as f32
-        };
-        depth.iter().map(&mut relative).collect()
-    }
-
-    fn floor(relative: &[f32], prior: FloorPrior) -> Result<FloorFit, WhyNot> {
-        fit_floor(
-            relative,
-            &camera(),
-            HEIGHT_M,
-            &prior,
-            &FloorSettings::default(),
-        )
-    }
-
-    const TILT: Tilt = Tilt {
-        pitch: 0.3,
-        roll: -0.05,
-    };
-
-    #[test]
-    fn each_prior_finds_the_planted_line() {
-        let depth = room(TILT, 4.0);
-        let cases = [
-            (0.0, FloorPrior::Offset(0.0)),
-            (0.8, FloorPrior::Offset(0.1)),
-            (0.8, FloorPrior::Tilt(TILT)),
-            (
-                0.8,
-                FloorPrior::Both {
-                    offset: 0.1,
-                    tilt: TILT,
-                },
-            ),
-        ];
-        for (shift, prior) in cases {
-            for (noise, most) in [(0.0, 0.002), (0.02, 0.03)] {
-                let found = floor(&seen(&depth, shift, noise), prior).unwrap();
-                let Affine { scale, shift: t } = found.fit.affine;
-                assert!(
-                    (scale / 8.0 - 1.0).abs() < most,
-                    "{prior:?} {noise}: {found:?}"
-                );
-                assert!(
-                    (t - shift).abs() < 8.0 * most,
-                    "{prior:?} {noise}: {found:?}"
-                );
-                assert!((found.tilt.down() - TILT.down()).norm() < most, "{found:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn refusals_have_words() {
-        let depth = room(TILT, 4.0);
-        let relative = seen(&depth, 0.0, 0.0);
-        let check = |fit: Result<FloorFit, WhyNot>, expected: &str| {
-            let words = fit.unwrap_err().to_string();
-            assert!(words.contains(expected), "{words}");
-        };
-        let offset = FloorPrior::Offset(0.0);
-        check(floor(&relative[1..], offset), "of 12288 values, got 12287");
-        check(floor(&[f32::NAN; 128 * 96], offset), "too few points");
-        check(floor(&[0.5; 128 * 96], offset), "no spread");
-        let fit = |height_m| {
-            fit_floor(
-                &relative,
-                &camera(),
-                height_m,
-                &offset,
-                &FloorSettings::default(),
-            )
-        };
-        check(fit(-1.0), "camera height");
-        check(fit(f64::NAN), "camera height");
-        // A wall that fills the image: slanted, but upright.
-        let wall = |at: u32| 0.1 + 0.003 * (at % 128) as f32;
-        let wall: Vec<f32> = (0..128 * 96).map(wall).collect();
-        let why_not = floor(&wall, offset).unwrap_err();
-        assert!(
-            matches!(why_not, WhyNot::NoFloor | WhyNot::FewInliers { .. }),
-            "{why_not}"
-        );
-        // Looking up, no pixel sees a floor.
-        let up = FloorPrior::Tilt(Tilt {
-            pitch: -1.4,
-            roll: 0.0,
-        });
-        check(floor(&relative, up), "too few points");
-    }
-
-    /// What is found when this share of the floor is under tables, 0.4 m nearer to the camera.
-    fn under_tables(percent: u32, prior: FloorPrior) -> Result<FloorFit, WhyNot> {
-        let depth = |at: u32| {
-            let ray = camera().ray(f64::from(at % 128), f64::from(at / 128));
-            let is_table = at * 37 % 100 < percent;
-            let height = if is_table { HEIGHT_M - 0.4 } else { HEIGHT_M };
-            height / TILT.down().dot(&ray).max(0.05)
-        };
-        let depth: Vec<f64> = (0..128 * 96).map(depth).collect();
-        floor(&seen(&depth, 0.0, 0.0), prior)
-    }
-
-    #[test]
-    fn a_table_is_no_floor() {
-        for prior in [FloorPrior::Offset(0.0), FloorPrior::Tilt(TILT)] {
-            let found = under_tables(50, prior).unwrap();
-            assert!(
-                (found.fit.affine.scale / 8.0 - 1.0).abs() < 0.01,
-                "{found:?}"
-            );
-            let why_not = under_tables(85, prior).unwrap_err();
-            assert!(matches!(why_not, WhyNot::BelowFloor { .. }), "{why_not}");
-        }
-        // Most of it is table, yet the rest is the floor: nothing is below it.
-        let found = under_tables(70, FloorPrior::Tilt(TILT)).unwrap();
-        assert!(
-            (found.fit.affine.scale / 8.0 - 1.0).abs() < 0.01,
-            "{found:?}"
-        );
-    }
-}
+mod tests;

@@ -67,8 +67,8 @@ impl Intrinsics {
         read.checked()
     }
 
-    /// The same camera with a lens that distorts.
-    pub fn with(self, distortion: Distortion) -> Self {
+    /// The same camera with this distortion.
+    pub fn with_distortion(self, distortion: Distortion) -> Self {
         Self { distortion, ..self }
     }
 
@@ -91,12 +91,12 @@ impl Intrinsics {
         Ok(self)
     }
 
-    /// The numbers of an image that shows a part of the sensor, with `binning` (columns, rows) averaged into one
+    /// The intrinsics of an image that shows a part of the sensor, with `binning` (columns, rows) averaged into one
     /// pixel; 0 is 1. As REP 104 defines CameraInfo's fields.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the part is not inside of the sensor or nothing is left of it.
-    pub fn seen_through(&self, roi: Roi, binning: [u32; 2]) -> Result<Self> {
+    pub fn cropped(&self, roi: Roi, binning: [u32; 2]) -> Result<Self> {
         let whole = Roi {
             width: self.width,
             height: self.height,
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_distorted_ray_meets_its_pixel_at_every_size() {
         let lens = Distortion::read("plumb_bob", &[-0.3, 0.1, 0.001, 0.002, 0.0]).unwrap();
-        let camera = camera().with(lens);
+        let camera = camera().with_distortion(lens);
         let half = camera.scaled_to(320, 240).unwrap();
         for (column, row) in [(0.0, 0.0), (639.0, 479.0), (100.0, 300.0)] {
             let ray = camera.ray(column, row);
@@ -245,24 +245,24 @@ mod tests {
     #[test]
     fn parts_and_bins_show_the_same_rays() {
         let camera = camera();
-        assert_eq!(camera.seen_through(Roi::default(), [0, 0]).unwrap(), camera);
+        assert_eq!(camera.cropped(Roi::default(), [0, 0]).unwrap(), camera);
         let roi = Roi {
             x_offset: 100,
             y_offset: 50,
             width: 201,
             height: 100,
         };
-        let part = camera.seen_through(roi, [2, 1]).unwrap();
+        let part = camera.cropped(roi, [2, 1]).unwrap();
         assert_eq!((part.width, part.height), (100, 100));
         // Bin 3 holds the sensor's columns 106 and 107.
         let difference = part.ray(3.0, 7.0) - camera.ray(106.5, 57.0);
         assert!(difference.norm() < 1e-12, "{difference}");
-        assert!(camera.seen_through(roi, [1000, 1]).is_err());
+        assert!(camera.cropped(roi, [1000, 1]).is_err());
         let beyond = Roi {
             x_offset: u32::MAX,
             ..roi
         };
-        assert!(camera.seen_through(beyond, [1, 1]).is_err());
+        assert!(camera.cropped(beyond, [1, 1]).is_err());
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Metres: from a relative map, its scale and shift to metric depth, organised clouds and a confidence.
+//! Metres from relative depth: scale fits, camera calibration, organised clouds, boxes and a confidence.
 //!
-//! A drawn map says 0 near to 1 far; metres are `scale * relative + shift`. The two numbers come from a reference
-//! depth image ([`fit_scale`]) or from a known camera height over the floor ([`fit_floor`]), and from nowhere else:
-//! a fit that cannot be trusted is a [`WhyNot`], and then there is no metric depth.
-//! A [`ScaleFilter`] smooths them over time; a [`ScaleTracker`] says for each frame whether it has metres.
+//! - A generated map is 0 near and 1 far; metres are `scale * relative + shift`. These two numbers come from a reference depth
+//!   image ([`fit_scale`]) or from a known camera height over the floor ([`fit_floor`]), and from nowhere else: a bad fit is a
+//!   [`WhyNot`], and then there is no metric depth.
+//! - It knows maps as slices of numbers. It must never know the model, tensors, or ROS types.
+//! - Start at [`ScaleTracker`], which decides for each frame whether it has metres; a [`ScaleFilter`] smooths the scale.
 //!
 //! Frames: the optical frame of REP 103, x right, y down, z ahead; lengths are metres, depth is z.
 //! A pixel's centre has whole coordinates: the top left one is (0, 0), the image begins at (-0.5, -0.5).

@@ -1,4 +1,4 @@
-//! A reference depth image, dense or sparse, and the points that it shares with a drawn map.
+//! A reference depth image, dense or sparse, and the points that it shares with a generated map.
 //!
 //! It must be registered to the camera: the same view, at whatever resolution.
 
@@ -16,7 +16,7 @@ pub struct DepthBytes<'a> {
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// Bytes from one row to the next; what is over is padding.
+    /// Bytes from one row to the next; the rest is padding.
     pub step: u32,
     /// Whether the high byte comes first.
     pub is_bigendian: bool,
@@ -38,19 +38,25 @@ pub struct ReferenceDepth {
 }
 
 #[derive(Clone, Copy, Debug)]
+enum ByteOrder {
+    LittleEndian,
+    BigEndian,
+}
+
+#[derive(Clone, Copy, Debug)]
 enum Encoding {
     Millimetres,
     Metres,
 }
 
 impl ReferenceDepth {
-    /// Read an image's bytes. REP 117's three ways of saying that there is no depth (NaN invalid, -inf too near,
-    /// +inf too far) are one here: none of them is a point to fit.
+    /// Read an image's bytes. REP 117 has three values for no depth (NaN invalid, -inf too near, +inf too far); all become NaN,
+    /// since none of them is a point to fit.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the encoding is another or there are fewer bytes than the size says.
     pub fn read(image: &DepthBytes<'_>) -> Result<Self> {
-        let encoding = Encoding::named(image.encoding)?;
+        let encoding = Encoding::from_name(image.encoding)?;
         let (width, height) = (image.width as usize, image.height as usize);
         let row_bytes = width.checked_mul(encoding.n_bytes());
         let step = image.step as usize;
@@ -72,11 +78,13 @@ impl ReferenceDepth {
             let found = image.data.len();
             return refused(format!("expected at least {n_bytes} bytes, got {found}"));
         }
+        let order = match image.is_bigendian {
+            true => ByteOrder::BigEndian,
+            false => ByteOrder::LittleEndian,
+        };
         let rows = image.data.chunks(step).take(height);
         let pixels = rows.flat_map(|row| row[..row_bytes].chunks_exact(encoding.n_bytes()));
-        let metres: Vec<f32> = pixels
-            .map(|bytes| encoding.metres(bytes, image.is_bigendian))
-            .collect();
+        let metres: Vec<f32> = pixels.map(|bytes| encoding.metres(bytes, order)).collect();
         Ok(Self {
             width: image.width,
             height: image.height,
@@ -133,7 +141,7 @@ fn nearest(at: u32, n_from: u32, n_to: u32) -> usize {
 }
 
 impl Encoding {
-    fn named(name: &str) -> Result<Self> {
+    fn from_name(name: &str) -> Result<Self> {
         match name {
             "16UC1" => Ok(Self::Millimetres),
             "32FC1" => Ok(Self::Metres),
@@ -151,20 +159,18 @@ impl Encoding {
     }
 
     /// NaN unless above 0 and finite.
-    fn metres(self, bytes: &[u8], is_bigendian: bool) -> f32 {
-        let metres = match (self, bytes) {
-            (Self::Millimetres, &[a, b]) => {
-                let bytes = if is_bigendian { [b, a] } else { [a, b] };
-                f32::from(u16::from_le_bytes(bytes)) / 1000.0
+    fn metres(self, bytes: &[u8], order: ByteOrder) -> f32 {
+        let metres = match (self, order, bytes) {
+            (Self::Millimetres, ByteOrder::LittleEndian, &[a, b]) => {
+                f32::from(u16::from_le_bytes([a, b])) / 1000.0
             }
-            (Self::Metres, &[a, b, c, d]) => {
-                let bytes = if is_bigendian {
-                    [d, c, b, a]
-                } else {
-                    [a, b, c, d]
-                };
-                f32::from_le_bytes(bytes)
+            (Self::Millimetres, ByteOrder::BigEndian, &[a, b]) => {
+                f32::from(u16::from_be_bytes([a, b])) / 1000.0
             }
+            (Self::Metres, ByteOrder::LittleEndian, &[a, b, c, d]) => {
+                f32::from_le_bytes([a, b, c, d])
+            }
+            (Self::Metres, ByteOrder::BigEndian, &[a, b, c, d]) => f32::from_be_bytes([a, b, c, d]),
             _ => f32::NAN,
         };
         if metres.is_finite() && metres > 0.0 {

@@ -43,7 +43,7 @@ pub(super) fn fit_ones<const N: usize>(
 ) -> Option<SVector<f64, N>> {
     let start = best_sample(rows, tolerance, &is_possible)?;
     let x = refine(&thinned(rows, MOST_ROWS), start, tolerance.error);
-    // A start at the edge of what is possible may have been led over it.
+    // The refinement may leave the possible range.
     is_possible(&x).then_some(x)
 }
 
@@ -77,7 +77,7 @@ fn best_sample<const N: usize>(
     best.map(|(_, x)| x)
 }
 
-/// What a row costs whose product is `ratio`.
+/// The cost of a row with `row · x = ratio`.
 fn cost(ratio: f64, tolerance: Tolerance) -> f64 {
     let error = (ratio - 1.0) / tolerance.error;
     if error.abs() <= 1.0 {
@@ -143,7 +143,7 @@ fn weighted<const N: usize>(
     next.iter().all(|v| v.is_finite()).then_some(next)
 }
 
-/// At most `most` items, one at a random place of each of as many equal parts, so that no grid shows through.
+/// At most `most` items, one at a random place of each of as many equal parts, so that no grid of pixels shows in the sample.
 pub(super) fn thinned<T: Copy>(items: &[T], most: usize) -> Vec<T> {
     if items.len() <= most {
         return items.to_vec();

@@ -19,8 +19,8 @@ impl Tilt {
         Vector3::new(sin_roll * cos_pitch, cos_roll * cos_pitch, sin_pitch)
     }
 
-    /// The tilt of a camera that sees straight down in a direction of the optical frame, of any length.
-    pub fn of(down: &Vector3<f64>) -> Self {
+    /// The tilt of a camera in whose optical frame `down`, of any length, points straight down.
+    pub fn from_down(down: &Vector3<f64>) -> Self {
         Self {
             pitch: down.z.atan2(down.x.hypot(down.y)),
             roll: down.x.atan2(down.y),
@@ -56,7 +56,7 @@ mod tests {
             pitch: 0.3,
             roll: -0.05,
         };
-        let back = Tilt::of(&(tilt.down() * 7.0));
+        let back = Tilt::from_down(&(tilt.down() * 7.0));
         assert!((back.pitch - 0.3).abs() < 1e-12 && (back.roll + 0.05).abs() < 1e-12);
     }
 }

@@ -1,7 +1,7 @@
-//! The scale of one camera's maps: each frame's own fit, held against the frames before.
+//! The scale of one camera's maps: each frame's own fit, compared with the frames before.
 //!
 //! A frame has metres when its own fit is good and does not jump, or when there is nothing to fit and a good fit is
-//! young. A fit that is bad or jumps speaks against this frame's map, so an older scale does not stand in for it.
+//! young. A fit that is bad or jumps speaks against this frame's map, so an older scale does not replace it.
 
 use super::affine::Affine;
 use super::filter::{FilterSettings, ScaleFilter, Verdict};
@@ -11,12 +11,12 @@ use super::why_not::WhyNot;
 /// A frame that is older than another by at most this time was overtaken by it; more, and time has begun anew.
 const OVERTAKEN_S: f64 = 1.0;
 
-/// What one frame says of its scale.
+/// The observation of the scale in one frame.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
     /// A scale that can be trusted.
     Fit(ScaleFit),
-    /// The map and what it was compared with do not go together.
+    /// The map does not agree with the reference or the floor.
     Bad(WhyNot),
     /// There is nothing to compare the map with, for this reason.
     Missing(String),
@@ -85,18 +85,18 @@ pub struct ScaleTracker {
 }
 
 impl ScaleTracker {
-    /// Take what the frame of this stamp, in seconds, says of its scale; the scale that it has.
+    /// Add the observation of a frame with its stamp in seconds; returns the scale of the frame.
     ///
     /// # Errors
-    /// [`NoScale`] if it has none that can be trusted.
+    /// [`NoScale`] if the frame has no reliable scale.
     pub fn observe(
         &mut self,
-        sighting: Observation,
+        observation: Observation,
         stamp_s: f64,
         settings: FilterSettings,
     ) -> Result<Scale, NoScale> {
         self.filter.set(settings);
-        match sighting {
+        match observation {
             Observation::Fit(fit) => self.fitted(fit, stamp_s, settings),
             Observation::Bad(why) => Err(NoScale::Bad(why)),
             Observation::Missing(why) => self.without_fit(why, stamp_s, settings),
@@ -182,10 +182,10 @@ mod tests {
 
     fn observe(
         tracker: &mut ScaleTracker,
-        sighting: Observation,
+        observation: Observation,
         stamp_s: f64,
     ) -> Result<f64, String> {
-        let scale = tracker.observe(sighting, stamp_s, SETTINGS);
+        let scale = tracker.observe(observation, stamp_s, SETTINGS);
         scale.map(|s| s.affine.scale).map_err(|why| why.to_string())
     }
 
@@ -196,8 +196,8 @@ mod tests {
     #[test]
     fn a_young_scale_stands_in_where_nothing_can_be_fitted() {
         let mut tracker = ScaleTracker::default();
-        let told = observe(&mut tracker, missing(), 100.0).unwrap_err();
-        assert_eq!(told, "nobody publishes; there is no good fit yet");
+        let error = observe(&mut tracker, missing(), 100.0).unwrap_err();
+        assert_eq!(error, "nobody publishes; there is no good fit yet");
         assert_eq!(
             observe(&mut tracker, Observation::Fit(fit(4.0)), 101.0),
             Ok(4.0)
@@ -205,9 +205,9 @@ mod tests {
         let scale = tracker.observe(missing(), 104.0, SETTINGS).unwrap();
         assert_eq!((scale.affine.scale, scale.age_s), (4.0, 3.0));
         assert_eq!(scale.missing.as_deref(), Some("nobody publishes"));
-        let told = observe(&mut tracker, missing(), 107.0).unwrap_err();
+        let error = observe(&mut tracker, missing(), 107.0).unwrap_err();
         assert_eq!(
-            told,
+            error,
             "nobody publishes; the newest good fit is 6.0 s old, expected at most 5.0 s"
         );
     }
@@ -238,9 +238,9 @@ mod tests {
             observe(&mut tracker, Observation::Fit(fit(4.0)), 1.0),
             Ok(4.0)
         );
-        let told = observe(&mut tracker, Observation::Fit(fit(8.0)), 2.0).unwrap_err();
+        let error = observe(&mut tracker, Observation::Fit(fit(8.0)), 2.0).unwrap_err();
         assert_eq!(
-            told,
+            error,
             "the scale jumps to 8.000 m * relative + 0.000 m from 4.000 m * relative + 0.000 m: 1 of the 2 fits in a row that it takes to be believed"
         );
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Why there is no metric depth. The words go to diagnostics and replies as they are.
+//! Why there is no metric depth. Diagnostics and replies contain these texts.
 
 /// Why a scale cannot be trusted. An outcome, not an error: the image was fine and the relative map is too.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum WhyNot {
         /// The setting `min_points`.
         needed: usize,
     },
-    /// Everything is equally far, so scale and shift cannot be told apart.
+    /// Everything is equally far, which does not determine scale and shift.
     #[error("no spread: the relative depths span {spread:.3}, expected at least {needed}")]
     NoSpread {
         /// Between the 5 % and the 95 % quantile of relative depth.
@@ -78,10 +78,16 @@ pub enum WhyNot {
     },
 }
 
-/// Go on if something holds. Comparisons with NaN do not hold, so what is no number is refused.
-pub(super) fn ensure(holds: bool, why_not: WhyNot) -> Result<(), WhyNot> {
-    if holds { Ok(()) } else { Err(why_not) }
+/// Return an error unless a condition holds. Comparisons with NaN are false, so NaN is refused.
+macro_rules! ensure {
+    ($condition:expr, $why_not:expr) => {
+        let holds: bool = $condition;
+        if !holds {
+            return Err($why_not);
+        }
+    };
 }
+pub(crate) use ensure;
 
 #[cfg(test)]
 mod tests {

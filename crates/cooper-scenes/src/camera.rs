@@ -4,6 +4,7 @@ use nalgebra::{Isometry3, Matrix3, Point2, Point3, Rotation3, Translation3, Vect
 use rand::rngs::StdRng;
 
 use super::config::SceneConfig;
+use super::ray::Ray;
 use super::room::Room;
 use super::sampling::between;
 
@@ -25,22 +26,6 @@ pub struct Camera {
     pub cy: f64,
     /// Takes points of the optical frame to the world.
     pub world_from_camera: Isometry3<f64>,
-}
-
-/// A half line in the world. Its direction advances one metre along the optical axis, so `t` is depth.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ray {
-    /// The camera.
-    pub origin: Point3<f64>,
-    /// What one metre of depth adds.
-    pub direction: Vector3<f64>,
-}
-
-impl Ray {
-    /// The point at a depth, in the world.
-    pub fn at(&self, depth: f64) -> Point3<f64> {
-        self.origin + self.direction * depth
-    }
 }
 
 impl Camera {
@@ -80,7 +65,7 @@ impl Camera {
         }
     }
 
-    /// Where a point of the world is seen, in pixels; none behind the camera.
+    /// The pixel coordinates of a point of the world; none behind the camera.
     pub fn project(&self, in_world: &Point3<f64>) -> Option<Point2<f64>> {
         let p = self.world_from_camera.inverse_transform_point(in_world);
         let pixel = || Point2::new(self.cx + self.fx * p.x / p.z, self.cy + self.fy * p.y / p.z);

@@ -1,8 +1,8 @@
-//! Which surface each pixel shows, and how far it is.
+//! Ray casting: the surface and the depth of each pixel.
 
+use super::body::Body;
 use super::camera::Camera;
 use super::config::SceneConfig;
-use super::layout::Body;
 use super::room::{Room, Side};
 
 /// The label of the floor.
@@ -27,19 +27,19 @@ pub struct PixelBox {
     pub height: u32,
 }
 
-/// What the rays of an image met.
+/// What the rays of an image hit.
 pub(super) struct Cast {
     /// Metres along the optical axis, row-major.
     pub depth: Vec<f32>,
     /// [`FLOOR`], [`WALL`], [`CEILING`] or [`FIRST_OBJECT`] + i, row-major.
     pub ids: Vec<u8>,
     /// One for each body.
-    pub seen: Vec<Seen>,
+    pub footprints: Vec<Footprint>,
 }
 
-/// What the pixels tell of one body.
+/// The pixels of one body.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct Footprint {
     pub visible_pixels: usize,
     pub covered_pixels: usize,
     pub column_sum: u64,
@@ -51,8 +51,8 @@ pub(super) struct Seen {
     pub nearest_m: f64,
 }
 
-impl Seen {
-    fn nothing() -> Self {
+impl Footprint {
+    fn empty() -> Self {
         Self {
             visible_pixels: 0,
             covered_pixels: 0,
@@ -85,12 +85,17 @@ impl Seen {
 }
 
 /// Send a ray through each pixel's centre.
-pub(super) fn cast(config: &SceneConfig, room: &Room, camera: &Camera, bodies: &[Body]) -> Cast {
+pub(super) fn cast_rays(
+    config: &SceneConfig,
+    room: &Room,
+    camera: &Camera,
+    bodies: &[Body],
+) -> Cast {
     let n_pixels = config.width as usize * config.height as usize;
     let mut cast = Cast {
         depth: Vec::with_capacity(n_pixels),
         ids: Vec::with_capacity(n_pixels),
-        seen: vec![Seen::nothing(); bodies.len()],
+        footprints: vec![Footprint::empty(); bodies.len()],
     };
     for row in 0..config.height {
         for column in 0..config.width {
@@ -101,13 +106,13 @@ pub(super) fn cast(config: &SceneConfig, room: &Room, camera: &Camera, bodies: &
                 let Some(entry) = body.solid.depth_along(&ray) else {
                     continue;
                 };
-                cast.seen[i].covered_pixels += 1;
+                cast.footprints[i].covered_pixels += 1;
                 if entry < depth {
                     (depth, hit) = (entry, Some(i));
                 }
             }
             if let Some(i) = hit {
-                cast.seen[i].add(column, row, depth * ray.direction.norm());
+                cast.footprints[i].add(column, row, depth * ray.direction.norm());
             }
             cast.depth.push(depth as f32);
             cast.ids.push(label(side, hit));

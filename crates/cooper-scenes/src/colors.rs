@@ -1,4 +1,4 @@
-//! Eight colours that can be told apart by name, and the paints of segmentation images.
+//! Eight named colours, and the colours of segmentation images.
 
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};

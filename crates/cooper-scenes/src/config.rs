@@ -1,29 +1,15 @@
-//! What scenes look like: plain numbers with ranges.
+//! The settings of scenes: plain numbers with ranges.
 
 use cooper_imaging::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::colors::ColorName;
-
-/// The smallest and the largest value of something.
-pub type Span = [f64; 2];
+use super::sampling::Span;
 
 /// The image for which [`SceneConfig::min_visible_pixels`] is given.
 const REFERENCE_PIXELS: f64 = 128.0 * 96.0;
 
-/// Disjoint sets of scenes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Split {
-    /// To learn from.
-    Train = 1,
-    /// To choose a checkpoint by.
-    Validation = 2,
-    /// To report on.
-    Test = 3,
-}
-
-/// The ranges from which scenes are drawn.
+/// The ranges from which scenes are sampled.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
@@ -96,13 +82,13 @@ impl SceneConfig {
         (scaled.ceil() as usize).max(1)
     }
 
-    /// Whether scenes come of these numbers. Without it a nonsensical configuration gives nonsensical scenes.
+    /// Check the settings. Scenes of invalid settings are generated, but make no sense.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] about the first field that is wrong.
     pub fn check(&self) -> Result<()> {
         for (name, [low, high], least, most) in self.spans() {
-            // Written so that NaN is refused.
+            // In this form NaN is refused.
             if !(least <= low && low <= high && high <= most) {
                 let why = format!("expected {least} <= low <= high <= {most}, got [{low}, {high}]");
                 return Err(Error::invalid(name, why));

@@ -1,18 +1,19 @@
-//! Where things stand: arrangements are tried until as many objects are visible as are wanted.
+//! The arrangement of a scene: attempts continue until as many objects are visible as are wanted.
 
 use nalgebra::{Point3, Vector3};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use super::body::Body;
 use super::camera::Camera;
-use super::cast::{Cast, cast};
+use super::cast::{Cast, cast_rays};
 use super::colors::ColorName;
-use super::config::{SceneConfig, Span};
+use super::config::SceneConfig;
 use super::room::Room;
-use super::sampling::{between, chance, one_of, whole};
+use super::sampling::{Span, between, chance, one_of, whole};
 use super::solid::{Category, Solid};
 
-/// Places that are tried for an object before an arrangement does without it.
+/// Places that are tried for an object before it is left out.
 const PLACES: usize = 60;
 /// Between two objects on the floor, and to the walls.
 const GAP_M: f64 = 0.05;
@@ -21,18 +22,10 @@ const CLEARANCE_M: f64 = 0.6;
 /// A box that carries something is at least this wide and at most this high.
 const CARRIER_WIDTH_M: f64 = 0.4;
 const CARRIER_HEIGHT_M: f64 = 0.8;
-/// The extents of what stands on a box.
+/// The extents of an object on a box.
 const CARRIED_M: Span = [0.25, 0.55];
 /// A center is projected at least this share of the image away from its edges.
 const EDGE_SHARE: f64 = 0.04;
-
-/// An object before it is seen.
-#[derive(Clone, Debug)]
-pub(super) struct Body {
-    pub solid: Solid,
-    pub color: ColorName,
-    pub stands_on: Option<usize>,
-}
 
 /// A room with objects in it and a camera.
 pub(super) struct Layout {
@@ -66,11 +59,11 @@ impl Layout {
         let camera = Camera::random(config, &room, rng);
         let mut bodies = arrange(config, &room, &camera, wanted, rng);
         loop {
-            let cast = cast(config, &room, &camera, &bodies);
+            let cast = cast_rays(config, &room, &camera, &bodies);
             let is_visible: Vec<bool> = cast
-                .seen
+                .footprints
                 .iter()
-                .map(|seen| seen.visible_pixels >= config.visible_from())
+                .map(|pixels| pixels.visible_pixels >= config.visible_from())
                 .collect();
             if is_visible.iter().all(|&is| is) {
                 return Self {
@@ -80,13 +73,13 @@ impl Layout {
                     cast,
                 };
             }
-            // What remains may show more of itself, never less.
+            // Without the others, the remaining objects show at least as much.
             bodies = keep(bodies, &is_visible);
         }
     }
 }
 
-/// The bodies to keep, without those that would hang in the air.
+/// The wanted bodies, without those whose support is gone.
 fn keep(bodies: Vec<Body>, wanted: &[bool]) -> Vec<Body> {
     let stays = |i: usize| wanted[i] && bodies[i].stands_on.is_none_or(|under| wanted[under]);
     let stays: Vec<bool> = (0..bodies.len()).map(stays).collect();
@@ -120,7 +113,7 @@ fn arrange(
         let found = (0..PLACES).find_map(|_| {
             let (category, half) = shape(config, rng);
             let solid = on_floor(config, camera, category, half, rng);
-            let fits = is_seen(config, room, camera, &solid)
+            let fits = is_in_view(config, room, camera, &solid)
                 && solids.iter().all(|(other, _)| are_apart(other, &solid));
             fits.then_some(solid)
         });
@@ -162,7 +155,7 @@ fn stack(
     let mut carried = Solid::new(category, carrier.center, carried_half, yaw);
     carried.center.z = 2.0 * half.z + carried.half.z;
     let fits = carried.radius() <= narrower + 1e-9
-        && is_seen(config, room, camera, &carrier)
+        && is_in_view(config, room, camera, &carrier)
         && is_in_image(config, camera, &carried.center);
     fits.then_some([carrier, carried])
 }
@@ -207,10 +200,10 @@ fn on_floor(
 }
 
 /// Whether a solid on the floor is in the room, clear of the camera, and its middle in the image.
-fn is_seen(config: &SceneConfig, room: &Room, camera: &Camera, solid: &Solid) -> bool {
+fn is_in_view(config: &SceneConfig, room: &Room, camera: &Camera, solid: &Solid) -> bool {
     let way = solid.center.xy() - camera.position().xy();
     way.norm() - solid.radius() >= CLEARANCE_M
-        && room.holds(&solid.center, solid.radius(), GAP_M)
+        && room.contains(&solid.center, solid.radius(), GAP_M)
         && is_in_image(config, camera, &solid.center)
 }
 

@@ -1,7 +1,9 @@
 //! Synthetic indoor scenes with truth: an image, its depth, its labels, and questions with answers.
 //!
-//! A room with a few coloured solids is drawn by an analytic ray caster, one ray a pixel.
-//! A scene is a pure function of a [`SceneConfig`], a [`Split`] and an index; callers that want threads bring them.
+//! - An analytic ray caster renders a room with a few coloured solids, one ray for each pixel. A scene is a pure function of a
+//!   [`SceneConfig`], a [`Split`] and an index.
+//! - It knows geometry and English questions. It must never know tensors, the model, files or threads.
+//! - Start at [`Scene::generate`].
 //!
 //! Frames: `world` has its origin on the floor, x to the right and y ahead along the room, z up;
 //! `camera` is the optical frame of REP 103, x right, y down, z ahead. Lengths are metres, depth is the camera's z.
@@ -9,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 #![forbid(unsafe_code)]
 
+mod body;
 mod camera;
 mod cast;
 mod colors;
@@ -16,18 +19,23 @@ mod config;
 mod layout;
 mod object;
 mod questions;
+mod ray;
 mod room;
 mod sampling;
 mod scene;
 mod shade;
 mod solid;
+mod split;
 
-pub use camera::{Camera, Ray};
+pub use camera::Camera;
 pub use cast::{CEILING, FIRST_OBJECT, FLOOR, PixelBox, WALL};
 pub use colors::{CEILING_GREY, ColorName, FLOOR_GREY, WALL_GREY};
-pub use config::{SceneConfig, Span, Split};
+pub use config::SceneConfig;
 pub use object::Object;
 pub use questions::{Grounding, Question, QuestionKind, Tool, close_choice};
+pub use ray::Ray;
 pub use room::Room;
+pub use sampling::Span;
 pub use scene::Scene;
 pub use solid::{Category, Solid};
+pub use split::Split;

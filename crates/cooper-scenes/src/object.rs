@@ -2,13 +2,13 @@
 
 use nalgebra::{Point2, Point3};
 
+use super::body::Body;
 use super::camera::Camera;
-use super::cast::{PixelBox, Seen};
+use super::cast::{Footprint, PixelBox};
 use super::colors::ColorName;
-use super::layout::Body;
 use super::solid::{Category, Solid};
 
-/// An object that is seen.
+/// An object that is pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
     /// Its shape and place.
@@ -32,8 +32,8 @@ pub struct Object {
 }
 
 impl Object {
-    pub(super) fn new(body: &Body, seen: &Seen, camera: &Camera) -> Self {
-        let n = seen.visible_pixels.max(1) as f64;
+    pub(super) fn new(body: &Body, pixels: &Footprint, camera: &Camera) -> Self {
+        let n = pixels.visible_pixels.max(1) as f64;
         Self {
             solid: body.solid,
             color: body.color,
@@ -41,11 +41,11 @@ impl Object {
             center_in_camera: camera
                 .world_from_camera
                 .inverse_transform_point(&body.solid.center),
-            visible_pixels: seen.visible_pixels,
-            covered_pixels: seen.covered_pixels,
-            bounding_box: seen.bounding_box(),
-            centroid: Point2::new(seen.column_sum as f64 / n, seen.row_sum as f64 / n),
-            nearest_m: seen.nearest_m,
+            visible_pixels: pixels.visible_pixels,
+            covered_pixels: pixels.covered_pixels,
+            bounding_box: pixels.bounding_box(),
+            centroid: Point2::new(pixels.column_sum as f64 / n, pixels.row_sum as f64 / n),
+            nearest_m: pixels.nearest_m,
         }
     }
 

@@ -3,9 +3,9 @@
 use nalgebra::{Point3, Vector3};
 use rand::rngs::StdRng;
 
-use super::camera::Ray;
 use super::colors::rgb;
 use super::config::SceneConfig;
+use super::ray::Ray;
 use super::sampling::{between, one_of};
 
 /// A room from `x = -width / 2`, `y = 0`, `z = 0` on, with its paints.
@@ -74,12 +74,12 @@ impl Room {
 
     #[cfg(test)]
     pub(super) fn for_tests() -> Self {
-        let mut rng = super::sampling::scene_rng(super::Split::Test, 0);
+        let mut rng = super::sampling::scene_rng(crate::Split::Test, 0);
         Self::random(&SceneConfig::default(), &mut rng)
     }
 
     /// Whether an upright cylinder of this radius is inside, with `margin` to the walls.
-    pub(super) fn holds(&self, center: &Point3<f64>, radius: f64, margin: f64) -> bool {
+    pub(super) fn contains(&self, center: &Point3<f64>, radius: f64, margin: f64) -> bool {
         let reach = radius + margin;
         center.x.abs() + reach <= self.width_m / 2.0
             && center.y >= reach

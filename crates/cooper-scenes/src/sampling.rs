@@ -3,9 +3,12 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::config::{Span, Split};
+use super::split::Split;
 
-/// The generator of one scene: split and index stand in different bytes of the key, so no two scenes share one.
+/// The smallest and the largest value of something.
+pub type Span = [f64; 2];
+
+/// The random generator of a scene: split and index are different bytes of the key, so no two scenes share one.
 pub(super) fn scene_rng(split: Split, index: u64) -> StdRng {
     let mut key = *b"cooper scenes\0\0\0________________";
     key[16] = split as u8;
@@ -13,12 +16,12 @@ pub(super) fn scene_rng(split: Split, index: u64) -> StdRng {
     StdRng::from_seed(key)
 }
 
-/// A number of `span`, evenly.
+/// A number of a span, uniformly.
 pub(super) fn between(rng: &mut StdRng, [low, high]: Span) -> f64 {
     low + (high - low) * rng.random::<f64>()
 }
 
-/// A whole number of `low..=high`, evenly.
+/// An integer of `low..=high`, uniformly.
 pub(super) fn whole(rng: &mut StdRng, low: usize, high: usize) -> usize {
     let n_values = high.saturating_sub(low) + 1;
     // A unit sample instead of `random_range`, which refuses empty ranges.
@@ -30,8 +33,8 @@ pub(super) fn chance(rng: &mut StdRng, share: f64) -> bool {
     rng.random::<f64>() < share
 }
 
-/// One of some things, evenly.
-pub(super) fn one_of<T: Copy, const N: usize>(rng: &mut StdRng, things: [T; N]) -> T {
+/// One of some values, uniformly.
+pub(super) fn one_of<T: Copy, const N: usize>(rng: &mut StdRng, values: [T; N]) -> T {
     const { assert!(N > 0) };
-    things[whole(rng, 0, N - 1)]
+    values[whole(rng, 0, N - 1)]
 }

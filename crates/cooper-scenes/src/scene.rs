@@ -5,12 +5,13 @@ use image::{Rgb, RgbImage};
 use super::camera::Camera;
 use super::cast::{CEILING, FIRST_OBJECT, FLOOR};
 use super::colors::{CEILING_GREY, FLOOR_GREY, WALL_GREY};
-use super::config::{SceneConfig, Split};
+use super::config::SceneConfig;
 use super::layout::Layout;
 use super::object::Object;
 use super::room::Room;
 use super::sampling::scene_rng;
 use super::shade::shade;
+use super::split::Split;
 
 /// An image of a room with everything that is known about it.
 #[derive(Clone, Debug)]
@@ -19,13 +20,13 @@ pub struct Scene {
     pub split: Split,
     /// Its number in the set.
     pub index: u64,
-    /// What the camera sees.
+    /// The camera's image.
     pub image: RgbImage,
     /// Metres along the optical axis, row-major.
     pub depth: Vec<f32>,
     /// Row-major: 0 floor, 1 wall, 2 ceiling, 3 + i is `objects[i]`.
     pub ids: Vec<u8>,
-    /// Where it was seen from.
+    /// The camera.
     pub camera: Camera,
     /// The room.
     pub room: Room,
@@ -39,13 +40,13 @@ impl Scene {
         let mut rng = scene_rng(split, index);
         let layout = Layout::random(config, &mut rng);
         let image = shade(config, &layout, &mut rng);
-        let objects = layout.bodies.iter().zip(&layout.cast.seen);
+        let objects = layout.bodies.iter().zip(&layout.cast.footprints);
         Self {
             split,
             index,
             image,
             objects: objects
-                .map(|(body, seen)| Object::new(body, seen, &layout.camera))
+                .map(|(body, pixels)| Object::new(body, pixels, &layout.camera))
                 .collect(),
             camera: layout.camera,
             room: layout.room,
@@ -54,7 +55,7 @@ impl Scene {
         }
     }
 
-    /// Depth on a line from 0 at `near_m` to 1 at `far_m`, clamped, row-major.
+    /// Depth scaled linearly from 0 at `near_m` to 1 at `far_m` and clamped, row-major.
     pub fn relative_depth(&self, near_m: f32, far_m: f32) -> Vec<f32> {
         // Equal ends: everything is near or far.
         let range = (far_m - near_m).max(f32::MIN_POSITIVE);
@@ -62,9 +63,9 @@ impl Scene {
         self.depth.iter().map(relative).collect()
     }
 
-    /// Each object in the paint of its colour's name, floor, walls and ceiling in three greys.
+    /// Each object in the segmentation colour of its name, floor, walls and ceiling in three greys.
     ///
-    /// The rule is local: a pixel's paint says what is seen there and nothing about other objects.
+    /// A pixel's colour depends only on the surface there, not on other objects.
     pub fn segmentation_image(&self) -> RgbImage {
         let (width, height) = self.image.dimensions();
         let mut ids = self.ids.iter();

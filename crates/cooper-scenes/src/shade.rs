@@ -1,14 +1,15 @@
-//! Colours of an image: a lamp, a little light from everywhere, dark spots under objects, noise.
+//! Shading: a lamp, ambient light, dark spots under objects, noise.
 
 use image::{Rgb, RgbImage};
 use nalgebra::{Point3, Vector3};
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::camera::Ray;
+use super::body::Body;
 use super::cast::FIRST_OBJECT;
 use super::config::SceneConfig;
-use super::layout::{Body, Layout};
+use super::layout::Layout;
+use super::ray::Ray;
 use super::room::{Room, Side};
 use super::sampling::{between, chance};
 
@@ -65,7 +66,7 @@ pub(super) fn shade(config: &SceneConfig, layout: &Layout, rng: &mut StdRng) -> 
 
 fn object_color(body: &Body, paint: &Paint, light: &Light, point: &Point3<f64>) -> [f64; 3] {
     let height = point.z - body.solid.center.z;
-    light.on(paint.at(height), point, &body.solid.normal(point))
+    light.reflect(paint.at(height), point, &body.solid.normal(point))
 }
 
 fn room_color(layout: &Layout, light: &Light, ray: &Ray, depth: f64) -> [f64; 3] {
@@ -76,7 +77,7 @@ fn room_color(layout: &Layout, light: &Light, ray: &Ray, depth: f64) -> [f64; 3]
     let grazing = ray.direction.dot(&normal).abs().max(1e-3);
     let footprint = depth / layout.camera.fx * ray.direction.norm() / grazing;
     let albedo = layout.room.albedo(side, &point, footprint);
-    let lit = light.on(albedo, &point, &normal);
+    let lit = light.reflect(albedo, &point, &normal);
     if side != Side::Floor {
         return lit;
     }
@@ -102,8 +103,8 @@ impl Light {
         }
     }
 
-    /// What is reflected at a point with an outward normal.
-    fn on(&self, albedo: [f64; 3], point: &Point3<f64>, normal: &Vector3<f64>) -> [f64; 3] {
+    /// The light that a point with an outward normal reflects, RGB.
+    fn reflect(&self, albedo: [f64; 3], point: &Point3<f64>, normal: &Vector3<f64>) -> [f64; 3] {
         let way = self.lamp - point;
         let distance = way.norm().max(1e-6);
         let facing = (way.dot(normal) / distance).max(0.0);

@@ -1,9 +1,9 @@
-//! The shapes of objects, as seen by rays.
+//! The shapes of objects, and where rays hit them.
 
 use nalgebra::{Point3, Vector3};
 use serde::{Deserialize, Serialize};
 
-use super::camera::Ray;
+use super::ray::Ray;
 
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]

@@ -40,7 +40,7 @@ impl Calibration {
             ImageKind::Rectified => (left_of_p(info).unwrap_or(k), Distortion::None),
         };
         Ok(Self {
-            intrinsics: image_intrinsics(info, &matrix, size)?.with(distortion),
+            intrinsics: image_intrinsics(info, &matrix, size)?.with_distortion(distortion),
             info: info.clone(),
             kind,
         })
@@ -114,7 +114,7 @@ fn image_intrinsics(
         height: roi.height,
     };
     let full = Intrinsics::from_k(matrix, info.width, info.height)?;
-    let part = full.seen_through(roi, [info.binning_x, info.binning_y])?;
+    let part = full.cropped(roi, [info.binning_x, info.binning_y])?;
     let shape = |width: u32, height: u32| f64::from(width) / f64::from(height);
     if (shape(width, height) / shape(part.width, part.height) - 1.0).abs() > SAME_SHAPE {
         let why = format!(

@@ -2,4 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod boxes;
+mod cloud;
+mod rooms;
 mod scale;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use cooper_bag::{BagMessage, CdrReader, CompressedImage, Image, McapFile};
 use cooper_imaging::RawImage;
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use cooper_model::reasoning::{Prompts, Step, parse_turn, short_answer};
 use cooper_perception::config::{
     NodeConfig, ParameterSet, Value, parameters, parse_yaml, settings,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cooper_bag::{BagMessage, CdrReader, CdrWriter, Image, McapFile};
 use cooper_imaging::{FrameHeader, RawImage};
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use cooper_model::reasoning::{Step, parse_turn, short_answer};
 use cooper_perception::config::{Changes, NodeConfig, ParameterSet, Value, parameters};
 use mcap::records::MessageHeader;

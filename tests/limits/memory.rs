@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 use candle_core::DType;
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use cooper_kernels::keep_one_heap;
 use cooper_model::engine::{
-    Control, DeviceChoice, DtypeChoice, Engine, FlowParams, Format, MapKind, MemoryPlan,
-    ModelOptions, Noise, Quantization, QuantizedFrom, Workload, quantize,
+    Control, DeviceChoice, DtypeChoice, Engine, FlowParams, Format, MapKind, MatrixSource,
+    MemoryPlan, ModelOptions, Noise, Quantization, Workload, quantize,
 };
 use cooper_model::model::ModelConfig;
 use cooper_model::model::inventory::{PositionSides, Shapes, expected_vae_tensors, tensors};
@@ -88,7 +88,7 @@ fn options(dir: &Path, quantization: Quantization) -> ModelOptions {
 }
 
 /// What a map takes, planned from the headers of the plain model.
-fn planned(plain: &Path, quantization: Quantization, quantized_from: QuantizedFrom) -> MemoryPlan {
+fn planned(plain: &Path, quantization: Quantization, quantized_from: MatrixSource) -> MemoryPlan {
     let header = |name: &str| SafetensorsHeader::read(&plain.join(name)).unwrap();
     let format = Format {
         dtype: DType::F32,
@@ -163,14 +163,14 @@ fn the_plan_is_near_what_a_map_takes() {
     std::fs::create_dir(&plain).unwrap();
     write_configs(&plain, 768, 3072, 4, 8192);
     write_weights(&plain);
-    use QuantizedFrom::{File, PlainWeights};
+    use MatrixSource::{File, Weights};
     let in_file = folder.path().join("q8_0");
     let asked = options(&plain, Quantization::Q8_0);
     quantize(&asked, &in_file, &mut |_, _| ()).unwrap();
     for (dir, asked, quantization, quantized_from) in [
-        (&plain, Quantization::None, Quantization::None, PlainWeights),
-        (&plain, Quantization::Q8_0, Quantization::Q8_0, PlainWeights),
-        (&plain, Quantization::Q5K, Quantization::Q5K, PlainWeights),
+        (&plain, Quantization::None, Quantization::None, Weights),
+        (&plain, Quantization::Q8_0, Quantization::Q8_0, Weights),
+        (&plain, Quantization::Q5K, Quantization::Q5K, Weights),
         (&in_file, Quantization::None, Quantization::Q8_0, File),
     ] {
         let plan = planned(&plain, quantization, quantized_from);

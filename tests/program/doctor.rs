@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use cooper_model::model::config::{ModelConfig, VaeConfig};
 use cooper_model::model::inventory::{expected_tensors, expected_vae_tensors};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
-//! The kernels of `tensor`, ours beside candle's, at the sizes of the released model.
+//! Our kernels beside candle's, at the sizes of the released model.
 //!
-//! `cargo bench --bench kernels`; a part of it by name: `cargo bench --bench kernels -- convolution`.
+//! `cargo bench -p cooper-kernels --bench kernels`; a part of it by name: `cargo bench -p cooper-kernels --bench kernels -- convolution`.
 
 #![allow(clippy::expect_used)]
 
@@ -9,10 +9,9 @@ use std::hint::black_box;
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{D, DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
-use cooper_kernels::quantized_matrix::products;
 use cooper_kernels::{
-    Conv2d, ConvPrecision, ConvShape, GroupNorm, Noise, QuantizedMatrix, Vocabulary, attention,
-    keys_dtype, silu, swiglu, use_threads,
+    Conv2d, ConvPrecision, ConvShape, GroupNorm, KeyPrecision, Noise, QuantizedMatrix, Vocabulary,
+    attention, keys_dtype, quantized_matmul, silu, swiglu, use_threads,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -48,11 +47,11 @@ fn convolution(criterion: &mut Criterion) {
         ];
         let vb = VarBuilder::from_tensors(tensors.into(), DType::F32, &Device::Cpu);
         let exact = Conv2d::new((c, c), ConvShape::SAME_3X3, vb).expect("weights of this shape");
-        for (products, name) in [
+        for (precision, name) in [
             (ConvPrecision::F32, "f32"),
             (ConvPrecision::I16, "16-bit integers"),
         ] {
-            let conv = exact.clone().with_products(products).expect("kernels");
+            let conv = exact.clone().with_precision(precision).expect("kernels");
             compare(
                 criterion,
                 &format!("convolution {c} channels {side}x{side} in {name}"),
@@ -100,7 +99,7 @@ fn attend(criterion: &mut Criterion) {
             },
         );
         // As a model with quantised matrices keeps them on this processor.
-        let dtype = keys_dtype(DType::F32, true, d, &Device::Cpu);
+        let dtype = keys_dtype(DType::F32, KeyPrecision::Reduced, d, &Device::Cpu);
         let [k16, v16] = [&k, &v].map(|xs| xs.to_dtype(dtype).expect("memory for them"));
         let name = format!("attention 28 heads {n} x {m}, keys in {}", dtype.as_str());
         criterion.bench_function(&name, |b| {
@@ -131,7 +130,9 @@ fn activations(criterion: &mut Criterion) {
 fn head(criterion: &mut Criterion) {
     let (vocab, c) = (152_064, 1024);
     let (rows, hidden) = (normal((vocab, c)), normal((1, c)));
-    let head = Vocabulary::new(rows.clone()).expect("a matrix").drafted();
+    let head = Vocabulary::new(rows.clone())
+        .expect("a matrix")
+        .with_quantized_head();
     compare(
         criterion,
         "head 152064 x 1024, one token",
@@ -141,7 +142,7 @@ fn head(criterion: &mut Criterion) {
     );
     compare(
         criterion,
-        "likeliest of 152064 tokens",
+        "argmax of 152064 tokens",
         2 * vocab * c,
         || head.argmax(&hidden, vocab),
         || hidden.matmul(&rows.t()?)?.argmax(1),
@@ -163,7 +164,7 @@ fn matrices(criterion: &mut Criterion) {
             let quantized = || QTensor::quantize(&weight, dtype).expect("rows of whole blocks");
             let ours = QuantizedMatrix::new(quantized(), None).expect("a matrix");
             group.bench_function(format!("{dtype:?}, ours"), |b| {
-                b.iter(|| black_box(products(&xs, &[&ours])));
+                b.iter(|| black_box(quantized_matmul(&xs, &[&ours])));
             });
             let candles = QMatMul::from_qtensor(quantized()).expect("a matrix");
             group.bench_function(format!("{dtype:?}, candle"), |b| {

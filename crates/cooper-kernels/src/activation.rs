@@ -1,8 +1,10 @@
-//! Activations, each one pass over memory: on a CPU in f32 of our own, candle's elsewhere.
+//! Activations in one pass over memory: our own for f32 on a CPU, candle's on other devices.
 
 use candle_core::{Result, Tensor};
 
-use super::autograd::{by_hand, computed1, computed2, is_ours, values};
+use super::autograd::{
+    is_cpu_f32, needs_own_backward, with_backward1, with_backward2, with_slices,
+};
 use super::simd::{self, dispatch};
 
 /// `exp` to within 2 units in the last place on [−87, 88], in a form that compilers turn into vector code.
@@ -40,12 +42,12 @@ pub fn sigmoid(x: f32) -> f32 {
 /// # Errors
 /// If shapes differ.
 pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-    if !is_ours(gate) || !is_ours(up) {
+    if !is_cpu_f32(gate) || !is_cpu_f32(up) {
         return gate.silu()? * up;
     }
-    let value = values([gate, up], |[gate, up]| {
+    let value = with_slices([gate, up], |[gate, up]| {
         let mut value = gate.to_vec();
-        simd::each_part(&mut value, |start, part| {
+        simd::for_each_part(&mut value, |start, part| {
             dispatch!({
                 for (g, u) in part.iter_mut().zip(&up[start..]) {
                     *g = *g * sigmoid(*g) * u;
@@ -55,11 +57,11 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
         value
     })?;
     let value = Tensor::from_vec(value, gate.shape(), gate.device())?;
-    if !by_hand(&[gate, up]) {
+    if !needs_own_backward(&[gate, up]) {
         return Ok(value);
     }
-    computed2([gate, up], value, |[gate, up], grad| {
-        let (dgate, dup) = values([gate, up, grad], |[gate, up, grad]| {
+    with_backward2([gate, up], value, |[gate, up], grad| {
+        let (dgate, dup) = with_slices([gate, up, grad], |[gate, up, grad]| {
             let (mut dgate, mut dup) = (vec![0f32; gate.len()], vec![0f32; gate.len()]);
             for i in 0..gate.len() {
                 let s = sigmoid(gate[i]);
@@ -80,7 +82,7 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the device fails.
 pub fn silu(xs: &Tensor) -> Result<Tensor> {
-    if !is_ours(xs) {
+    if !is_cpu_f32(xs) {
         return xs.silu();
     }
     map(
@@ -98,7 +100,7 @@ pub fn silu(xs: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the device fails.
 pub fn gelu(xs: &Tensor) -> Result<Tensor> {
-    if !is_ours(xs) {
+    if !is_cpu_f32(xs) {
         return xs.gelu();
     }
     // (1 + tanh(u))/2 = sigmoid(2u)
@@ -114,15 +116,15 @@ pub fn gelu(xs: &Tensor) -> Result<Tensor> {
     )
 }
 
-/// A function of each number, with its derivative.
+/// Map each number by `f`; `derivative` is that of `f`.
 fn map(
     xs: &Tensor,
     f: impl Fn(f32) -> f32 + Sync,
     derivative: impl Fn(f32) -> f32 + Send + Sync + 'static,
 ) -> Result<Tensor> {
-    let value = values([xs], |[xs]| {
+    let value = with_slices([xs], |[xs]| {
         let mut value = xs.to_vec();
-        simd::each_part(&mut value, |_, part| {
+        simd::for_each_part(&mut value, |_, part| {
             dispatch!(part.iter_mut().for_each(|x| *x = f(*x)));
         });
         value
@@ -131,8 +133,8 @@ fn map(
     if !xs.track_op() {
         return Ok(value);
     }
-    computed1(xs, value, move |[xs], grad| {
-        let dx = values([xs, grad], |[xs, grad]| {
+    with_backward1(xs, value, move |[xs], grad| {
+        let dx = with_slices([xs, grad], |[xs, grad]| {
             let pairs = xs.iter().zip(grad);
             pairs.map(|(x, g)| g * derivative(*x)).collect::<Vec<_>>()
         })?;

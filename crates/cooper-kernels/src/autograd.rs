@@ -1,45 +1,45 @@
-//! Hand-written gradients: a value computed by any means joins candle's graph with its own backward.
+//! Gradients of our own: a value computed by any means joins candle's graph with a backward.
 //!
-//! Candle's own graph of small operations would write every intermediate result to memory, forwards and backwards;
-//! in training that takes longer than the matrix products. CPU and f32 only: elsewhere the plain forms are used.
+//! A graph of candle's small operations writes every intermediate result to memory, forwards and backwards; in training that
+//! takes longer than the matmuls. For f32 on the CPU only; on other devices the operations take candle's forms.
 
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor,
     bail,
 };
 
-/// Whether an operation on these wants a gradient that is written by hand here.
-pub fn by_hand(tensors: &[&Tensor]) -> bool {
-    tensors.iter().any(|t| t.track_op()) && tensors.iter().all(|t| is_ours(t))
+/// Whether an operation on these tensors needs a backward of our own: one is tracked, and all are f32 on the CPU.
+pub fn needs_own_backward(tensors: &[&Tensor]) -> bool {
+    tensors.iter().any(|t| t.track_op()) && tensors.iter().all(|t| is_cpu_f32(t))
 }
 
-/// Whether our own forms are for it: on the CPU, in f32.
-pub fn is_ours(xs: &Tensor) -> bool {
+/// Whether a tensor is f32 on the CPU, for which we have operations of our own.
+pub fn is_cpu_f32(xs: &Tensor) -> bool {
     xs.device().is_cpu() && xs.dtype() == DType::F32
 }
 
-/// Let `f` read the values of CPU tensors in f32, row-major.
+/// Call `f` with the numbers of tensors, row-major.
 ///
 /// # Errors
-/// If a tensor is elsewhere or of another type.
-pub fn values<const N: usize, R>(
+/// If a tensor is not f32 on the CPU.
+pub fn with_slices<const N: usize, R>(
     tensors: [&Tensor; N],
     f: impl FnOnce([&[f32]; N]) -> R,
 ) -> Result<R> {
-    all_values(&tensors, |slices| f(std::array::from_fn(|i| slices[i])))
+    with_all_slices(&tensors, |slices| f(std::array::from_fn(|i| slices[i])))
 }
 
-/// [`values`] of any number.
+/// [`with_slices`] for any number of tensors.
 ///
 /// # Errors
-/// If a tensor is elsewhere or of another type.
-pub fn all_values<R>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
+/// If a tensor is not f32 on the CPU.
+pub fn with_all_slices<R>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
     let contiguous = tensors.iter().map(|tensor| tensor.contiguous());
     let contiguous = contiguous.collect::<Result<Vec<_>>>()?;
     let guards: Vec<_> = contiguous.iter().map(Tensor::storage_and_layout).collect();
     let slices = guards.iter().map(|(storage, layout)| {
         let Storage::Cpu(storage) = &**storage else {
-            bail!("expected a tensor on the CPU, got one elsewhere");
+            bail!("expected a tensor on the CPU, got one on another device");
         };
         let start = layout.start_offset();
         Ok(&storage.as_slice::<f32>()?[start..start + layout.shape().elem_count()])
@@ -48,18 +48,18 @@ pub fn all_values<R>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> R) -> Res
     Ok(f(&slices))
 }
 
-/// Gradients of one, two or three arguments from (arguments, result's gradient).
+/// From the arguments and the result's gradient to the gradients of the arguments.
 type Backward<const N: usize> = dyn Fn([&Tensor; N], &Tensor) -> Result<[Tensor; N]> + Send + Sync;
 
-/// A computed value with its backward.
-struct Computed<const N: usize> {
+/// A value with its backward.
+struct WithBackward<const N: usize> {
     value: Tensor,
     backward: Box<Backward<N>>,
 }
 
-impl<const N: usize> Computed<N> {
+impl<const N: usize> WithBackward<N> {
     fn storage(&self) -> Result<(CpuStorage, Shape)> {
-        let copy = values([&self.value], |[value]| value.to_vec())?;
+        let copy = with_slices([&self.value], |[value]| value.to_vec())?;
         Ok((CpuStorage::F32(copy), self.value.shape().clone()))
     }
 }
@@ -68,40 +68,40 @@ impl<const N: usize> Computed<N> {
 ///
 /// # Errors
 /// If `value` is not f32 on the CPU.
-pub fn computed1(
+pub fn with_backward1(
     x: &Tensor,
     value: Tensor,
     backward: impl Fn([&Tensor; 1], &Tensor) -> Result<[Tensor; 1]> + Send + Sync + 'static,
 ) -> Result<Tensor> {
-    x.apply_op1(Computed {
+    x.apply_op1(WithBackward {
         value,
         backward: Box::new(backward),
     })
 }
 
-/// As [`computed1`], of two arguments.
+/// As [`with_backward1`], of two arguments.
 ///
 /// # Errors
 /// If `value` is not f32 on the CPU.
-pub fn computed2(
+pub fn with_backward2(
     [x, y]: [&Tensor; 2],
     value: Tensor,
     backward: impl Fn([&Tensor; 2], &Tensor) -> Result<[Tensor; 2]> + Send + Sync + 'static,
 ) -> Result<Tensor> {
     x.apply_op2(
         y,
-        Computed {
+        WithBackward {
             value,
             backward: Box::new(backward),
         },
     )
 }
 
-/// As [`computed1`], of three arguments.
+/// As [`with_backward1`], of three arguments.
 ///
 /// # Errors
 /// If `value` is not f32 on the CPU.
-pub fn computed3(
+pub fn with_backward3(
     [x, y, z]: [&Tensor; 3],
     value: Tensor,
     backward: impl Fn([&Tensor; 3], &Tensor) -> Result<[Tensor; 3]> + Send + Sync + 'static,
@@ -109,16 +109,16 @@ pub fn computed3(
     x.apply_op3(
         y,
         z,
-        Computed {
+        WithBackward {
             value,
             backward: Box::new(backward),
         },
     )
 }
 
-impl CustomOp1 for Computed<1> {
+impl CustomOp1 for WithBackward<1> {
     fn name(&self) -> &'static str {
-        "computed1"
+        "with-backward-1"
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
@@ -131,9 +131,9 @@ impl CustomOp1 for Computed<1> {
     }
 }
 
-impl CustomOp2 for Computed<2> {
+impl CustomOp2 for WithBackward<2> {
     fn name(&self) -> &'static str {
-        "computed2"
+        "with_backward2"
     }
 
     fn cpu_fwd(
@@ -158,9 +158,9 @@ impl CustomOp2 for Computed<2> {
     }
 }
 
-impl CustomOp3 for Computed<3> {
+impl CustomOp3 for WithBackward<3> {
     fn name(&self) -> &'static str {
-        "computed3"
+        "with_backward3"
     }
 
     fn cpu_fwd(

@@ -1,29 +1,29 @@
-//! 2-D convolution: on a CPU by [`winograd`] or by [`patches`](super::patches), with a backward of our own.
+//! 2-D convolution: on a CPU by [`winograd`](super::winograd) or by [`im2col`](super::im2col), with a backward of our own.
 //!
-//! Candle's forward gathers patches number by number, and its backward of the kernel convolves with the gradient as a
-//! kernel as large as the image; both take longer than the products.
+//! Candle's forward gathers its columns number by number, and its backward of the kernel convolves with the gradient as a
+//! kernel as large as the image; both take longer than the matmuls.
 
 use std::sync::Arc;
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
-use super::autograd::{by_hand, computed3, is_ours, values};
-use super::avx512::RoundedRows;
+use super::autograd::{is_cpu_f32, needs_own_backward, with_backward3, with_slices};
+use super::conv_precision::{ConvPrecision, MIN_WINOGRAD_CHANNELS};
 use super::group_norm::GroupNorm;
-use super::im2col::Shape;
+use super::im2col::ConvShape;
+use super::int16_matmul::Int16Rows;
 use super::threads::zeros;
-use super::upsample::upsample_2x;
-use super::winograd::{self, ConvPrecision, FEWEST_CHANNELS, Kernels, RoundedKernels};
+use super::winograd::{Int16Kernels, Sizes, WriteMode};
+use super::winograd_conv::{Prelude, WinogradConv, WinogradKernels};
 
 /// A square kernel with bias.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     weight: Weight,
     bias: Tensor,
-    shape: Shape,
-    /// Input and output.
+    shape: ConvShape,
+    /// Input and output channels.
     channels: (usize, usize),
 }
 
@@ -31,28 +31,10 @@ pub struct Conv2d {
 #[derive(Clone, Debug)]
 enum Weight {
     Plain(Tensor),
-    /// For [`winograd`].
-    Rounded(Arc<RoundedKernels>),
-    /// For patches: (out, in·k·k).
-    RoundedRows(Arc<RoundedRows>),
-}
-
-/// What happens to pixels before they are convolved.
-#[derive(Clone, Copy)]
-enum Before<'a> {
-    Nothing,
-    Activation(&'a GroupNorm),
-    Doubling,
-}
-
-impl Before<'_> {
-    fn of(self, xs: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Nothing => Ok(xs.clone()),
-            Self::Activation(norm) => norm.forward_silu(xs),
-            Self::Doubling => upsample_2x(xs),
-        }
-    }
+    /// For [`winograd`](super::winograd).
+    Int16Winograd(Arc<Int16Kernels>),
+    /// For [`im2col`](super::im2col): (out, in·k·k).
+    Int16Im2col(Arc<Int16Rows>),
 }
 
 impl Conv2d {
@@ -60,7 +42,7 @@ impl Conv2d {
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
-    pub fn new((c_in, c_out): (usize, usize), shape: Shape, vb: VarBuilder) -> Result<Self> {
+    pub fn new((c_in, c_out): (usize, usize), shape: ConvShape, vb: VarBuilder) -> Result<Self> {
         let kernels = (c_out, c_in, shape.kernel, shape.kernel);
         Ok(Self {
             weight: Weight::Plain(vb.get(kernels, "weight")?),
@@ -70,20 +52,20 @@ impl Conv2d {
         })
     }
 
-    /// The same with products like these, where they are for it.
+    /// The same convolution in this precision, where it fits.
     ///
     /// # Errors
     /// If the kernels cannot be read.
-    pub fn with_products(mut self, products: ConvPrecision) -> Result<Self> {
+    pub fn with_precision(mut self, precision: ConvPrecision) -> Result<Self> {
         let (c_in, c_out) = self.channels;
         if let Weight::Plain(weight) = &self.weight
-            && is_ours(weight)
-            && products.are_rounded(self.shape.kernel, c_in, c_out)
+            && is_cpu_f32(weight)
+            && precision.is_int16(self.shape.kernel, c_in, c_out)
         {
-            let by_tiles = is_winograds(self.shape, c_in);
-            self.weight = values([weight], |[kernels]| match by_tiles {
-                true => Weight::Rounded(RoundedKernels::new(kernels, c_out).into()),
-                false => Weight::RoundedRows(RoundedRows::new(kernels, c_out).into()),
+            let fits_winograd = fits_winograd(self.shape, c_in);
+            self.weight = with_slices([weight], |[kernels]| match fits_winograd {
+                true => Weight::Int16Winograd(Int16Kernels::new(kernels, c_out).into()),
+                false => Weight::Int16Im2col(Int16Rows::new(kernels, c_out).into()),
             })?;
         }
         Ok(self)
@@ -94,7 +76,7 @@ impl Conv2d {
     /// # Errors
     /// If the channels do not fit.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        self.convolve(xs, Before::Nothing, None)
+        self.convolve(xs, Prelude::None, None)
     }
 
     /// [`Self::forward`] of SiLU of a norm of `xs`.
@@ -102,37 +84,37 @@ impl Conv2d {
     /// # Errors
     /// If the channels do not fit.
     pub fn forward_activated(&self, norm: &GroupNorm, xs: &Tensor) -> Result<Tensor> {
-        self.convolve(xs, Before::Activation(norm), None)
+        self.convolve(xs, Prelude::NormSilu(norm), None)
     }
 
-    /// [`Self::forward_activated`], and `to` added, whose memory is used for the result: nobody is to see it any more.
+    /// [`Self::forward_activated`] added to `to`, whose memory holds the result: other clones of `to` change, too.
     ///
     /// # Errors
     /// If the shapes do not fit.
     pub fn add_activated(&self, norm: &GroupNorm, xs: &Tensor, to: Tensor) -> Result<Tensor> {
-        self.convolve(xs, Before::Activation(norm), Some(to))
+        self.convolve(xs, Prelude::NormSilu(norm), Some(to))
     }
 
     /// [`Self::forward`] of [`upsample_2x`].
     ///
     /// # Errors
     /// If the channels do not fit.
-    pub fn forward_doubled(&self, xs: &Tensor) -> Result<Tensor> {
-        self.convolve(xs, Before::Doubling, None)
+    pub fn forward_upsampled(&self, xs: &Tensor) -> Result<Tensor> {
+        self.convolve(xs, Prelude::Upsample, None)
     }
 
-    fn convolve(&self, xs: &Tensor, before: Before, to: Option<Tensor>) -> Result<Tensor> {
+    fn convolve(&self, xs: &Tensor, prelude: Prelude, to: Option<Tensor>) -> Result<Tensor> {
         let out = match &self.weight {
-            Weight::Rounded(kernels) => {
-                return self.by_tiles(xs, before, TileKernels::Rounded(kernels), to);
+            Weight::Int16Winograd(kernels) => {
+                return self.forward_winograd(xs, prelude, WinogradKernels::Int16(kernels), to);
             }
-            Weight::Plain(weight) if self.goes_by_tiles(xs, before, weight) => {
-                return self.by_tiles(xs, before, TileKernels::Plain(weight), to);
+            Weight::Plain(weight) if self.is_winograd_for(xs, prelude, weight) => {
+                return self.forward_winograd(xs, prelude, WinogradKernels::F32(weight), to);
             }
-            Weight::Plain(weight) => self.by_patches(&before.of(xs)?, weight)?,
-            Weight::RoundedRows(kernels) => {
-                let xs = before.of(xs)?.contiguous()?;
-                self.shape.forward_rounded(&xs, kernels, &self.bias)?
+            Weight::Plain(weight) => self.forward_im2col(&prelude.apply(xs)?, weight)?,
+            Weight::Int16Im2col(kernels) => {
+                let xs = prelude.apply(xs)?.contiguous()?;
+                self.shape.forward_int16(&xs, kernels, &self.bias)?
             }
         };
         match to {
@@ -141,26 +123,26 @@ impl Conv2d {
         }
     }
 
-    /// Whether [`winograd`] is for these kernels; it has no backward.
-    fn goes_by_tiles(&self, xs: &Tensor, before: Before, weight: &Tensor) -> bool {
-        let of_norm = match before {
-            Before::Activation(norm) => norm.is_trained(),
-            Before::Nothing | Before::Doubling => false,
+    /// Whether [`winograd`](super::winograd) runs these kernels; it has no backward.
+    fn is_winograd_for(&self, xs: &Tensor, prelude: Prelude, weight: &Tensor) -> bool {
+        let is_norm_trained = match prelude {
+            Prelude::NormSilu(norm) => norm.is_trained(),
+            Prelude::None | Prelude::Upsample => false,
         };
-        let is_trained = of_norm || by_hand(&[xs, weight, &self.bias]);
-        is_ours(xs) && is_winograds(self.shape, self.channels.0) && !is_trained
+        let is_trained = is_norm_trained || needs_own_backward(&[xs, weight, &self.bias]);
+        is_cpu_f32(xs) && fits_winograd(self.shape, self.channels.0) && !is_trained
     }
 
-    fn by_patches(&self, xs: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    fn forward_im2col(&self, xs: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let shape = self.shape;
         let arguments = [xs, weight, &self.bias];
-        if by_hand(&arguments) {
+        if needs_own_backward(&arguments) {
             let value = shape.forward(xs, weight, &self.bias)?;
-            return computed3(arguments, value, move |[xs, weight, bias], grad| {
+            return with_backward3(arguments, value, move |[xs, weight, bias], grad| {
                 shape.backward(xs, weight, bias, grad)
             });
         }
-        if is_ours(xs) {
+        if is_cpu_f32(xs) {
             return shape.forward(xs, weight, &self.bias);
         }
         let padded = shape.padded(xs)?;
@@ -168,19 +150,19 @@ impl Conv2d {
         out.broadcast_add(&self.bias.reshape((1, self.channels.1, 1, 1))?)
     }
 
-    /// By [`winograd`], into memory of its own or added to `to` where it lies.
-    fn by_tiles(
+    /// By [`winograd`](super::winograd), into new memory or added to `to` in place.
+    fn forward_winograd(
         &self,
         xs: &Tensor,
-        before: Before,
-        kernels: TileKernels,
+        prelude: Prelude,
+        kernels: WinogradKernels,
         to: Option<Tensor>,
     ) -> Result<Tensor> {
-        let convolution = Convolution {
-            conv: self,
-            sizes: self.tile_sizes(xs, before)?,
+        let convolution = WinogradConv {
+            bias: &self.bias,
+            sizes: self.tile_sizes(xs, prelude)?,
             xs,
-            before,
+            prelude,
             kernels,
         };
         if let Some(to) = to {
@@ -189,21 +171,21 @@ impl Conv2d {
         }
         let sizes = convolution.sizes;
         let mut out = zeros(convolution.n_out()?);
-        convolution.write(&mut out, false)?;
+        convolution.write(&mut out, WriteMode::Overwrite)?;
         Tensor::from_vec(out, ((), sizes.c_out, sizes.hh, sizes.ww), xs.device())
     }
 
-    fn tile_sizes(&self, xs: &Tensor, before: Before) -> Result<winograd::Sizes> {
+    fn tile_sizes(&self, xs: &Tensor, prelude: Prelude) -> Result<Sizes> {
         let (_, c_in, hh, ww) = xs.dims4()?;
         if c_in != self.channels.0 {
             let expected = self.channels.0;
-            candle_core::bail!("a convolution: expected {expected} channels, got {c_in}");
+            bail!("a convolution: expected {expected} channels, got {c_in}");
         }
-        let factor = match before {
-            Before::Doubling => 2,
-            Before::Nothing | Before::Activation(_) => 1,
+        let factor = match prelude {
+            Prelude::Upsample => 2,
+            Prelude::None | Prelude::NormSilu(_) => 1,
         };
-        Ok(winograd::Sizes {
+        Ok(Sizes {
             c_in,
             c_out: self.channels.1,
             hh: hh * factor,
@@ -212,88 +194,9 @@ impl Conv2d {
     }
 }
 
-/// Whether [`winograd`] is for it; with few channels its products are too small.
-fn is_winograds(shape: Shape, c_in: usize) -> bool {
-    shape == Shape::SAME_3X3 && c_in >= FEWEST_CHANNELS
-}
-
-/// Kernels for [`winograd`].
-#[derive(Clone, Copy)]
-enum TileKernels<'a> {
-    /// (out, in, 3, 3)
-    Plain(&'a Tensor),
-    Rounded(&'a RoundedKernels),
-}
-
-/// A convolution by [`winograd`].
-struct Convolution<'a> {
-    conv: &'a Conv2d,
-    xs: &'a Tensor,
-    before: Before<'a>,
-    kernels: TileKernels<'a>,
-    sizes: winograd::Sizes,
-}
-
-impl Convolution<'_> {
-    /// Numbers of the result.
-    fn n_out(&self) -> Result<usize> {
-        Ok(self.xs.dim(0)? * self.sizes.c_out * self.sizes.hh * self.sizes.ww)
-    }
-
-    /// Write it into `out` or add it.
-    fn write(&self, out: &mut [f32], is_sum: bool) -> Result<()> {
-        let sizes = self.sizes;
-        let norm = match self.before {
-            Before::Activation(norm) => Some(norm.affine(self.xs)?),
-            Before::Nothing | Before::Doubling => None,
-        };
-        let mut of_batch = |kernels: Kernels, xs: &[f32], bias: &[f32]| {
-            let outs = out.chunks_exact_mut(sizes.c_out * sizes.hh * sizes.ww);
-            let images = xs.chunks_exact(xs.len() / outs.len().max(1));
-            for (i, (pixels, numbers)) in images.zip(outs).enumerate() {
-                let input = winograd::Input {
-                    pixels,
-                    is_doubled: matches!(self.before, Before::Doubling),
-                    norm: norm
-                        .as_ref()
-                        .map(|norm| &norm[i * sizes.c_in..][..sizes.c_in]),
-                };
-                let output = winograd::Output { numbers, is_sum };
-                winograd::convolve(input, kernels, bias, output, sizes);
-            }
-        };
-        let (xs, bias) = (self.xs, &self.conv.bias);
-        match self.kernels {
-            TileKernels::Plain(weight) => values([xs, bias, weight], |[xs, bias, kernels]| {
-                of_batch(Kernels::F32(kernels), xs, bias)
-            }),
-            TileKernels::Rounded(kernels) => values([xs, bias], |[xs, bias]| {
-                of_batch(Kernels::Rounded(kernels), xs, bias)
-            }),
-        }
-    }
-}
-
-impl InplaceOp1 for Convolution<'_> {
-    fn name(&self) -> &'static str {
-        "convolution"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let n = self.n_out()?;
-        let dtype = storage.dtype();
-        let (CpuStorage::F32(numbers), Some((start, end))) = (storage, layout.contiguous_offsets())
-        else {
-            candle_core::bail!(
-                "a convolution: expected a contiguous sum in f32, got {dtype:?} in {layout:?}"
-            );
-        };
-        if end - start != n {
-            let dims = layout.dims();
-            candle_core::bail!("a convolution: expected a sum of {n} numbers, got {dims:?}");
-        }
-        self.write(&mut numbers[start..end], true)
-    }
+/// Whether [`winograd`](super::winograd) is the faster way.
+fn fits_winograd(shape: ConvShape, c_in: usize) -> bool {
+    shape == ConvShape::SAME_3X3 && c_in >= MIN_WINOGRAD_CHANNELS
 }
 
 #[cfg(test)]
@@ -303,7 +206,7 @@ mod tests {
     use super::*;
     use crate::Noise;
 
-    const SAME: Shape = Shape::SAME_3X3;
+    const SAME: ConvShape = ConvShape::SAME_3X3;
 
     struct Numbers(Noise);
 
@@ -322,14 +225,14 @@ mod tests {
             self.shaped(c_in, c_out, SAME)
         }
 
-        fn shaped(&mut self, c_in: usize, c_out: usize, shape: Shape) -> Conv2d {
+        fn shaped(&mut self, c_in: usize, c_out: usize, shape: ConvShape) -> Conv2d {
             let weights = self.weights([&[c_out, c_in, shape.kernel, shape.kernel], &[c_out]]);
             Conv2d::new((c_in, c_out), shape, weights).unwrap()
         }
     }
 
-    /// Root of the mean square of the difference, as a part of that of what is expected.
-    fn off(got: &Tensor, expected: &Tensor) -> f32 {
+    /// The root mean square of the difference, relative to that of `expected`.
+    fn error(got: &Tensor, expected: &Tensor) -> f32 {
         assert_eq!(got.dims(), expected.dims());
         let rms = |xs: &Tensor| {
             let mean = xs.sqr().unwrap().mean_all().unwrap();
@@ -339,7 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn convolution_by_tiles_and_all_that_is_done_within_is_what_candle_makes_of_the_parts() {
+    fn convolution_forward_winograd_and_all_that_is_done_within_is_what_candle_makes_of_the_parts()
+    {
         let mut numbers = Numbers(Noise::seeded(1));
         // Sizes with a rest in every direction, and several bands of tiles.
         for (c_in, c_out, hh, ww) in [(16, 3, 7, 9), (24, 40, 6, 4), (32, 16, 67, 90)] {
@@ -350,52 +254,52 @@ mod tests {
             let Weight::Plain(weight) = &conv.weight else {
                 unreachable!()
             };
-            assert!(conv.goes_by_tiles(&xs, Before::Activation(&norm), weight));
+            assert!(conv.is_winograd_for(&xs, Prelude::NormSilu(&norm), weight));
             let bias = conv.bias.reshape((1, c_out, 1, 1)).unwrap();
             let candles = |xs: &Tensor| {
-                let product = xs.conv2d(weight, 1, 1, 1, 1).unwrap();
-                product.broadcast_add(&bias).unwrap()
+                let planes = xs.conv2d(weight, 1, 1, 1, 1).unwrap();
+                planes.broadcast_add(&bias).unwrap()
             };
             let activated = candles(&norm.forward_silu(&xs).unwrap());
-            let doubled = candles(&xs.upsample_nearest2d(2 * hh, 2 * ww).unwrap());
+            let upsampled = candles(&xs.upsample_nearest2d(2 * hh, 2 * ww).unwrap());
             let sum = (&before + &activated).unwrap();
             for (got, expected) in [
                 (conv.forward(&xs), candles(&xs)),
                 (conv.forward_activated(&norm, &xs), activated),
-                (conv.forward_doubled(&xs), doubled),
+                (conv.forward_upsampled(&xs), upsampled),
                 (conv.add_activated(&norm, &xs, before), sum),
             ] {
-                let off = off(&got.unwrap(), &expected);
-                assert!(off < 2e-6, "{c_in} to {c_out}: {off}");
+                let error = error(&got.unwrap(), &expected);
+                assert!(error < 2e-6, "{c_in} to {c_out}: {error}");
             }
         }
     }
 
     #[test]
-    fn products_of_16_bits_are_off_by_little() {
+    fn int16_convolution_has_a_small_error() {
         let mut numbers = Numbers(Noise::seeded(2));
         // The longest sums of the autoencoder are among them.
         for (c_in, c_out, shape, hh, ww) in [
             (16, 16, SAME, 7, 9),
             (48, 24, SAME, 61, 34),
             (512, 64, SAME, 20, 17),
-            (512, 16, Shape::HALVING, 6, 8),
-            (16, 8, Shape::HALVING, 11, 37),
-            (48, 24, Shape::POINTWISE, 5, 33),
+            (512, 16, ConvShape::HALVING, 6, 8),
+            (16, 8, ConvShape::HALVING, 11, 37),
+            (48, 24, ConvShape::POINTWISE, 5, 33),
         ] {
             let exact = numbers.shaped(c_in, c_out, shape);
-            let rounded = exact.clone().with_products(ConvPrecision::I16).unwrap();
+            let quantized = exact.clone().with_precision(ConvPrecision::I16).unwrap();
             let xs = numbers.normal(&[2, c_in, hh, ww]);
-            let [got, expected] = [rounded, exact].map(|conv| conv.forward(&xs).unwrap());
-            let off = off(&got, &expected);
-            assert!(off < 2e-3, "{c_in} to {c_out}: {off}");
-            let is_rounded = ConvPrecision::I16.are_rounded(shape.kernel, c_in, c_out);
-            assert_eq!(is_rounded, off > 1e-6, "{c_in} to {c_out}: {off}");
+            let [got, expected] = [quantized, exact].map(|conv| conv.forward(&xs).unwrap());
+            let error = error(&got, &expected);
+            assert!(error < 2e-3, "{c_in} to {c_out}: {error}");
+            let is_int16 = ConvPrecision::I16.is_int16(shape.kernel, c_in, c_out);
+            assert_eq!(is_int16, error > 1e-6, "{c_in} to {c_out}: {error}");
         }
     }
 
     #[test]
-    fn what_does_not_fit_is_told() {
+    fn misshapen_input_is_an_error() {
         let mut numbers = Numbers(Noise::seeded(3));
         let conv = numbers.conv(16, 16);
         let error = conv.forward(&numbers.normal(&[1, 17, 4, 4])).unwrap_err();

@@ -109,8 +109,8 @@ mod tests {
         assert_eq!("cuda:1".parse(), Ok(DeviceChoice::Cuda(1)));
         assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
         for wrong in ["", "cpu:0", "cpu:banana", "auto:1", "cuda:x", "tpu"] {
-            let told = wrong.parse::<DeviceChoice>().unwrap_err();
-            assert!(told.contains("expected auto, cpu, cuda:N"), "{told}");
+            let error = wrong.parse::<DeviceChoice>().unwrap_err();
+            assert!(error.contains("expected auto, cpu, cuda:N"), "{error}");
         }
     }
 }

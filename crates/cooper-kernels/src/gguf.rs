@@ -10,11 +10,11 @@ use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Content;
 use candle_core::{Device, Result, Tensor, bail};
 
-use super::mapped::{Reshaped, reshaped_matrix};
+use super::mapped::{CpuMatrix, cpu_matrix};
 use super::quantization::Quantization;
 use super::quantized_matrix::QuantizedMatrix;
 
-/// Where tensors begin in a file.
+/// Tensors begin at multiples of this many bytes.
 const ALIGNMENT: u64 = 32;
 
 /// An open file; matrices are read one by one.
@@ -33,10 +33,10 @@ impl GgufFile {
     pub fn open(path: &Path) -> std::result::Result<Self, String> {
         let file = File::open(path).map_err(|e| e.to_string())?;
         let mut reader = BufReader::new(file);
-        // Candle's reader divides by an alignment that the file names.
+        // Candle's reader divides by the file's alignment, which may be 0.
         let read = AssertUnwindSafe(|| Content::read(&mut reader));
         let content = std::panic::catch_unwind(read)
-            .map_err(|_| "expected a GGUF file, got a header that makes no sense".to_owned())?
+            .map_err(|_| "expected a GGUF file, got a malformed header".to_owned())?
             .map_err(|e| format!("expected a GGUF file, got one that cannot be read: {e}"))?;
         Ok(Self {
             path: path.into(),
@@ -64,7 +64,7 @@ impl GgufFile {
         self.content.tensor_infos.contains_key(name)
     }
 
-    /// Read one matrix, with the bias of its layer, into the form that is fastest here.
+    /// Read one matrix (out, width) with the bias of its layer, in the layout that is fastest on `device`.
     ///
     /// # Errors
     /// If it is missing, misshapen or cut off.
@@ -76,19 +76,19 @@ impl GgufFile {
         device: &Device,
     ) -> Result<QuantizedMatrix> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = |e: candle_core::Error| e.context(self.path.display().to_string());
+        let with_path = |e: candle_core::Error| e.context(self.path.display().to_string());
         if device.is_cpu()
             && let Some((dtype, start)) = self.locate(name, shape, reader.get_ref())
         {
-            let read = reshaped_matrix(reader.get_ref(), dtype, shape, start);
-            match read.map_err(named)? {
-                Reshaped::Tiled(matrix) => return QuantizedMatrix::tiled(matrix, bias),
-                Reshaped::Repacked(matrix) => return QuantizedMatrix::new(matrix, bias),
-                Reshaped::No => {}
+            let read = cpu_matrix(reader.get_ref(), dtype, shape, start);
+            match read.map_err(with_path)? {
+                CpuMatrix::Tiled(matrix) => return QuantizedMatrix::tiled(matrix, bias),
+                CpuMatrix::Repacked(matrix) => return QuantizedMatrix::new(matrix, bias),
+                CpuMatrix::AsStored => {}
             }
         }
         let tensor = self.content.tensor(&mut *reader, name, device);
-        let tensor = tensor.map_err(named)?;
+        let tensor = tensor.map_err(with_path)?;
         if tensor.shape().dims() != [shape.0, shape.1] {
             let got = tensor.shape();
             bail!(
@@ -99,7 +99,7 @@ impl GgufFile {
         QuantizedMatrix::new(tensor, bias)
     }
 
-    /// Type and offset in the file of a matrix, if its shape is right and it lies in the file.
+    /// The type of a matrix and where it begins, if its shape is right and the file holds all of it.
     fn locate(
         &self,
         name: &str,
@@ -116,7 +116,7 @@ impl GgufFile {
     }
 }
 
-/// A quantised matrix that is to be written.
+/// A quantised matrix to write.
 #[derive(Clone, Debug)]
 pub struct MatrixInfo {
     /// Its tensor's name.
@@ -145,7 +145,7 @@ pub fn write_gguf(
 ) -> Result<()> {
     let header = header(matrices)?;
     to.write_all(&header)?;
-    fill(to, header.len() as u64)?;
+    pad(to, header.len() as u64)?;
     for matrix in matrices {
         let blocks = blocks(matrix)?;
         let (got, expected) = (blocks.len() as u64, matrix.n_bytes());
@@ -153,7 +153,7 @@ pub fn write_gguf(
             bail!("{}: expected {expected} bytes, got {got}", matrix.name);
         }
         to.write_all(&blocks)?;
-        fill(to, got)?;
+        pad(to, got)?;
     }
     Ok(to.flush()?)
 }
@@ -195,7 +195,7 @@ fn add_string(header: &mut Vec<u8>, text: &str) {
 }
 
 /// Zeros up to where the next tensor begins.
-fn fill(to: &mut impl Write, position: u64) -> Result<()> {
+fn pad(to: &mut impl Write, position: u64) -> Result<()> {
     let n = position.next_multiple_of(ALIGNMENT) - position;
     Ok(to.write_all(&vec![0; n as usize])?)
 }

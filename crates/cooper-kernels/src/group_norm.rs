@@ -1,12 +1,12 @@
-//! Group norm of images: one pass to measure, one to write.
+//! Group norm of images: one pass for the statistics, one for the result.
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::activation::{sigmoid, silu};
-use super::autograd::{by_hand, computed3, is_ours, values};
+use super::autograd::{is_cpu_f32, needs_own_backward, with_backward3, with_slices};
 use super::simd::{self, dispatch};
-use super::threads::each;
+use super::threads::for_each;
 
 /// Norms groups of channels over all pixels; affine per channel.
 #[derive(Clone, Debug)]
@@ -18,12 +18,13 @@ pub struct GroupNorm {
     eps: f64,
 }
 
-/// The sizes of a batch (b, c, hh·ww).
+/// How a batch (b, c, hh·ww) is normed.
 #[derive(Clone, Copy)]
-struct Sizes {
+struct Groups {
     c: usize,
     n_pixels: usize,
     n_groups: usize,
+    eps: f32,
 }
 
 impl GroupNorm {
@@ -48,67 +49,66 @@ impl GroupNorm {
     /// # Errors
     /// If the channels do not fit.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        if !is_ours(xs) {
+        if !is_cpu_f32(xs) {
             return self.plain.forward(xs);
         }
-        let sizes = self.sizes(xs)?;
-        let eps = self.eps as f32;
-        let value = self.normed(xs, sizes, |x| x)?;
-        if !by_hand(&[xs, &self.weight, &self.bias]) {
+        let groups = self.groups(xs)?;
+        let value = self.norm(xs, groups, |x| x)?;
+        if !needs_own_backward(&[xs, &self.weight, &self.bias]) {
             return Ok(value);
         }
         let arguments = [xs, &self.weight, &self.bias];
-        computed3(arguments, value, move |[xs, weight, bias], grad| {
-            backward(xs, weight, bias, grad, sizes, eps)
+        with_backward3(arguments, value, move |[xs, weight, bias], grad| {
+            backward([xs, weight, bias], grad, groups)
         })
     }
 
-    /// `silu` of [`Self::forward`], without writing down what is between them where nobody wants gradients.
+    /// `silu` of [`Self::forward`], in one pass where no gradients are wanted.
     ///
     /// # Errors
     /// If the channels do not fit.
     pub fn forward_silu(&self, xs: &Tensor) -> Result<Tensor> {
-        if !is_ours(xs) || by_hand(&[xs, &self.weight, &self.bias]) {
+        if !is_cpu_f32(xs) || needs_own_backward(&[xs, &self.weight, &self.bias]) {
             return silu(&self.forward(xs)?);
         }
-        self.normed(xs, self.sizes(xs)?, |x| x * sigmoid(x))
+        self.norm(xs, self.groups(xs)?, |x| x * sigmoid(x))
     }
 
-    fn sizes(&self, xs: &Tensor) -> Result<Sizes> {
+    fn groups(&self, xs: &Tensor) -> Result<Groups> {
         let (_, c, hh, ww) = xs.dims4()?;
-        Ok(Sizes {
+        Ok(Groups {
             c,
             n_pixels: hh * ww,
             n_groups: self.n_groups,
+            eps: self.eps as f32,
         })
     }
 
-    fn normed(
+    fn norm(
         &self,
         xs: &Tensor,
-        sizes: Sizes,
+        groups: Groups,
         activation: impl Fn(f32) -> f32 + Sync,
     ) -> Result<Tensor> {
-        let eps = self.eps as f32;
-        let value = values([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
-            normed(xs, weight, bias, sizes, eps, activation)
+        let value = with_slices([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
+            norm(xs, weight, bias, groups, activation)
         })?;
         Tensor::from_vec(value, xs.shape(), xs.device())
     }
 
-    /// What the norm does to each channel of these pixels: a factor and then a summand (b, c). CPU, f32.
+    /// The norm of these pixels as a factor and a summand for each channel (b, c). CPU, f32.
     ///
     /// # Errors
-    /// If the pixels are elsewhere or of another type, or the channels do not fit.
+    /// If the pixels are on another device or of another type, or the channels do not fit.
     pub fn affine(&self, xs: &Tensor) -> Result<Vec<(f32, f32)>> {
         let (b, c, hh, ww) = xs.dims4()?;
         let n_channels = c / self.n_groups;
         let eps = self.eps as f32;
-        values([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
+        with_slices([xs, &self.weight, &self.bias], |[xs, weight, bias]| {
             let mut groups = vec![(0.0, 0.0); b * self.n_groups];
-            let of_groups = xs.chunks_exact(n_channels * hh * ww);
-            let parts = groups.iter_mut().zip(of_groups).collect();
-            each(parts, |_, (to, group)| {
+            let parts = xs.chunks_exact(n_channels * hh * ww);
+            let parts = groups.iter_mut().zip(parts).collect();
+            for_each(parts, |_, (to, group)| {
                 *to = dispatch!(statistics(group, eps))
             });
             let channels = (0..b * c).map(|i| {
@@ -122,7 +122,7 @@ impl GroupNorm {
 
     /// Whether its weights are tracked for gradients.
     pub fn is_trained(&self) -> bool {
-        by_hand(&[&self.weight, &self.bias])
+        needs_own_backward(&[&self.weight, &self.bias])
     }
 }
 
@@ -131,28 +131,27 @@ impl GroupNorm {
 fn statistics(group: &[f32], eps: f32) -> (f32, f32) {
     let n = group.len() as f32;
     let mean = simd::sum(group) / n;
-    let variance = simd::squares_around(group, mean) / n;
+    let variance = simd::squared_deviations(group, mean) / n;
     (mean, 1.0 / (variance + eps).sqrt())
 }
 
-fn normed(
+fn norm(
     xs: &[f32],
     weight: &[f32],
     bias: &[f32],
-    sizes: Sizes,
-    eps: f32,
+    groups: Groups,
     activation: impl Fn(f32) -> f32 + Sync,
 ) -> Vec<f32> {
-    let n_channels = sizes.c / sizes.n_groups;
-    let width = n_channels * sizes.n_pixels;
+    let n_channels = groups.c / groups.n_groups;
+    let width = n_channels * groups.n_pixels;
     let mut out = vec![0f32; xs.len()];
-    simd::each_row(&mut out, width, |i, out| {
+    simd::for_each_row(&mut out, width, |i, out| {
         let group = &xs[i * width..(i + 1) * width];
-        let first = i % sizes.n_groups * n_channels;
+        let first = i % groups.n_groups * n_channels;
         dispatch!({
-            let (mean, r) = statistics(group, eps);
-            let planes = group.chunks_exact(sizes.n_pixels);
-            let planes = planes.zip(out.chunks_exact_mut(sizes.n_pixels));
+            let (mean, r) = statistics(group, groups.eps);
+            let planes = group.chunks_exact(groups.n_pixels);
+            let planes = planes.zip(out.chunks_exact_mut(groups.n_pixels));
             for (j, (plane, out)) in planes.enumerate() {
                 let scale = weight[first + j] * r;
                 let shift = bias[first + j] - mean * scale;
@@ -165,23 +164,16 @@ fn normed(
     out
 }
 
-/// As a layer norm's, with groups for rows; see [`super::norm`].
-fn backward(
-    xs: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    grad: &Tensor,
-    sizes: Sizes,
-    eps: f32,
-) -> Result<[Tensor; 3]> {
-    let (dx, dw, db) = values([xs, weight, grad], |[xs, weight, grad]| {
+/// As that of a layer norm, with groups for rows; see [`super::norm`].
+fn backward([xs, weight, bias]: [&Tensor; 3], grad: &Tensor, sizes: Groups) -> Result<[Tensor; 3]> {
+    let (dx, dw, db) = with_slices([xs, weight, grad], |[xs, weight, grad]| {
         let (n_channels, n_pixels) = (sizes.c / sizes.n_groups, sizes.n_pixels);
         let mut dx = vec![0f32; xs.len()];
         let (mut dw, mut db) = (vec![0f32; sizes.c], vec![0f32; sizes.c]);
         let n = n_channels * n_pixels;
         let groups = xs.chunks_exact(n).zip(grad.chunks_exact(n));
         for (i, ((group, g), dx)) in groups.zip(dx.chunks_exact_mut(n)).enumerate() {
-            let (mean, r) = statistics(group, eps);
+            let (mean, r) = statistics(group, sizes.eps);
             let first = i % sizes.n_groups * n_channels;
             let planes = || group.chunks_exact(n_pixels).zip(g.chunks_exact(n_pixels));
             let (mut sum, mut dot) = (0f32, 0f32);
@@ -194,12 +186,12 @@ fn backward(
                 dot += weight[first + j] * unit_dot;
             }
             // dx = r·(w·g − sum/n − x̂·dot/n), with x̂ = (x − mean)·r
-            let of_x = -r * r * dot / n as f32;
-            let constant = -r * sum / n as f32 - of_x * mean;
+            let x_factor = -r * r * dot / n as f32;
+            let constant = -r * sum / n as f32 - x_factor * mean;
             for ((j, (x, g)), dx) in planes().enumerate().zip(dx.chunks_exact_mut(n_pixels)) {
-                let of_g = r * weight[first + j];
+                let g_factor = r * weight[first + j];
                 for ((dx, x), g) in dx.iter_mut().zip(x).zip(g) {
-                    *dx = of_g * g + of_x * x + constant;
+                    *dx = g_factor * g + x_factor * x + constant;
                 }
             }
         }

@@ -1,30 +1,32 @@
-//! Convolution as matrix products of patches, band by band, with a backward.
+//! Convolution by im2col and matmul, band by band, with a backward.
+//!
+//! The columns (c·k·k, pixels) hold for each output pixel the input numbers that its kernel meets.
 
 use std::ops::Range;
 
 use candle_core::{Result, Tensor};
 
-use super::autograd::values;
-use super::avx512::{COLUMNS, RoundedColumns, RoundedRows, rounded_product};
+use super::autograd::with_slices;
+use super::int16_matmul::{COLUMNS, Int16Columns, Int16Rows, matmul_int16};
 use super::simd;
-use super::threads::{each_with, in_parts, zeros};
+use super::threads::{for_each_with, split_planes, zeros};
 
-/// Numbers in the patches of a band of rows: 16 MiB, so that they stay in the cache's neighbourhood.
-pub const BAND: usize = 1 << 22;
+/// Numbers in the columns of a band of output rows: 16 MiB, for the caches.
+pub const IM2COL_BAND: usize = 1 << 22;
 
-/// How a kernel goes over an image.
+/// How a kernel moves over an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct ConvShape {
     /// Numbers along the kernel's side.
     pub kernel: usize,
-    /// Pixels from output to output.
+    /// Input pixels from one output pixel to the next.
     pub stride: usize,
-    /// Zeros before and behind each row and column of the image.
+    /// Zeros before and behind each row and column.
     pub padding: (usize, usize),
 }
 
-impl Shape {
-    /// 3×3, as many pixels as before.
+impl ConvShape {
+    /// 3×3, the output as large as the input.
     pub const SAME_3X3: Self = Self {
         kernel: 3,
         stride: 1,
@@ -36,14 +38,14 @@ impl Shape {
         stride: 1,
         padding: (0, 0),
     };
-    /// 3×3, half as many rows and columns.
+    /// 3×3, half as many rows and columns in the output.
     pub const HALVING: Self = Self {
         kernel: 3,
         stride: 2,
         padding: (0, 1),
     };
 
-    /// The image with its zeros.
+    /// The image with its padding.
     ///
     /// # Errors
     /// If the device fails.
@@ -54,15 +56,16 @@ impl Shape {
     }
 }
 
-/// A row of patches: the channel of its numbers, and how far they lie below and behind the output's pixels, times stride.
-type PatchRow = (usize, isize, isize);
+/// A row of the columns, one number of a kernel: its channel, and how far below and right of an output pixel's place (times
+/// stride) it lies.
+type Tap = (usize, isize, isize);
 
-/// What a thread works on.
+/// A thread's memory.
 #[derive(Default)]
-struct Own {
+struct Scratch {
     columns: Vec<f32>,
-    rounded: RoundedColumns,
-    products: Vec<f32>,
+    quantized: Int16Columns,
+    planes: Vec<f32>,
 }
 
 /// The sizes of one image's convolution.
@@ -74,7 +77,7 @@ struct Image {
     ww_out: usize,
 }
 
-impl Shape {
+impl ConvShape {
     fn image(&self, xs: &Tensor) -> Result<Image> {
         let (_, c, hh, ww) = xs.dims4()?;
         let out = |n: usize| (n + self.padding.0 + self.padding.1 - self.kernel) / self.stride + 1;
@@ -87,7 +90,7 @@ impl Shape {
         })
     }
 
-    /// With columns of patches (c·k·k, rows·ww') of a band of output rows: Y = W·columns + b.
+    /// Y = W·columns + b, with columns (c·k·k, rows·ww') of a band of output rows.
     pub fn forward(&self, xs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let image = self.image(xs)?;
         let (b, c_out) = (xs.dim(0)?, weight.dim(0)?);
@@ -95,7 +98,7 @@ impl Shape {
         let (n_rows, n_out) = (image.c * self.kernel * self.kernel, hh_out * ww_out);
         let xs = xs.detach();
         let weight = weight.detach().reshape((c_out, n_rows))?;
-        let n_lines = (BAND / (n_rows * ww_out).max(1)).clamp(1, hh_out.max(1));
+        let n_lines = (IM2COL_BAND / (n_rows * ww_out).max(1)).clamp(1, hh_out.max(1));
         let mut out = zeros(b * c_out * n_out);
         for (i, out) in (0..b).zip(out.chunks_exact_mut(c_out * n_out)) {
             let x = xs.get(i)?;
@@ -105,11 +108,11 @@ impl Shape {
                 let columns = if self.is_pointwise() {
                     x.reshape((n_rows, n_out))?.narrow(1, offset, width)?
                 } else {
-                    let columns = values([&x], |[x]| self.columns(x, &image, lines))?;
+                    let columns = with_slices([&x], |[x]| self.im2col(x, &image, lines))?;
                     Tensor::from_vec(columns, (n_rows, width), xs.device())?
                 };
-                values([&weight.matmul(&columns)?, bias], |[planes, bias]| {
-                    simd::each_row(out, n_out, |c, plane| {
+                with_slices([&weight.matmul(&columns)?, bias], |[planes, bias]| {
+                    simd::for_each_row(out, n_out, |c, plane| {
                         let band = &planes[c * width..(c + 1) * width];
                         let plane = &mut plane[offset..offset + width];
                         let bias = bias[c];
@@ -122,37 +125,32 @@ impl Shape {
         Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
     }
 
-    /// [`Self::forward`] in 16-bit integers, with kernels (out, c·k·k): a line of the output at a time.
-    pub fn forward_rounded(
-        &self,
-        xs: &Tensor,
-        kernels: &RoundedRows,
-        bias: &Tensor,
-    ) -> Result<Tensor> {
+    /// [`Self::forward`] in 16-bit integers with kernels (out, c·k·k), line by line of the output.
+    pub fn forward_int16(&self, xs: &Tensor, kernels: &Int16Rows, bias: &Tensor) -> Result<Tensor> {
         let image = self.image(xs)?;
         let (b, c_out) = (xs.dim(0)?, bias.dim(0)?);
         let (hh_out, ww_out) = (image.hh_out, image.ww_out);
         let n_rows = image.c * self.kernel * self.kernel;
         let pitch = ww_out.next_multiple_of(COLUMNS);
         let mut out = zeros(b * c_out * hh_out * ww_out);
-        values([xs, bias], |[xs, bias]| {
+        with_slices([xs, bias], |[xs, bias]| {
             let outs = out.chunks_exact_mut(c_out * hh_out * ww_out);
             let images = xs.chunks_exact(image.c * image.hh * image.ww);
             for (x, out) in images.zip(outs) {
-                let lines = in_parts(out.chunks_exact_mut(hh_out * ww_out), ww_out);
-                each_with(lines, |own: &mut Own, y, line| {
-                    own.columns.resize(n_rows * pitch, 0.0);
-                    own.products.resize(c_out * pitch, 0.0);
-                    let rows = own.columns.chunks_exact_mut(pitch);
-                    for (row, column) in self.rows(&image).zip(rows) {
+                let lines = split_planes(out.chunks_exact_mut(hh_out * ww_out), ww_out);
+                for_each_with(lines, |scratch: &mut Scratch, y, line| {
+                    scratch.columns.resize(n_rows * pitch, 0.0);
+                    scratch.planes.resize(c_out * pitch, 0.0);
+                    let rows = scratch.columns.chunks_exact_mut(pitch);
+                    for (row, column) in self.taps(&image).zip(rows) {
                         column.fill(0.0);
                         self.gather(row, x, &image, y..y + 1, column);
                     }
-                    own.rounded.set(&own.columns, n_rows, pitch);
-                    rounded_product(&mut own.products, kernels, 0, &own.rounded);
-                    let products = own.products.chunks_exact(pitch).zip(bias);
-                    for (out, (products, bias)) in line.into_iter().zip(products) {
-                        let pairs = out.iter_mut().zip(products);
+                    scratch.quantized.set(&scratch.columns, n_rows, pitch);
+                    matmul_int16(&mut scratch.planes, kernels, 0, &scratch.quantized);
+                    let planes = scratch.planes.chunks_exact(pitch).zip(bias);
+                    for (out, (plane, bias)) in line.into_iter().zip(planes) {
+                        let pairs = out.iter_mut().zip(plane);
                         pairs.for_each(|(out, y)| *out = y + bias);
                     }
                 });
@@ -161,12 +159,12 @@ impl Shape {
         Tensor::from_vec(out, (b, c_out, hh_out, ww_out), xs.device())
     }
 
-    /// Whether the patches are the image itself.
+    /// Whether the columns are the image itself.
     fn is_pointwise(&self) -> bool {
         *self == Self::POINTWISE
     }
 
-    /// dW = dY·columnsᵀ, db = Σ dY, and dX adds up the patches of Wᵀ·dY.
+    /// dW = dY·columnsᵀ, db = Σ dY, dX = col2im(Wᵀ·dY).
     pub fn backward(
         &self,
         xs: &Tensor,
@@ -191,17 +189,17 @@ impl Shape {
         let mut db = vec![0f32; c_out];
         for (i, dx) in (0..b).zip(dx.chunks_exact_mut(c * hh * ww)) {
             let lines = 0..hh_out;
-            let columns = values([&xs.get(i)?], |[x]| self.columns(x, &image, lines))?;
+            let columns = with_slices([&xs.get(i)?], |[x]| self.im2col(x, &image, lines))?;
             let columns = Tensor::from_vec(columns, (n_rows, n_out), xs.device())?;
             let grad = grad.get(i)?.reshape((c_out, n_out))?;
             dw = (dw + grad.matmul(&columns.t()?)?)?;
-            values([&grad], |[grad]| {
+            with_slices([&grad], |[grad]| {
                 for (db, plane) in db.iter_mut().zip(grad.chunks_exact(n_out)) {
                     *db += simd::sum(plane);
                 }
             })?;
-            values([&weight_t.matmul(&grad)?], |[columns]| {
-                self.add_columns(columns, &image, dx);
+            with_slices([&weight_t.matmul(&grad)?], |[columns]| {
+                self.col2im(columns, &image, dx);
             })?;
         }
         let dx = Tensor::from_vec(dx, xs.shape(), xs.device())?;
@@ -209,8 +207,8 @@ impl Shape {
         Ok([dx, dw.reshape(weight.shape())?, db])
     }
 
-    /// All rows of patches.
-    fn rows(&self, image: &Image) -> impl Iterator<Item = PatchRow> + use<> {
+    /// The rows of the columns.
+    fn taps(&self, image: &Image) -> impl Iterator<Item = Tap> + use<> {
         let (k, padding) = (self.kernel, self.padding.0 as isize);
         (0..image.c * k * k).map(move |row| {
             let (channel, y, x) = (row / (k * k), row / k % k, row % k);
@@ -218,8 +216,8 @@ impl Shape {
         })
     }
 
-    /// The output columns whose input column `x · stride + offset` lies in the image.
-    fn inside(&self, offset: isize, n_in: usize, n_out: usize) -> Range<usize> {
+    /// The outputs `x` whose input `x · stride + offset` lies in the image.
+    fn valid_outputs(&self, offset: isize, n_in: usize, n_out: usize) -> Range<usize> {
         let stride = self.stride as isize;
         let first =
             (-offset).max(0).div_euclid(stride) + isize::from((-offset).max(0) % stride != 0);
@@ -227,21 +225,21 @@ impl Shape {
         (first.min(end) as usize)..end as usize
     }
 
-    /// The patches (c·k·k, lines·ww') of these lines of the output.
-    fn columns(&self, x: &[f32], image: &Image, lines: Range<usize>) -> Vec<f32> {
+    /// The columns (c·k·k, lines·ww') of these lines of the output.
+    fn im2col(&self, x: &[f32], image: &Image, lines: Range<usize>) -> Vec<f32> {
         let width = lines.len() * image.ww_out;
-        let rows: Vec<_> = self.rows(image).collect();
+        let rows: Vec<_> = self.taps(image).collect();
         let mut columns = zeros(rows.len() * width);
-        simd::each_row(&mut columns, width, |i, row| {
+        simd::for_each_row(&mut columns, width, |i, row| {
             self.gather(rows[i], x, image, lines.clone(), row);
         });
         columns
     }
 
-    /// A row of patches of these lines of the output; what lies outside of the image is left as it is.
+    /// Write a row of the columns for these lines of the output. Places outside of the image stay as they are.
     fn gather(
         &self,
-        (channel, dy, dx): PatchRow,
+        (channel, dy, dx): Tap,
         x: &[f32],
         image: &Image,
         lines: Range<usize>,
@@ -249,8 +247,8 @@ impl Shape {
     ) {
         let ww_out = image.ww_out;
         let plane = &x[channel * image.hh * image.ww..];
-        let across = self.inside(dx, image.ww, ww_out);
-        let inside = self.inside(dy, image.hh, image.hh_out);
+        let across = self.valid_outputs(dx, image.ww, ww_out);
+        let inside = self.valid_outputs(dy, image.hh, image.hh_out);
         for y in inside.start.max(lines.start)..inside.end.min(lines.end) {
             let start = ((y * self.stride) as isize + dy) as usize * image.ww;
             let line = &plane[start..start + image.ww];
@@ -267,13 +265,14 @@ impl Shape {
         }
     }
 
-    fn add_columns(&self, columns: &[f32], image: &Image, into: &mut [f32]) {
+    /// The inverse of [`Self::im2col`]: add each number to its pixel.
+    fn col2im(&self, columns: &[f32], image: &Image, into: &mut [f32]) {
         let (hh_out, ww_out) = (image.hh_out, image.ww_out);
-        let rows = self.rows(image).zip(columns.chunks_exact(hh_out * ww_out));
+        let rows = self.taps(image).zip(columns.chunks_exact(hh_out * ww_out));
         for ((channel, dy, dx), row) in rows {
             let plane = &mut into[channel * image.hh * image.ww..];
-            let across = self.inside(dx, image.ww, ww_out);
-            for y in self.inside(dy, image.hh, hh_out) {
+            let across = self.valid_outputs(dx, image.ww, ww_out);
+            for y in self.valid_outputs(dy, image.hh, hh_out) {
                 let start = ((y * self.stride) as isize + dy) as usize * image.ww;
                 let line = &mut plane[start..start + image.ww];
                 let from = &row[y * ww_out..(y + 1) * ww_out];
@@ -303,13 +302,13 @@ mod tests {
         let mut normal = |shape: &[usize]| noise.normal(shape, &Device::Cpu).unwrap();
         // The second takes several bands.
         for (c_in, c_out, shape, hh, ww) in [
-            (3, 5, Shape::SAME_3X3, 7, 9),
-            (128, 4, Shape::SAME_3X3, 67, 90),
-            (4, 6, Shape::HALVING, 11, 9),
-            (4, 6, Shape::HALVING, 12, 8),
-            (6, 2, Shape::POINTWISE, 5, 4),
+            (3, 5, ConvShape::SAME_3X3, 7, 9),
+            (128, 4, ConvShape::SAME_3X3, 67, 90),
+            (4, 6, ConvShape::HALVING, 11, 9),
+            (4, 6, ConvShape::HALVING, 12, 8),
+            (6, 2, ConvShape::POINTWISE, 5, 4),
         ] {
-            assert!(c_in < 128 || c_in * 9 * hh * ww > BAND);
+            assert!(c_in < 128 || c_in * 9 * hh * ww > IM2COL_BAND);
             let (kernel, stride) = (shape.kernel, shape.stride);
             let xs = normal(&[2, c_in, hh, ww]);
             let (weight, bias) = (normal(&[c_out, c_in, kernel, kernel]), normal(&[c_out]));

@@ -7,16 +7,17 @@ use candle_core::{Module, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use super::activation::swiglu;
+use super::attention::KeyPrecision;
 use super::gguf::GgufFile;
 use super::quantization::Quantization;
-use super::quantized_matrix::{QuantizedMatrix, gated_product, products};
+use super::quantized_matrix::{QuantizedMatrix, quantized_matmul, quantized_swiglu};
 
 /// Where the matrices of the transformer's layers come from. Biases are always in the weights file.
 #[derive(Clone, Debug)]
 pub enum Matrices {
-    /// From the weights file, quantised or not while they are read.
+    /// From the weights file; quantised while they are read.
     Stored(Quantization),
-    /// From a file of quantised ones; those that are not in it, from the weights file as they are.
+    /// From a file of quantised matrices; those that are not in it, from the weights file as they are.
     Gguf(Arc<GgufFile>),
 }
 
@@ -44,9 +45,12 @@ impl Matrices {
         self.build(input, out, &vb, None)
     }
 
-    /// Whether some are quantised.
-    pub fn are_quantized(&self) -> bool {
-        !matches!(self, Self::Stored(Quantization::None))
+    /// The precision for keys and values of attention between such matrices.
+    pub fn key_precision(&self) -> KeyPrecision {
+        match self {
+            Self::Stored(quantization) => quantization.key_precision(),
+            Self::Gguf(_) => KeyPrecision::Reduced,
+        }
     }
 
     fn build(
@@ -62,12 +66,12 @@ impl Matrices {
                 let matrix = file.matrix(&name, (out, input), bias, vb.device())?;
                 return Ok(Linear::Quantized(matrix));
             }
-            // Its rows are not whole blocks: it stayed in the weights file.
+            // The file leaves out matrices whose rows are not whole blocks.
             Self::Gguf(_) => Quantization::None,
             Self::Stored(quantization) => *quantization,
         };
         let weight = vb.get((out, input), "weight")?;
-        match quantization.of_rows(input) {
+        match quantization.block_dtype(input) {
             Some(dtype) => {
                 let matrix = QTensor::quantize(&weight, dtype)?;
                 QuantizedMatrix::new(matrix, bias).map(Linear::Quantized)
@@ -80,20 +84,20 @@ impl Matrices {
 /// A linear layer, (n, input) → (n, out).
 #[derive(Clone, Debug)]
 pub enum Linear {
-    /// With a matrix in the weights' number format; it has gradients.
+    /// With a matrix in the weights' number format. It has gradients.
     Plain(candle_nn::Linear),
-    /// With a quantised one; no gradients.
+    /// With a quantised matrix. It has no gradients.
     Quantized(QuantizedMatrix),
 }
 
 impl Linear {
-    /// What layers of the same input width make of it, as [`Module::forward`] of each does.
+    /// The outputs of layers of the same input width, as [`Module::forward`] of each gives them.
     ///
     /// # Errors
     /// If shapes do not fit.
     pub fn forward_all<const N: usize>(layers: [&Self; N], xs: &Tensor) -> Result<[Tensor; N]> {
         let done = match all_quantized(layers) {
-            Some(matrices) => products(xs, &matrices)?,
+            Some(matrices) => quantized_matmul(xs, &matrices)?,
             None => {
                 let each = layers.iter().map(|layer| layer.forward(xs));
                 each.collect::<Result<_>>()?
@@ -112,7 +116,7 @@ impl Linear {
     pub fn gated(layers: [&Self; 3], xs: &Tensor) -> Result<Tensor> {
         if let Some(matrices) = all_quantized(layers)
             && let Ok(matrices) = matrices.try_into()
-            && let Some(done) = gated_product(xs, matrices)?
+            && let Some(done) = quantized_swiglu(xs, matrices)?
         {
             return Ok(done);
         }

@@ -1,8 +1,8 @@
-//! Weights files as memory maps: one tensor at a time, and no longer than it takes to copy it.
+//! Weights files as memory maps: one tensor at a time, only while it is copied.
 //!
-//! A map's pages count as the process's own as long as they are mapped, so a file that stays mapped while it is read
-//! would stand beside its copy at the end. Quantised matrices that are kept in another form are not copied: their
-//! pages go back to the system once that form is made, and where it is candle's, would come again from the file.
+//! Mapped pages count as the process's memory, so a file that stays mapped would count beside its copy. Quantised matrices
+//! that candle repacks are not copied: their pages go back to the system after the repacking, and come again from the file
+//! if they are read.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Metadata, TensorView};
 
-use super::avx512::TiledMatrix;
 use super::repacked::repacked_bytes;
+use super::tiled_matrix::TiledMatrix;
 
 /// The tensors of a safetensors file, in this number format.
 ///
@@ -41,15 +41,15 @@ pub fn stored_tensors(path: &Path, dtype: DType, device: &Device) -> Result<VarB
     ))
 }
 
-/// A part of a file; the rest of it without a length.
+/// Map a part of a file; without a length, all from `start` on.
 fn map(file: &File, start: u64, len: Option<usize>) -> Result<Mmap> {
     let mut options = MmapOptions::new();
     options.offset(start);
     if let Some(len) = len {
-        // Whoever names a part is about to read it.
+        // The caller is about to read this part.
         options.len(len).populate();
     }
-    // Sound as long as nobody changes the file meanwhile.
+    // Sound as long as no process changes the file while it is mapped.
     #[allow(unsafe_code)]
     let map = unsafe { options.map(file) };
     Ok(map?)
@@ -60,7 +60,7 @@ struct StoredTensors {
     path: PathBuf,
     file: File,
     metadata: Metadata,
-    /// Of the tensors' bytes.
+    /// Where the tensors' bytes begin.
     start: u64,
 }
 
@@ -101,39 +101,39 @@ impl SimpleBackend for StoredTensors {
     }
 }
 
-/// A quantised matrix in another form than its bytes in the file have.
-pub(super) enum Reshaped {
+/// The layout of a quantised matrix from a file on a CPU.
+pub(super) enum CpuMatrix {
     /// In tiles of our own.
     Tiled(TiledMatrix),
-    /// In candle's own form.
+    /// Repacked by candle; its blocks stay in the file.
     Repacked(QTensor),
-    /// It is kept as it is.
-    No,
+    /// As the file stores it.
+    AsStored,
 }
 
-/// A quantised matrix on a CPU as it is kept there.
+/// Read a quantised matrix (out, width) at `start` for a CPU.
 ///
 /// # Errors
-/// If the map or the product that makes candle repack it fails.
-pub(super) fn reshaped_matrix(
+/// If the map or candle's repacking fails.
+pub(super) fn cpu_matrix(
     file: &File,
     dtype: GgmlDType,
     (out, width): (usize, usize),
     start: u64,
-) -> Result<Reshaped> {
+) -> Result<CpuMatrix> {
     let n_bytes = out * width / dtype.block_size() * dtype.type_size();
     let bytes = || map(file, start, Some(n_bytes));
     if TiledMatrix::bytes(dtype, out, width).is_some() {
         let tiled = TiledMatrix::new(dtype, &bytes()?, (out, width));
-        return Ok(tiled.map_or(Reshaped::No, Reshaped::Tiled));
+        return Ok(tiled.map_or(CpuMatrix::AsStored, CpuMatrix::Tiled));
     }
     if repacked_bytes(dtype, out, width) == 0 {
-        return Ok(Reshaped::No);
+        return Ok(CpuMatrix::AsStored);
     }
-    repacked_matrix(bytes()?, dtype, (out, width)).map(Reshaped::Repacked)
+    repacked_matrix(bytes()?, dtype, (out, width)).map(CpuMatrix::Repacked)
 }
 
-/// One that candle repacks: its bytes stay in their file.
+/// Let candle repack a matrix whose blocks stay in the file. Its first matmul does it.
 fn repacked_matrix(bytes: Mmap, dtype: GgmlDType, (out, width): (usize, usize)) -> Result<QTensor> {
     let bytes = Arc::new(bytes);
     let storage = QStorage::Cpu(Box::new(MappedMatrix {
@@ -143,7 +143,7 @@ fn repacked_matrix(bytes: Mmap, dtype: GgmlDType, (out, width): (usize, usize)) 
     }));
     let matrix = QTensor::new(storage, (out, width))?;
     Tensor::zeros((1, width), DType::F32, &Device::Cpu)?.apply_op1_no_bwd(&matrix)?;
-    // Sound: nobody has changed the map, which is read-only; its pages come again from the file.
+    // Sound: the map is read-only, so its pages come again from the file unchanged.
     #[allow(unsafe_code)]
     unsafe {
         bytes.unchecked_advise(UncheckedAdvice::DontNeed)?;
@@ -151,7 +151,7 @@ fn repacked_matrix(bytes: Mmap, dtype: GgmlDType, (out, width): (usize, usize)) 
     Ok(matrix)
 }
 
-/// Blocks in a file, and a copy of them for what candle does not do with its own form.
+/// Blocks in a file, copied only for operations that candle's repacked layout lacks.
 struct MappedMatrix {
     bytes: Arc<Mmap>,
     dtype: GgmlDType,

@@ -1,4 +1,4 @@
-//! ConvPrecision of row-major matrices in slices, into memory that is there already. One thread.
+//! Matmul of row-major matrices in slices, on one thread.
 
 use gemm::{Parallelism, gemm};
 
@@ -6,7 +6,7 @@ use gemm::{Parallelism, gemm};
 ///
 /// # Panics
 /// If a slice is not as long as its matrix.
-pub fn product(out: &mut [f32], a: &[f32], b: &[f32], (m, k, n): (usize, usize, usize)) {
+pub fn matmul(out: &mut [f32], a: &[f32], b: &[f32], (m, k, n): (usize, usize, usize)) {
     assert_eq!((out.len(), a.len(), b.len()), (m * n, m * k, k * n));
     let [k_step, n_step] = [k, n].map(|n| n as isize);
     // Sound: the pointers are to slices that hold exactly these matrices, and only `out` is written.
@@ -41,9 +41,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_product_by_hand() {
+    fn a_matmul_by_hand() {
         let mut out = [f32::NAN; 4];
-        product(
+        matmul(
             &mut out,
             &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
             &[1.0, 0.0, 0.0, 1.0, 1.0, -1.0],

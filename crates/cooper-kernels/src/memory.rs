@@ -1,9 +1,9 @@
-//! glibc's allocator: what it keeps of freed memory.
+//! Settings of glibc's allocator, and large pages.
 
-/// Give back to the operating system what the allocator keeps of freed memory.
+/// Return freed memory from the allocator to the operating system.
 ///
-/// glibc keeps up to 64 MiB in each thread's arena, and more between what is in use: a small model would stay resident
-/// after it was dropped. Elsewhere this does nothing.
+/// glibc keeps up to 64 MiB in each thread's arena, and the gaps between live blocks: a small model would stay resident after
+/// it was dropped. With other allocators this does nothing.
 pub fn give_back_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // Sound: it takes no pointer, and locks the arenas that it looks at.
@@ -13,11 +13,11 @@ pub fn give_back_memory() {
     }
 }
 
-/// Let all threads allocate from one heap, and let the heap keep what is freed until [`give_back_memory`].
+/// Let all threads allocate from one heap, and let it keep freed memory until [`give_back_memory`].
 ///
-/// Of the several heaps that glibc makes, each keeps what its threads once needed at most, and memory creeps up for
-/// hours. And fresh pages for every large tensor take a fifth of the time of decoding a map. To be called before there
-/// are other threads; elsewhere this does nothing.
+/// By default glibc has several heaps, each of which keeps the most that its threads ever needed, so that memory grows for
+/// hours. And fresh pages for every large tensor take a fifth of the time of decoding a map. Call it before other threads
+/// start; with other allocators it does nothing.
 pub fn keep_one_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // Sound: it takes no pointer.
@@ -29,15 +29,15 @@ pub fn keep_one_heap() {
     }
 }
 
-/// Bytes of what is still allocated apart: whole matrices of weights.
+/// Larger blocks are allocated outside of the heap: whole matrices of weights.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE: libc::c_int = 1 << 28;
 
-/// Let what is on the heap now lie in large pages, and what comes there, as far as the heap reaches now.
+/// Move the heap, as far as it reaches now, to large pages.
 ///
-/// Weights are read from one end to the other for every token: with pages of 4 KiB, a quarter of the time goes into
-/// finding them (26 GB/s for 34 with two threads). Systems that give large pages only to those who ask are the rule;
-/// where they give none, this does nothing. To be called when a model has been loaded.
+/// Every token reads the weights from end to end: with pages of 4 KiB, a quarter of the time goes into address translation
+/// (26 GB/s instead of 34 with two threads). Most systems give large pages only on request; where they give none, this does
+/// nothing. Call it after a model was loaded.
 pub fn use_large_pages() {
     #[cfg(target_os = "linux")]
     {
@@ -46,7 +46,7 @@ pub fn use_large_pages() {
             return;
         };
         for advice in [libc::MADV_HUGEPAGE, MADV_COLLAPSE] {
-            // Sound: it changes no byte of what it is about. Where it fails, pages stay as they are.
+            // Sound: it changes no byte. Where it fails, pages stay as they are.
             #[allow(unsafe_code)]
             unsafe {
                 libc::madvise(start as *mut libc::c_void, end - start, advice);

@@ -1,11 +1,13 @@
-//! RMS and layer norm over the last dimension, fused, with gradients of our own where some are wanted.
+//! RMS and layer norm over the last dimension, fused, with backwards of our own.
 
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::autograd::{by_hand, computed2, computed3, is_ours, values};
+use super::autograd::{
+    is_cpu_f32, needs_own_backward, with_backward2, with_backward3, with_slices,
+};
 use super::simd::{self, dispatch};
-use super::threads::made;
+use super::threads::parallel_vec;
 
 /// `x / sqrt(mean(x²) + eps) · weight`, the mean in f32.
 #[derive(Clone, Debug)]
@@ -31,26 +33,26 @@ impl RmsNorm {
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let weight = self.weight.to_dtype(xs.dtype())?;
         let eps = self.eps as f32;
-        if by_hand(&[xs, &weight]) {
+        if needs_own_backward(&[xs, &weight]) {
             let value = rms_normed(xs, &weight, eps)?;
-            computed2([xs, &weight], value, move |[xs, weight], grad| {
+            with_backward2([xs, &weight], value, move |[xs, weight], grad| {
                 rms_norm_backward(xs, weight, grad, eps)
             })
         } else if xs.track_op() || weight.track_op() {
             candle_nn::ops::rms_norm_slow(xs, &weight, eps)
-        } else if is_ours(xs) {
+        } else if is_cpu_f32(xs) {
             rms_normed(xs, &weight, eps)
         } else {
             candle_nn::ops::rms_norm(&xs.contiguous()?, &weight, eps)
         }
     }
 
-    /// What rows are multiplied with, each number by its own, behind [`inverse_rms`].
+    /// The factors (c) of each row's numbers.
     pub fn weight(&self) -> &Tensor {
         &self.weight
     }
 
-    /// What is added to the mean of the squares.
+    /// The number that is added to the mean of the squares.
     pub fn eps(&self) -> f32 {
         self.eps as f32
     }
@@ -62,7 +64,7 @@ pub fn inverse_rms(xs: &[f32], eps: f32) -> f32 {
     1.0 / (simd::dot(xs, xs) / xs.len() as f32 + eps).sqrt()
 }
 
-/// Rows that are worth a thread.
+/// Rows in a part of the work.
 const ROWS: usize = 16;
 
 /// CPU, f32.
@@ -71,8 +73,8 @@ fn rms_normed(xs: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
     if xs.dim(D::Minus1)? != c {
         candle_core::bail!("norm: expected rows of {c}, got {:?}", xs.dims());
     }
-    let normed = values([xs, weight], |[xs, weight]| {
-        made(xs.len(), ROWS * c, |(): &mut (), i, out: &mut [f32]| {
+    let normed = with_slices([xs, weight], |[xs, weight]| {
+        parallel_vec(xs.len(), ROWS * c, |(): &mut (), i, out: &mut [f32]| {
             let xs = &xs[i * ROWS * c..][..out.len()];
             dispatch!({
                 for (x, out) in xs.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
@@ -90,7 +92,7 @@ fn rms_normed(xs: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
 /// With r = 1/sqrt(mean(x²) + eps): dx = r·(w·g − x·r²·mean(x·w·g)), dw = Σ g·x·r.
 fn rms_norm_backward(xs: &Tensor, weight: &Tensor, grad: &Tensor, eps: f32) -> Result<[Tensor; 2]> {
     let c = weight.elem_count();
-    let (dx, dw) = values([xs, weight, grad], |[xs, weight, grad]| {
+    let (dx, dw) = with_slices([xs, weight, grad], |[xs, weight, grad]| {
         let mut dx = vec![0f32; xs.len()];
         let mut dw = vec![0f32; c];
         let rows = xs.chunks_exact(c).zip(grad.chunks_exact(c));
@@ -137,14 +139,14 @@ impl LayerNorm {
     /// If the last dimension is not the weight's.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let eps = self.eps as f32;
-        if by_hand(&[xs, &self.weight, &self.bias]) {
+        if needs_own_backward(&[xs, &self.weight, &self.bias]) {
             let (x, w, b) = (
                 xs.detach().contiguous()?,
                 self.weight.detach(),
                 self.bias.detach(),
             );
             let value = candle_nn::ops::layer_norm(&x, &w, &b, eps)?;
-            return computed3(
+            return with_backward3(
                 [xs, &self.weight, &self.bias],
                 value,
                 move |[xs, weight, bias], grad| layer_norm_backward(xs, weight, bias, grad, eps),
@@ -173,7 +175,7 @@ fn layer_norm_backward(
     eps: f32,
 ) -> Result<[Tensor; 3]> {
     let c = weight.elem_count();
-    let (dx, dw, db) = values([xs, weight, grad], |[xs, weight, grad]| {
+    let (dx, dw, db) = with_slices([xs, weight, grad], |[xs, weight, grad]| {
         let mut dx = vec![0f32; xs.len()];
         let (mut dw, mut db, mut unit) = (vec![0f32; c], vec![0f32; c], vec![0f32; c]);
         let rows = xs.chunks_exact(c).zip(grad.chunks_exact(c));

@@ -1,24 +1,23 @@
-//! Attention over many sequences that lie in one row of tokens.
+//! Attention over many sequences that are packed into one row of tokens.
 
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
-use super::activation::exp;
-use super::autograd::{computed3, values};
-use super::simd::{self, dispatch};
+use super::autograd::{with_backward3, with_slices};
+use super::softmax::{MaskedSoftmax, SoftmaxGradient};
 
-/// Queries that look at the same keys, by their rows.
+/// Queries that attend to the same keys, by their rows.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// The tokens that look.
+    /// The rows of the queries.
     pub queries: Vec<u32>,
-    /// The tokens that can be looked at.
+    /// The rows of the keys.
     pub keys: Vec<u32>,
-    /// (queries, keys), added to the scores: 0 where a query may look, −∞ where not. None: everywhere.
+    /// (queries, keys), added to the scores: 0 where a query attends, −∞ where not. None: everywhere.
     pub mask: Option<Tensor>,
 }
 
 impl Segment {
-    /// Tokens that all see each other.
+    /// Tokens that all attend to each other.
     pub fn full(rows: std::ops::Range<u32>) -> Self {
         Self {
             queries: rows.clone().collect(),
@@ -28,7 +27,7 @@ impl Segment {
     }
 }
 
-/// Who sees whom in a row of tokens that holds many sequences. Every token is a query of exactly one segment.
+/// Which tokens attend to which in a row of tokens that holds many sequences. Every token is a query of exactly one segment.
 #[derive(Clone, Debug, Default)]
 pub struct Segments(pub Vec<Segment>);
 
@@ -62,12 +61,12 @@ pub fn packed_attention(
         return Ok(value);
     }
     let segments = segments.clone();
-    computed3([q, k, v], value, move |[q, k, v], grad| {
+    with_backward3([q, k, v], value, move |[q, k, v], grad| {
         backward(q, k, v, grad, &segments)
     })
 }
 
-/// A segment's scaled queries (kv, h/kv·m, d), keys and values (kv, l, d), and attention weights (kv, h/kv·m, l).
+/// A segment's queries (kv, h/kv·m, d), keys and values (kv, l, d), and attention weights (kv, h/kv·m, l).
 fn segment_weights(
     q: &Tensor,
     k: &Tensor,
@@ -80,12 +79,12 @@ fn segment_weights(
     let q = gather(q, &segment.queries)?.reshape((kv, rows, d))?;
     let (k, v) = (gather(k, &segment.keys)?, gather(v, &segment.keys)?);
     let weights = q.matmul(&k.t()?)?;
-    let open;
+    let no_mask;
     let mask = match &segment.mask {
         Some(mask) => mask,
         None => {
-            open = Tensor::zeros(segment.keys.len(), weights.dtype(), weights.device())?;
-            &open
+            no_mask = Tensor::zeros(segment.keys.len(), weights.dtype(), weights.device())?;
+            &no_mask
         }
     };
     let scale = 1.0 / (d as f32).sqrt();
@@ -93,26 +92,10 @@ fn segment_weights(
     Ok((q, k, v, weights))
 }
 
-/// Softmax of scores, in their place.
-#[inline(always)]
-pub fn softmax_row(row: &mut [f32]) {
-    let most = simd::max(row);
-    for x in row.iter_mut() {
-        // Far below the greatest score means masked, or as good as.
-        *x = if *x - most < -80.0 {
-            0.0
-        } else {
-            exp(*x - most)
-        };
-    }
-    let inverse = 1.0 / simd::sum(row);
-    row.iter_mut().for_each(|x| *x *= inverse);
-}
-
 /// Rows of (h, n, d) → (h, rows, d).
 fn gather(xs: &Tensor, rows: &[u32]) -> Result<Tensor> {
     let (h, n, d) = xs.dims3()?;
-    let gathered = values([xs], |[xs]| {
+    let gathered = with_slices([xs], |[xs]| {
         let mut gathered = Vec::with_capacity(h * rows.len() * d);
         for head in xs.chunks_exact(n * d) {
             for row in rows {
@@ -125,10 +108,10 @@ fn gather(xs: &Tensor, rows: &[u32]) -> Result<Tensor> {
     Tensor::from_vec(gathered, (h, rows.len(), d), xs.device())
 }
 
-/// Add (…) of h·rows·d numbers to these rows of `into` (h, n, d).
+/// Add h·rows·d numbers to these rows of `into` (h, n, d).
 fn scatter(xs: &Tensor, rows: &[u32], n: usize, into: &mut [f32]) -> Result<()> {
     let d = xs.dim(2)?;
-    values([xs], |[xs]| {
+    with_slices([xs], |[xs]| {
         for (head, xs) in into
             .chunks_exact_mut(n * d)
             .zip(xs.chunks_exact(rows.len() * d))
@@ -160,87 +143,24 @@ fn backward(
         let (q_segment, k_segment, v_segment, weights) = segment_weights(&q, &k, &v, segment)?;
         let grad = gather(grad, &segment.queries)?.reshape(q_segment.shape())?;
         scatter(&weights.t()?.matmul(&grad)?, &segment.keys, n, &mut dv)?;
-        let slopes = grad.matmul(&v_segment.t()?)?;
-        slopes.inplace_op2(&weights, &SoftmaxSlopes { scale })?;
-        scatter(&slopes.matmul(&k_segment)?, &segment.queries, n, &mut dq)?;
-        scatter(&slopes.t()?.matmul(&q_segment)?, &segment.keys, n, &mut dk)?;
+        let score_grads = grad.matmul(&v_segment.t()?)?;
+        score_grads.inplace_op2(&weights, &SoftmaxGradient { scale })?;
+        scatter(
+            &score_grads.matmul(&k_segment)?,
+            &segment.queries,
+            n,
+            &mut dq,
+        )?;
+        scatter(
+            &score_grads.t()?.matmul(&q_segment)?,
+            &segment.keys,
+            n,
+            &mut dk,
+        )?;
     }
     Ok([
         Tensor::from_vec(dq, q.shape(), q.device())?,
         Tensor::from_vec(dk, k.shape(), k.device())?,
         Tensor::from_vec(dv, v.shape(), v.device())?,
     ])
-}
-
-/// Scores become weights in place; the mask's rows are used over and over.
-pub(super) struct MaskedSoftmax {
-    pub(super) scale: f32,
-}
-
-impl InplaceOp2 for MaskedSoftmax {
-    fn name(&self) -> &'static str {
-        "masked-softmax"
-    }
-
-    fn cpu_fwd(
-        &self,
-        scores: &mut CpuStorage,
-        layout: &Layout,
-        mask: &CpuStorage,
-        mask_layout: &Layout,
-    ) -> Result<()> {
-        let width = layout.shape().dims().last().copied().unwrap_or(1);
-        let CpuStorage::F32(scores) = scores else {
-            bail!("attention: expected f32 scores, got another number format");
-        };
-        let start = mask_layout.start_offset();
-        let mask = &mask.as_slice::<f32>()?[start..start + mask_layout.shape().elem_count()];
-        let n_masks = mask.len() / width.max(1);
-        simd::each_row(scores, width, |i, row| {
-            let start = i % n_masks.max(1) * width;
-            let mask = &mask[start..start + width];
-            dispatch!({
-                for (x, m) in row.iter_mut().zip(mask) {
-                    *x = *x * self.scale + m;
-                }
-                softmax_row(row);
-            });
-        });
-        Ok(())
-    }
-}
-
-/// The weights' gradient becomes the unscaled scores' in place: p·(g − Σ p·g)·scale.
-struct SoftmaxSlopes {
-    scale: f32,
-}
-
-impl InplaceOp2 for SoftmaxSlopes {
-    fn name(&self) -> &'static str {
-        "softmax-slopes"
-    }
-
-    fn cpu_fwd(
-        &self,
-        grads: &mut CpuStorage,
-        layout: &Layout,
-        weights: &CpuStorage,
-        _: &Layout,
-    ) -> Result<()> {
-        let width = layout.shape().dims().last().copied().unwrap_or(1);
-        let CpuStorage::F32(grads) = grads else {
-            bail!("attention: expected f32 gradients, got another number format");
-        };
-        let weights = weights.as_slice::<f32>()?;
-        for (row, weights) in grads
-            .chunks_exact_mut(width)
-            .zip(weights.chunks_exact(width))
-        {
-            let dot = simd::dot(row, weights);
-            for (g, p) in row.iter_mut().zip(weights) {
-                *g = p * (*g - dot) * self.scale;
-            }
-        }
-        Ok(())
-    }
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use candle_core::quantized::GgmlDType;
 
+use super::attention::KeyPrecision;
+
 /// How the transformer's matrices are quantised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,8 +58,16 @@ impl Quantization {
         }
     }
 
-    /// The type for a matrix with rows of `width` numbers; none if they stay as they are.
-    pub fn of_rows(self, width: usize) -> Option<GgmlDType> {
+    /// The precision for keys and values of attention between such matrices.
+    pub fn key_precision(self) -> KeyPrecision {
+        match self {
+            Self::None => KeyPrecision::Full,
+            _ => KeyPrecision::Reduced,
+        }
+    }
+
+    /// The block type for a matrix with rows of `width` numbers; none if it is not quantised.
+    pub fn block_dtype(self, width: usize) -> Option<GgmlDType> {
         let types = self.dtype().map(|dtype| [dtype, GgmlDType::Q8_0]);
         let is_whole = |dtype: &GgmlDType| width.is_multiple_of(dtype.block_size());
         types.into_iter().flatten().find(is_whole)

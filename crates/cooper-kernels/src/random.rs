@@ -1,4 +1,4 @@
-//! All randomness of a request: drawn on the CPU from one seed, so that every device gives the same.
+//! All randomness of a request: sampled on the CPU from one seed, so that every device gets the same numbers.
 
 use std::collections::VecDeque;
 
@@ -7,22 +7,22 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// Where normal noise comes from.
+/// A source of normal noise.
 #[derive(Debug)]
 pub enum Noise {
-    /// Drawn from a seeded generator.
+    /// Sampled from a seeded generator.
     Seeded(Box<StdRng>),
-    /// Handed in, in the order of use (the golden files do).
+    /// Given tensors in the order of use, as golden files have them.
     Given(VecDeque<Tensor>),
 }
 
 impl Noise {
-    /// Noise of a seed.
+    /// Noise from a seed.
     pub fn seeded(seed: u64) -> Self {
         Self::Seeded(Box::new(StdRng::seed_from_u64(seed)))
     }
 
-    /// Handed-in noise.
+    /// Given noise.
     pub fn given(tensors: impl IntoIterator<Item = Tensor>) -> Self {
         Self::Given(tensors.into_iter().collect())
     }
@@ -30,7 +30,7 @@ impl Noise {
     /// The next standard normal tensor, f32.
     ///
     /// # Errors
-    /// If handed-in noise is used up or has another number of elements.
+    /// If given noise is used up or has another number of elements.
     pub fn normal(&mut self, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
         let shape = shape.into();
         match self {

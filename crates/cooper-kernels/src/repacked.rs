@@ -1,33 +1,33 @@
-//! The second form of a quantised matrix that candle's matrix product makes for itself, laid out for vector registers.
+//! The second layout of a quantised matrix that candle makes for its vector kernels.
 
 use std::sync::OnceLock;
 
 use candle_core::quantized::GgmlDType;
 
-/// What this processor's kernels are.
+/// Candle's kernels on this processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code)] // No architecture has all of them.
 enum Kernels {
-    /// None that want another form.
+    /// Plain ones, without repacking.
     Plain,
-    /// 256 bit on x86, which repack 4 bits only.
+    /// 256 bits on x86: repacks 4 bits only.
     Avx2,
-    /// With products of bytes on x86.
+    /// Multiplies bytes on x86.
     Vnni,
-    /// The same with tiles, which want a third form of 4 bits.
+    /// Multiplies tiles on x86: repacks 4 bits twice.
     Amx,
-    /// On ARM.
+    /// Multiplies bytes on ARM.
     Dotprod,
 }
 
 fn kernels() -> Kernels {
     static KERNELS: OnceLock<Kernels> = OnceLock::new();
-    *KERNELS.get_or_init(look)
+    *KERNELS.get_or_init(detect_kernels)
 }
 
 #[cfg(target_arch = "x86_64")]
-fn look() -> Kernels {
-    // No stable macro knows the tiles.
+fn detect_kernels() -> Kernels {
+    // No stable macro detects AMX.
     let has_tiles = || {
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         info.contains(" amx_tile") && info.contains(" amx_int8")
@@ -47,7 +47,7 @@ fn look() -> Kernels {
 }
 
 #[cfg(target_arch = "aarch64")]
-fn look() -> Kernels {
+fn detect_kernels() -> Kernels {
     match std::arch::is_aarch64_feature_detected!("dotprod") {
         true => Kernels::Dotprod,
         false => Kernels::Plain,
@@ -55,17 +55,17 @@ fn look() -> Kernels {
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn look() -> Kernels {
+fn detect_kernels() -> Kernels {
     Kernels::Plain
 }
 
-/// Bytes of what candle makes beside a quantised matrix (out, width) on this machine's CPU, from the first product on;
-/// 0 if it uses the matrix as it is. Source: candle 0.11, `quantized/repack.rs` and `repack_x86.rs`.
+/// Bytes that candle adds to a quantised matrix (out, width) on this machine's CPU at its first matmul; 0 if it uses the
+/// matrix as it is. Source: candle 0.11, `quantized/repack.rs` and `repack_x86.rs`.
 pub fn repacked_bytes(dtype: GgmlDType, out: usize, width: usize) -> u64 {
-    of_kernels(kernels(), dtype, out, width)
+    repacked_bytes_for(kernels(), dtype, out, width)
 }
 
-fn of_kernels(kernels: Kernels, dtype: GgmlDType, out: usize, width: usize) -> u64 {
+fn repacked_bytes_for(kernels: Kernels, dtype: GgmlDType, out: usize, width: usize) -> u64 {
     let n = (out * width) as u64;
     let stored = n / dtype.block_size() as u64 * dtype.type_size() as u64;
     let in_tiles = out.is_multiple_of(16) && width.is_multiple_of(256);
@@ -85,8 +85,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_of_its_own_depends_on_processor_type_and_size() {
-        let bytes = |kernels, dtype| of_kernels(kernels, dtype, 32, 512);
+    fn repacking_depends_on_processor_type_and_size() {
+        let bytes = |kernels, dtype| repacked_bytes_for(kernels, dtype, 32, 512);
         let n = 32 * 512;
         for (kernels, q4k, q8_0) in [
             (Kernels::Plain, 0, 0),
@@ -100,7 +100,13 @@ mod tests {
         }
         assert_eq!(bytes(Kernels::Dotprod, GgmlDType::Q5K), n * 11 / 16);
         assert_eq!(bytes(Kernels::Amx, GgmlDType::Q5K), 0);
-        assert_eq!(of_kernels(Kernels::Vnni, GgmlDType::Q8_0, 32, 96), 0);
-        assert_eq!(of_kernels(Kernels::Vnni, GgmlDType::Q8_0, 40, 256), 0);
+        assert_eq!(
+            repacked_bytes_for(Kernels::Vnni, GgmlDType::Q8_0, 32, 96),
+            0
+        );
+        assert_eq!(
+            repacked_bytes_for(Kernels::Vnni, GgmlDType::Q8_0, 40, 256),
+            0
+        );
     }
 }

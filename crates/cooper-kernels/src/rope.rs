@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::autograd::{by_hand, computed1};
+use super::autograd::{needs_own_backward, with_backward1};
 
 /// The frequencies of one head width.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl RotaryEmbedding {
 /// # Errors
 /// If shapes or dtypes do not fit.
 pub fn rotate(xs: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
-    if xs.track_op() && !by_hand(&[xs]) {
+    if xs.track_op() && !needs_own_backward(&[xs]) {
         let xs = xs.unsqueeze(0)?.contiguous()?;
         return candle_nn::rotary_emb::rope_slow(&xs, cos, sin)?.squeeze(0);
     }
@@ -53,9 +53,9 @@ pub fn rotate(xs: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     if !xs.track_op() {
         return Ok(rotated);
     }
-    // The gradient turns back.
+    // The gradient is the inverse rotation.
     let (cos, sin) = (cos.clone(), sin.neg()?);
-    computed1(xs, rotated, move |_, grad| {
+    with_backward1(xs, rotated, move |_, grad| {
         Ok([self::rotated(grad, &cos, &sin)?])
     })
 }

@@ -1,16 +1,17 @@
-//! Sums in many lanes: a compiler may not reorder a plain sum of floats, so it runs one by one otherwise.
+//! Reductions in SIMD lanes. A compiler may not reorder a plain sum of floats, so it would run number by number.
+//!
+//! Functions here are `#[inline(always)]` for [`dispatch!`].
 
 use half::bf16;
 
-use super::threads::each;
+use super::threads::for_each;
 
 const LANES: usize = 32;
 
-/// A block as compiled for the widest vector unit of this processor.
+/// Run a block as compiled for the widest vector unit of this processor.
 ///
-/// Only what is inlined into it counts: functions that it calls are to be `#[inline(always)]`. The compiler leaves closures
-/// where they are if there are several places to inline them to, so this is a macro, which writes the block down for each
-/// unit.
+/// Functions that the block calls must be `#[inline(always)]`, or they run without it. It is a macro, which repeats the block
+/// for each unit, since the compiler does not inline a closure in several places.
 macro_rules! dispatch {
     ($block:expr) => {
         match pulp::Arch::new() {
@@ -25,20 +26,24 @@ macro_rules! dispatch {
 pub(crate) use dispatch;
 
 #[inline(always)]
-fn folded(xs: impl Iterator<Item = [f32; LANES]>, start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
+fn fold_lanes(
+    xs: impl Iterator<Item = [f32; LANES]>,
+    start: f32,
+    f: impl Fn(f32, f32) -> f32,
+) -> f32 {
     let mut lanes = [start; LANES];
     for chunk in xs {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
             *lane = f(*lane, x);
         }
     }
-    halved(lanes, f)
+    combine_lanes(lanes, f)
 }
 
-/// Halves onto halves. Apart from the loop before it: where the compiler sees both, it splits the lanes of both into
-/// pairs, and the loop takes four times as long.
+/// Combine all lanes. Not inlined: otherwise the compiler splits the lanes of the loop before it into pairs, and the loop
+/// takes four times as long.
 #[inline(never)]
-fn halved(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
+fn combine_lanes(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut n = LANES;
     while n > 1 {
         n /= 2;
@@ -50,10 +55,10 @@ fn halved(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 #[inline(always)]
-fn chunk(xs: &[f32]) -> [f32; LANES] {
-    let mut chunk = [0.0; LANES];
-    chunk.copy_from_slice(xs);
-    chunk
+fn load(xs: &[f32]) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    lanes.copy_from_slice(xs);
+    lanes
 }
 
 /// Σ x.
@@ -61,15 +66,15 @@ fn chunk(xs: &[f32]) -> [f32; LANES] {
 pub fn sum(xs: &[f32]) -> f32 {
     let chunks = xs.chunks_exact(LANES);
     let rest: f32 = chunks.remainder().iter().sum();
-    folded(chunks.map(chunk), 0.0, |a, x| a + x) + rest
+    fold_lanes(chunks.map(load), 0.0, |a, x| a + x) + rest
 }
 
-/// Ask for what lies so many bytes behind this. Where something is read once from one end to the other, it comes from
-/// memory as fast as it is asked for: up to three times as fast as the processor finds out by itself.
+/// Prefetch the cache line `n_bytes` behind `part`. For memory that is read once from end to end, this is up to three times
+/// as fast as the processor's own prefetching.
 #[inline(always)]
-pub fn fetch_ahead<T>(n_bytes: usize, part: &T) {
+pub fn prefetch<T>(n_bytes: usize, part: &T) {
     let line = std::ptr::from_ref(part).cast::<i8>().wrapping_add(n_bytes);
-    // Sound: it reads nothing, and every address may be asked for.
+    // Sound: a prefetch reads nothing, and every address is allowed.
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     unsafe {
@@ -80,71 +85,71 @@ pub fn fetch_ahead<T>(n_bytes: usize, part: &T) {
     let _ = line;
 }
 
-/// Numbers that become f32 without loss.
-pub trait Wide: Copy {
+/// Exact conversion to f32.
+pub trait Widen: Copy {
     /// The same in f32.
-    fn wide(self) -> f32;
+    fn widen(self) -> f32;
 }
 
-impl Wide for f32 {
+impl Widen for f32 {
     #[inline(always)]
-    fn wide(self) -> f32 {
+    fn widen(self) -> f32 {
         self
     }
 }
 
-impl Wide for bf16 {
+impl Widen for bf16 {
     /// As `to_f32`, but for the payload of NaNs, so that it becomes vector code.
     #[inline(always)]
-    fn wide(self) -> f32 {
+    fn widen(self) -> f32 {
         f32::from_bits(u32::from(self.to_bits()) << 16)
     }
 }
 
-impl Wide for i8 {
+impl Widen for i8 {
     #[inline(always)]
-    fn wide(self) -> f32 {
+    fn widen(self) -> f32 {
         f32::from(self)
     }
 }
 
-/// How far ahead [`dot_of_next`] asks for rows, in bytes.
+/// How far ahead [`dot_prefetched`] prefetches, in bytes.
 const AHEAD: usize = 4096;
 
-/// [`dot`] of a row that is read once, and of which the next ones follow in memory and in the work.
+/// [`dot`] of a row of a matrix that is read once, row by row.
 #[inline(always)]
-pub fn dot_of_next<T: Wide>(row: &[T], ys: &[f32]) -> f32 {
+pub fn dot_prefetched<T: Widen>(row: &[T], ys: &[f32]) -> f32 {
     for line in row.chunks(64 / size_of::<T>()) {
-        fetch_ahead(AHEAD, &line[0]);
+        prefetch(AHEAD, &line[0]);
     }
     dot(row, ys)
 }
 
-/// Σ x·y of equally many.
+/// Σ x·y, of slices of one length.
 #[inline(always)]
-pub fn dot<T: Wide>(xs: &[T], ys: &[f32]) -> f32 {
+pub fn dot<T: Widen>(xs: &[T], ys: &[f32]) -> f32 {
     let (x_chunks, y_chunks) = (xs.chunks_exact(LANES), ys.chunks_exact(LANES));
     let rest = x_chunks.remainder().iter().zip(y_chunks.remainder());
-    let rest: f32 = rest.map(|(x, y)| x.wide() * y).sum();
+    let rest: f32 = rest.map(|(x, y)| x.widen() * y).sum();
     let products = x_chunks.zip(y_chunks).map(|(x, y)| {
-        let mut products = chunk(y);
+        let mut products = load(y);
         for (y, x) in products.iter_mut().zip(x) {
-            *y *= x.wide();
+            *y *= x.widen();
         }
         products
     });
-    folded(products, 0.0, |a, x| a + x) + rest
+    fold_lanes(products, 0.0, |a, x| a + x) + rest
 }
 
-/// Σ x·y·z of equally many.
+/// Σ x·y·z, of slices of one length.
 #[inline(always)]
 pub fn dot3(xs: &[f32], ys: &[f32], zs: &[f32]) -> f32 {
     let n = xs.len().min(ys.len()).min(zs.len()) / LANES * LANES;
     let products = (0..n).step_by(LANES).map(|i| {
         let (mut x, y, z) = (
-            chunk(&xs[i..i + LANES]),
-            chunk(&ys[i..i + LANES]),
-            chunk(&zs[i..i + LANES]),
+            load(&xs[i..i + LANES]),
+            load(&ys[i..i + LANES]),
+            load(&zs[i..i + LANES]),
         );
         for ((x, y), z) in x.iter_mut().zip(y).zip(z) {
             *x *= y * z;
@@ -152,55 +157,55 @@ pub fn dot3(xs: &[f32], ys: &[f32], zs: &[f32]) -> f32 {
         x
     });
     let rest: f32 = (n..xs.len()).map(|i| xs[i] * ys[i] * zs[i]).sum();
-    folded(products, 0.0, |a, x| a + x) + rest
+    fold_lanes(products, 0.0, |a, x| a + x) + rest
 }
 
 /// Σ (x − center)².
 #[inline(always)]
-pub fn squares_around(xs: &[f32], center: f32) -> f32 {
+pub fn squared_deviations(xs: &[f32], center: f32) -> f32 {
     let square = |x: f32| (x - center) * (x - center);
     let chunks = xs.chunks_exact(LANES);
     let rest: f32 = chunks.remainder().iter().map(|x| square(*x)).sum();
-    folded(chunks.map(|xs| chunk(xs).map(square)), 0.0, |a, x| a + x) + rest
+    fold_lanes(chunks.map(|xs| load(xs).map(square)), 0.0, |a, x| a + x) + rest
 }
 
-/// The greatest, −∞ of none.
+/// The maximum; −∞ of an empty slice.
 #[inline(always)]
 pub fn max(xs: &[f32]) -> f32 {
     let chunks = xs.chunks_exact(LANES);
     let rest = chunks.remainder().iter().copied();
     let rest = rest.fold(f32::NEG_INFINITY, f32::max);
-    folded(chunks.map(chunk), f32::NEG_INFINITY, f32::max).max(rest)
+    fold_lanes(chunks.map(load), f32::NEG_INFINITY, f32::max).max(rest)
 }
 
-/// The greatest magnitude, 0 of none.
+/// The largest magnitude; 0 of an empty slice.
 #[inline(always)]
-pub fn most(xs: &[f32]) -> f32 {
+pub fn max_abs(xs: &[f32]) -> f32 {
     let chunks = xs.chunks_exact(LANES);
     let rest = chunks.remainder().iter().copied().map(f32::abs);
     let rest = rest.fold(0.0, f32::max);
-    folded(chunks.map(|xs| chunk(xs).map(f32::abs)), 0.0, f32::max).max(rest)
+    fold_lanes(chunks.map(|xs| load(xs).map(f32::abs)), 0.0, f32::max).max(rest)
 }
 
-/// Numbers that are worth a thread of their own.
-const WORTH_A_THREAD: usize = 1 << 14;
+/// Numbers in a part of the work.
+const PART: usize = 1 << 14;
 
-/// Change each row of `width` numbers, given its index; on all threads of matrix products (see [`super::threads`]).
-pub fn each_row(xs: &mut [f32], width: usize, change: impl Fn(usize, &mut [f32]) + Sync) {
+/// Call `change` with the index of each row of `width` numbers and the row, on all [`threads`](super::threads).
+pub fn for_each_row(xs: &mut [f32], width: usize, change: impl Fn(usize, &mut [f32]) + Sync) {
     let width = width.max(1);
-    let n_rows = WORTH_A_THREAD.div_ceil(width);
-    each(xs.chunks_mut(n_rows * width).collect(), |part, rows| {
+    let n_rows = PART.div_ceil(width);
+    for_each(xs.chunks_mut(n_rows * width).collect(), |part, rows| {
         for (i, row) in rows.chunks_exact_mut(width).enumerate() {
             change(part * n_rows + i, row);
         }
     });
 }
 
-/// Change parts of `xs`, given where each begins; on all threads of matrix products.
-pub fn each_part<T: Send>(xs: &mut [T], change: impl Fn(usize, &mut [T]) + Sync) {
-    let worth = (WORTH_A_THREAD * size_of::<f32>()).div_ceil(size_of::<T>());
-    each(xs.chunks_mut(worth).collect(), |i, part| {
-        change(i * worth, part)
+/// Call `change` with the start of each part of `xs` and the part, on all [`threads`](super::threads).
+pub fn for_each_part<T: Send>(xs: &mut [T], change: impl Fn(usize, &mut [T]) + Sync) {
+    let len = (PART * size_of::<f32>()).div_ceil(size_of::<T>());
+    for_each(xs.chunks_mut(len).collect(), |i, part| {
+        change(i * len, part)
     });
 }
 
@@ -212,7 +217,7 @@ mod tests {
     fn every_row_is_changed_once_with_its_index() {
         for n_rows in [1, 3, 1000] {
             let mut xs = vec![0.5; n_rows * 33];
-            each_row(&mut xs, 33, |i, row| {
+            for_each_row(&mut xs, 33, |i, row| {
                 row.iter_mut().for_each(|x| *x += i as f32);
             });
             let mut rows = xs.chunks_exact(33).enumerate();
@@ -222,8 +227,8 @@ mod tests {
 
     #[test]
     fn every_part_is_changed_once() {
-        let mut xs = vec![1.0; 2 * WORTH_A_THREAD + 7];
-        each_part(&mut xs, |start, part| {
+        let mut xs = vec![1.0; 2 * PART + 7];
+        for_each_part(&mut xs, |start, part| {
             let numbers = part.iter_mut().enumerate();
             numbers.for_each(|(i, x)| *x += (start + i) as f32);
         });
@@ -246,7 +251,7 @@ mod tests {
                 xs.iter().copied().fold(f32::NEG_INFINITY, f32::max)
             );
             assert_eq!(
-                most(&xs),
+                max_abs(&xs),
                 xs.iter().copied().map(f32::abs).fold(0.0, f32::max)
             );
         }

@@ -1,21 +1,21 @@
-//! Images of twice the size, with a backward of our own.
+//! Nearest-neighbour upsampling by 2, with a backward of our own.
 
 use candle_core::{Result, Tensor};
 
-use super::autograd::{by_hand, computed1, values};
+use super::autograd::{needs_own_backward, with_backward1, with_slices};
 
-/// Each pixel four times, as a square (b, c, hh, ww) → (b, c, 2·hh, 2·ww).
+/// Repeat each pixel as a square of four (b, c, hh, ww) → (b, c, 2·hh, 2·ww).
 ///
 /// # Errors
 /// If the device fails.
 pub fn upsample_2x(xs: &Tensor) -> Result<Tensor> {
     let (_, _, hh, ww) = xs.dims4()?;
     let value = xs.detach().upsample_nearest2d(2 * hh, 2 * ww)?;
-    if !by_hand(&[xs]) {
+    if !needs_own_backward(&[xs]) {
         return xs.upsample_nearest2d(2 * hh, 2 * ww);
     }
-    computed1(xs, value, move |[xs], grad| {
-        let sums = values([grad], |[grad]| {
+    with_backward1(xs, value, move |[xs], grad| {
+        let sums = with_slices([grad], |[grad]| {
             let mut sums = Vec::with_capacity(grad.len() / 4);
             for rows in grad.chunks_exact(4 * ww) {
                 let (upper, lower) = rows.split_at(2 * ww);

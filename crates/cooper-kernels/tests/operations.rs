@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Module, VarBuilder};
-use cooper_kernels::rope::rotate;
+use cooper_kernels::rotate;
 use cooper_kernels::{
     Conv2d, ConvShape, GroupNorm, LayerNorm, RmsNorm, RotaryEmbedding, Segment, Segments,
     attention, causal_mask, gelu, packed_attention, silu, swiglu, upsample_2x,

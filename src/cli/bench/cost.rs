@@ -2,7 +2,7 @@
 //! description of the network.
 
 use cooper_kernels::Quantization;
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use cooper_model::model::experts::Expert;
 use cooper_model::model::network::{
     Autoencoder, Block, Layer, Linear, PositionSides, Transformer, VisionLayer,
@@ -50,7 +50,7 @@ impl Stored {
     /// Bytes of a matrix of the decoder.
     fn matrix(&self, matrix: &Linear) -> usize {
         let n = matrix.n_weights();
-        match self.quantization.of_rows(matrix.input) {
+        match self.quantization.block_dtype(matrix.input) {
             Some(dtype) => n / dtype.block_size() * dtype.type_size(),
             None => n * self.plain,
         }

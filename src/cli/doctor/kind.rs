@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use cooper_model::model::config::ModelConfig;
 use cooper_model::model::inventory::{LATENT_POSITIONS, Mismatch, VIT_POSITIONS, expected_tensors};
 use serde::Serialize;

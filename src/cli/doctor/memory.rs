@@ -1,8 +1,8 @@
 //! What memory the model needs in each number format.
 
 use candle_core::DType;
-use cooper_kernels::checkpoint::SafetensorsHeader;
-use cooper_model::engine::{Format, MemoryPlan, Quantization, QuantizedFrom, Workload};
+use cooper_kernels::SafetensorsHeader;
+use cooper_model::engine::{Format, MatrixSource, MemoryPlan, Quantization, Workload};
 use cooper_model::model::config::ModelConfig;
 use serde::Serialize;
 
@@ -58,8 +58,8 @@ pub(super) fn needs(
                 let work = Workload::question(image);
                 MemoryPlan::new(config, &headers.transformer, &headers.vae, format, work)
             };
-            let while_loading = plan(QuantizedFrom::PlainWeights).peak();
-            let plan = plan(QuantizedFrom::File);
+            let while_loading = plan(MatrixSource::Weights).peak();
+            let plan = plan(MatrixSource::File);
             let total_bytes = plan.peak();
             Need {
                 dtype: match quantization {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use cooper_model::engine::{GgufFile, ModelOptions, Quantization, add_matrices, quantized_beside};
 use cooper_model::model::config::ModelConfig;
 use cooper_model::model::inventory;

@@ -1,55 +1,42 @@
 //! 3×3 convolution with a quarter of the multiplications: Winograd's F(4×4, 3×3).
 //!
-//! A tile of 4×4 output pixels is 36 products of transformed numbers instead of 144: for each of the 36, a matrix
-//! product over channels. In f32 it is as near to the plain sum as 1e-5 of the largest output, in 16-bit integers (see
-//! [`ConvPrecision`]) as 3e-3. What goes before and after, a norm with SiLU, doubling of pixels and a sum, is done tile by tile,
-//! too, so that of a large image only what goes in and what comes out is held.
+//! A tile of 4×4 output pixels takes 36 multiplications of transformed numbers instead of 144: for each of the 36, a matmul
+//! over channels. The error is at most 1e-5 of the largest output in f32, and 3e-3 in 16-bit integers (see
+//! [`ConvPrecision`]). A norm with SiLU or an upsampling before the convolution, and a sum behind it, are done tile by tile, too:
+//! of a large image only input and output are in memory.
 //!
 //! Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), section 4.
 
 mod kernels;
 mod points;
-
-pub use kernels::{ConvPrecision, FEWEST_CHANNELS, Kernels, RoundedKernels};
+mod sizes;
 
 use self::kernels::Transformed;
+pub use self::kernels::{Int16Kernels, Kernels};
 use self::points::{deinterleave, input_points, input_transform, interleave, output_points};
+pub use self::sizes::Sizes;
+use self::sizes::{FREQUENCIES, KERNEL_SIDE, SIDE, TILE};
 use super::activation::sigmoid;
-use super::avx512::RoundedColumns;
+use super::conv_precision::ConvPrecision;
+use super::int16_matmul::Int16Columns;
 use super::simd::{self, dispatch};
-use super::threads::{each_with, in_parts, n_threads};
+use super::threads::{for_each_with, n_threads, split_planes};
 
-/// Output pixels along a tile's side.
-const TILE: usize = 4;
-/// Numbers along a kernel's side.
-pub const KERNEL_SIDE: usize = 3;
-/// Input pixels along a tile's side, and transformed numbers.
-const SIDE: usize = TILE + KERNEL_SIDE - 1;
-/// Transformed numbers of a tile.
-const FREQUENCIES: usize = SIDE * SIDE;
 /// Numbers that loops go through at once.
 const REGISTER: usize = 16;
-/// Tiles that are transformed at once: enough for full matrix products, few enough for the cache.
+/// Tiles that are transformed at once: enough for full matmuls, few enough for the cache.
 const BAND: usize = 128;
 
-/// The sizes of a convolution with stride and padding 1.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    /// Input channels.
-    pub c_in: usize,
-    /// Output channels.
-    pub c_out: usize,
-    /// Rows of output pixels.
-    pub hh: usize,
-    /// Columns of output pixels.
-    pub ww: usize,
-}
-
-/// Numbers of 32 bits that [`convolve`] holds beside its input and output of so many pixels: transformed kernels, and
+/// Numbers of 32 bits that [`convolve`] allocates beside input and output of `n_pixels` pixels: transformed kernels, and
 /// each thread's tiles.
-pub fn scratch(c_in: usize, c_out: usize, n_pixels: usize, products: ConvPrecision) -> usize {
+pub fn winograd_scratch(
+    c_in: usize,
+    c_out: usize,
+    n_pixels: usize,
+    precision: ConvPrecision,
+) -> usize {
     let n_tiles = (n_threads() * BAND).min(n_pixels.div_ceil(TILE * TILE));
-    let kernels = match products.are_rounded(KERNEL_SIDE, c_in, c_out) {
+    let kernels = match precision.is_int16(KERNEL_SIDE, c_in, c_out) {
         true => c_in * c_out / 2,
         false => c_in * c_out,
     };
@@ -65,32 +52,34 @@ pub fn convolve(input: Input, kernels: Kernels, bias: &[f32], output: Output, si
     let kernels = Transformed::new(kernels, sizes);
     // Each band's part of every channel.
     let planes = output.numbers.chunks_exact_mut(sizes.hh * sizes.ww);
-    let bands = in_parts(planes, lines * sizes.ww);
-    each_with(bands, |buffers: &mut Buffers, i, mut out| {
+    let bands = split_planes(planes, lines * sizes.ww);
+    for_each_with(bands, |buffers: &mut Buffers, i, mut out| {
         let band = Band::new(i * lines, &out, sizes, kernels.tiles_at_once());
         buffers.resize(&band, sizes);
         dispatch!(band.transform_input(input, &mut buffers.input, sizes));
         let inputs = buffers.input.chunks_exact(sizes.c_in * band.n_tiles);
         let outputs = buffers.output.chunks_exact_mut(sizes.c_out * band.n_tiles);
         for (f, (input, output)) in inputs.zip(outputs).enumerate() {
-            kernels.product(f, input, output, &mut buffers.columns, sizes);
+            kernels.matmul(f, input, output, &mut buffers.columns, sizes);
         }
         let from = &buffers.output;
-        match output.is_sum {
-            true => dispatch!(band.transform_output::<true>(from, bias, &mut out, sizes)),
-            false => dispatch!(band.transform_output::<false>(from, bias, &mut out, sizes)),
+        match output.mode {
+            WriteMode::Add => dispatch!(band.transform_output::<true>(from, bias, &mut out, sizes)),
+            WriteMode::Overwrite => {
+                dispatch!(band.transform_output::<false>(from, bias, &mut out, sizes))
+            }
         }
     });
 }
 
-/// What is convolved.
+/// The input of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// (in, rows, columns)
     pub pixels: &'a [f32],
-    /// Whether there are half as many rows and columns as in the output, each to be seen twice.
-    pub is_doubled: bool,
-    /// Of each channel a factor and a summand, if SiLU of what they give is to be convolved, not the pixels.
+    /// Whether the convolution sees each pixel as a square of four, since the output has twice as many rows and columns.
+    pub is_upsampled: bool,
+    /// For each channel a factor and a summand: the convolution sees SiLU of the scaled and shifted pixels.
     pub norm: Option<&'a [(f32, f32)]>,
 }
 
@@ -98,17 +87,17 @@ impl Input<'_> {
     /// A line of a channel as the convolution sees it.
     #[inline(always)]
     fn line(&self, channel: usize, y: usize, into: &mut [f32], sizes: Sizes) {
-        let (hh, ww) = match self.is_doubled {
+        let (hh, ww) = match self.is_upsampled {
             true => (sizes.hh / 2, sizes.ww / 2),
             false => (sizes.hh, sizes.ww),
         };
-        let y = if self.is_doubled { y / 2 } else { y };
+        let y = if self.is_upsampled { y / 2 } else { y };
         let pixels = &self.pixels[(channel * hh + y) * ww..][..ww];
-        // The next channel's line is far away: the processor does not guess it.
+        // The next channel's line is too far away for the processor to prefetch it.
         for register in pixels.chunks(REGISTER) {
-            simd::fetch_ahead(hh * ww * size_of::<f32>(), &register[0]);
+            simd::prefetch(hh * ww * size_of::<f32>(), &register[0]);
         }
-        if self.is_doubled {
+        if self.is_upsampled {
             for (two, x) in into.chunks_exact_mut(2).zip(pixels) {
                 two.fill(*x);
             }
@@ -124,23 +113,32 @@ impl Input<'_> {
     }
 }
 
-/// Where the convolution goes.
+/// Where the result goes.
 #[derive(Debug)]
 pub struct Output<'a> {
     /// (out, hh, ww)
     pub numbers: &'a mut [f32],
-    /// Whether it is added to what is there.
-    pub is_sum: bool,
+    /// What becomes of the numbers there.
+    pub mode: WriteMode,
 }
 
-/// What a thread works on.
+/// What a result does to the numbers in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// It replaces them.
+    Overwrite,
+    /// It is added to them.
+    Add,
+}
+
+/// A thread's memory.
 #[derive(Default)]
 struct Buffers {
     /// (frequencies, in, tiles)
     input: Vec<f32>,
     /// (frequencies, out, tiles)
     output: Vec<f32>,
-    columns: RoundedColumns,
+    columns: Int16Columns,
 }
 
 impl Buffers {
@@ -155,9 +153,9 @@ impl Buffers {
 struct Band {
     first_line: usize,
     n_lines: usize,
-    /// Tiles beside each other.
+    /// Tiles in a row.
     across: usize,
-    /// All tiles, and those that products need beside them.
+    /// All tiles, with those that fill the last matmul.
     n_tiles: usize,
 }
 
@@ -173,8 +171,8 @@ impl Band {
         }
     }
 
-    /// Tiles of a row that are transformed together, the row beginning at tile `start` of its channel: whole registers,
-    /// into the next row, which comes later, as far as there is one.
+    /// Tiles that are transformed together from tile `start` of a channel on: whole registers. They reach into the next row,
+    /// if there is one, which overwrites them later.
     fn width(&self, start: usize) -> usize {
         self.across
             .next_multiple_of(REGISTER)
@@ -185,7 +183,7 @@ impl Band {
     #[inline(always)]
     fn transform_input(&self, input: Input, into: &mut [f32], sizes: Sizes) {
         let n = self.n_tiles;
-        // One tile more: the last two of its six numbers are the next one's first.
+        // One tile more: the last two of a tile's six numbers are the first two of the next.
         let pitch = self.across.next_multiple_of(REGISTER) + 1;
         let width = TILE * pitch;
         let mut lines = vec![0f32; SIDE * width];
@@ -193,11 +191,11 @@ impl Band {
         let mut phases = vec![0f32; TILE * pitch];
         for channel in 0..sizes.c_in {
             for row in 0..self.n_lines.div_ceil(TILE) {
-                // Two lines are those of the row of tiles above.
-                let n_known = if row == 0 { 0 } else { SIDE - TILE };
-                lines.copy_within((SIDE - n_known) * width.., 0);
+                // Rows of tiles share two lines.
+                let n_shared = if row == 0 { 0 } else { SIDE - TILE };
+                lines.copy_within((SIDE - n_shared) * width.., 0);
                 let top = self.first_line + row * TILE;
-                for (i, line) in lines.chunks_exact_mut(width).enumerate().skip(n_known) {
+                for (i, line) in lines.chunks_exact_mut(width).enumerate().skip(n_shared) {
                     // The line above the tile is the first; the pixel left of it is the first, too.
                     match (top + i).checked_sub(1).filter(|y| *y < sizes.hh) {
                         Some(y) => input.line(channel, y, &mut line[1..=sizes.ww], sizes),
@@ -209,21 +207,21 @@ impl Band {
                 let n_done = self.width(start);
                 for (i, line) in columns.chunks_exact(width).enumerate() {
                     deinterleave(line, &mut phases, pitch);
-                    let mut of = into[i * SIDE * sizes.c_in * n..]
+                    let mut frequencies = into[i * SIDE * sizes.c_in * n..]
                         .chunks_mut(sizes.c_in * n)
                         .map(|frequency| &mut frequency[channel * n + start..][..n_done]);
                     let p = |k: usize| &phases[k % TILE * pitch + k / TILE..][..n_done];
                     let d = [p(0), p(1), p(2), p(3), p(4), p(5)];
-                    let to = std::array::from_fn(|_| of.next().unwrap_or_default());
+                    let to = std::array::from_fn(|_| frequencies.next().unwrap_or_default());
                     input_points(d, to);
                 }
             }
         }
     }
 
-    /// Aᵀ·m·A of every tile of every channel, and the bias; `SUM`: added to what is there.
+    /// Aᵀ·m·A of every tile of every channel, and the bias; `ADD`: add to the output.
     #[inline(always)]
-    fn transform_output<const SUM: bool>(
+    fn transform_output<const ADD: bool>(
         &self,
         from: &[f32],
         bias: &[f32],
@@ -232,7 +230,7 @@ impl Band {
     ) {
         let n = self.n_tiles;
         let pitch = self.across.next_multiple_of(REGISTER);
-        // Of each of the four lines, the six numbers across.
+        // The six numbers across, of each of the four lines.
         let mut lines = vec![0f32; TILE * SIDE * pitch];
         let mut phases = vec![0f32; TILE * pitch];
         for (channel, (out, bias)) in out.iter_mut().zip(bias).enumerate() {
@@ -256,7 +254,7 @@ impl Band {
                     let mut to = phases.chunks_exact_mut(pitch);
                     let mut next = || to.next().unwrap_or_default();
                     output_points(m, [next(), next(), next(), next()]);
-                    interleave::<SUM>(&phases, out, pitch, *bias);
+                    interleave::<ADD>(&phases, out, pitch, *bias);
                 }
             }
         }

@@ -1,18 +1,17 @@
 //! The small matrices of F(4×4, 3×3) on many numbers side by side, along one side of a tile.
 //!
-//! They belong to the points 0, ±√½, ±√2 and ∞, with which rounding errors come out half as large as with 0, ±1, ±2, ∞.
+//! They belong to the points 0, ±√½, ±√2 and ∞, whose rounding errors are half those of 0, ±1, ±2, ∞.
 
 use std::f32::consts::{FRAC_1_SQRT_2 as NEAR, SQRT_2 as FAR};
 
-use super::kernels::KERNELS;
-use super::{SIDE, TILE};
+use super::sizes::{KERNELS_AT_ONCE, SIDE, TILE};
 
 /// The square of the nearer points.
 const HALF: f32 = 0.5;
 
-/// Cut slices to a length, one by one: where the compiler does not see all lengths, each loop checks them again and leaves
-/// its last numbers to do one by one (and it does not look into `map` of an array).
-macro_rules! as_long {
+/// Cut slices to one length, one by one. Without it the compiler checks bounds in each loop and does the last numbers one by
+/// one; it does not see through `map` of an array.
+macro_rules! cut_to {
     ($n:expr; $($to:ident)*; $($from:ident)*) => {
         $(let $to = &mut $to[..$n];)*
         $(let $from = &$from[..$n];)*
@@ -21,10 +20,10 @@ macro_rules! as_long {
 
 /// G of many threes side by side.
 #[inline(always)]
-pub(super) fn weight_points([g0, g1, g2]: [&[f32; KERNELS]; 3], to: [&mut [f32]; SIDE]) {
+pub(super) fn weight_points([g0, g1, g2]: [&[f32; KERNELS_AT_ONCE]; 3], to: [&mut [f32]; SIDE]) {
     let [t0, t1, t2, t3, t4, t5] = to;
-    as_long!(KERNELS; t0 t1 t2 t3 t4 t5;);
-    for j in 0..KERNELS {
+    cut_to!(KERNELS_AT_ONCE; t0 t1 t2 t3 t4 t5;);
+    for j in 0..KERNELS_AT_ONCE {
         let (near, near_odd) = (g0[j] + HALF * g2[j], NEAR * g1[j]);
         let (far, far_odd) = (g0[j] + 2.0 * g2[j], FAR * g1[j]);
         t0[j] = g0[j];
@@ -36,7 +35,7 @@ pub(super) fn weight_points([g0, g1, g2]: [&[f32; KERNELS]; 3], to: [&mut [f32];
     }
 }
 
-/// Bᵀ down six lines.
+/// Bᵀ along six lines.
 #[inline(always)]
 pub(super) fn input_transform(lines: &[f32], into: &mut [f32], width: usize) {
     let line = |i: usize| &lines[i * width..][..width];
@@ -52,7 +51,7 @@ pub(super) fn input_points(d: [&[f32]; SIDE], to: [&mut [f32]; SIDE]) {
     let [d0, d1, d2, d3, d4, d5] = d;
     let [t0, t1, t2, t3, t4, t5] = to;
     let n = d0.len();
-    as_long!(n; t0 t1 t2 t3 t4 t5; d1 d2 d3 d4 d5);
+    cut_to!(n; t0 t1 t2 t3 t4 t5; d1 d2 d3 d4 d5);
     for j in 0..n {
         let (near, near_odd) = (d4[j] - 2.0 * d2[j], NEAR * d3[j] - FAR * d1[j]);
         let (far, far_odd) = (d4[j] - HALF * d2[j], FAR * d3[j] - NEAR * d1[j]);
@@ -71,7 +70,7 @@ pub(super) fn output_points(m: [&[f32]; SIDE], to: [&mut [f32]; TILE]) {
     let [m0, m1, m2, m3, m4, m5] = m;
     let [t0, t1, t2, t3] = to;
     let n = m0.len();
-    as_long!(n; t0 t1 t2 t3; m1 m2 m3 m4 m5);
+    cut_to!(n; t0 t1 t2 t3; m1 m2 m3 m4 m5);
     for j in 0..n {
         let (near, near_odd) = (m1[j] + m2[j], NEAR * (m1[j] - m2[j]));
         let (far, far_odd) = (m3[j] + m4[j], FAR * (m3[j] - m4[j]));
@@ -82,7 +81,7 @@ pub(super) fn output_points(m: [&[f32]; SIDE], to: [&mut [f32]; TILE]) {
     }
 }
 
-/// Every fourth number behind one another: (4, n) of n fours.
+/// Split a line into four phases: (4, n) of n groups of four.
 #[inline(always)]
 pub(super) fn deinterleave(line: &[f32], phases: &mut [f32], n: usize) {
     let (p0, rest) = phases.split_at_mut(n);
@@ -96,14 +95,14 @@ pub(super) fn deinterleave(line: &[f32], phases: &mut [f32], n: usize) {
     }
 }
 
-/// The other way round, with a constant; what goes beyond `line` is dropped. `SUM`: added to what is there.
+/// The inverse of [`deinterleave`], with a bias; numbers beyond `line` are dropped. `ADD`: add to the line.
 #[inline(always)]
-pub(super) fn interleave<const SUM: bool>(phases: &[f32], line: &mut [f32], n: usize, bias: f32) {
+pub(super) fn interleave<const ADD: bool>(phases: &[f32], line: &mut [f32], n: usize, bias: f32) {
     let p = |k: usize| &phases[k * n..][..n];
     let (p0, p1, p2, p3) = (p(0), p(1), p(2), p(3));
     let whole = line.len() / TILE;
     let (fours, rest) = line.split_at_mut(whole * TILE);
-    let before = |x: f32| if SUM { x } else { 0.0 };
+    let before = |x: f32| if ADD { x } else { 0.0 };
     for (j, four) in fours.chunks_exact_mut(TILE).enumerate() {
         four[0] = p0[j] + bias + before(four[0]);
         four[1] = p1[j] + bias + before(four[1]);

@@ -1,7 +1,7 @@
 //! The number formats in which a model is loaded.
 
 use candle_core::DType;
-use cooper_kernels::{ConvPrecision, Quantization, QuantizedFrom};
+use cooper_kernels::{ConvPrecision, MatrixSource, Quantization};
 
 /// The number formats of a model.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +13,7 @@ pub struct Format {
     /// How the transformer's matrices are quantised.
     pub quantization: Quantization,
     /// Where the quantised matrices come from.
-    pub quantized_from: QuantizedFrom,
+    pub quantized_from: MatrixSource,
 }
 
 impl Format {

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::DType;
-use cooper_kernels::checkpoint::{SafetensorsHeader, TensorInfo};
 use cooper_kernels::{
-    DeviceChoice, DtypeChoice, GgufFile, Matrices, Quantization, QuantizedFrom, give_back_memory,
+    DeviceChoice, DtypeChoice, GgufFile, Matrices, MatrixSource, Quantization, give_back_memory,
     stored_tensors, use_large_pages,
 };
+use cooper_kernels::{SafetensorsHeader, TensorInfo};
 use safetensors::Dtype;
 
 use super::available::available_memory;
@@ -165,10 +165,10 @@ impl Transformer {
         })
     }
 
-    fn quantized_from(&self) -> QuantizedFrom {
+    fn quantized_from(&self) -> MatrixSource {
         match self.matrices {
-            Matrices::Gguf(_) => QuantizedFrom::File,
-            Matrices::Stored(_) => QuantizedFrom::PlainWeights,
+            Matrices::Gguf(_) => MatrixSource::File,
+            Matrices::Stored(_) => MatrixSource::Weights,
         }
     }
 }

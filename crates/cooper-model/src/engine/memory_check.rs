@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::DType;
-use cooper_kernels::{Quantization, QuantizedFrom};
+use cooper_kernels::{MatrixSource, Quantization};
 
 use super::format::Format;
 use super::plan::{MemoryPlan, Workload, gigabytes};
@@ -60,7 +60,7 @@ fn smaller_formats(format: Format) -> Vec<(String, Format)> {
         let name = format!("cooper quantize --type {}", quantization.name());
         let format = Format {
             quantization,
-            quantized_from: QuantizedFrom::File,
+            quantized_from: MatrixSource::File,
             ..format
         };
         (name, format)

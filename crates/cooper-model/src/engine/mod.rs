@@ -23,7 +23,7 @@ pub use available::{available_memory, meminfo_bytes};
 pub use context::{Images, Views};
 pub use control::{Cancel, Control, Evidence, MapKind, Progress, Stage, Stop};
 pub use cooper_kernels::{
-    DeviceChoice, DtypeChoice, GgufFile, Noise, Quantization, QuantizedFrom, give_back_memory,
+    DeviceChoice, DtypeChoice, GgufFile, MatrixSource, Noise, Quantization, give_back_memory,
 };
 pub use flow_params::{FlowParams, FlowProfile, MIN_FITTED_STEPS};
 pub use format::Format;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use cooper_kernels::ConvPrecision;
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use serde::Serialize;
 
 use super::format::Format;

@@ -78,7 +78,7 @@ fn write(
     let mut matrices = Vec::new();
     for (name, shape) in inventory::layer_matrices(config) {
         let shape = (shape[0], shape[1]);
-        match options.quantization.of_rows(shape.1) {
+        match options.quantization.block_dtype(shape.1) {
             Some(dtype) => matrices.push(MatrixInfo { name, dtype, shape }),
             None => quantized.kept.push(name),
         }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use candle_core::DType;
-use cooper_kernels::checkpoint::{SafetensorsHeader, TensorInfo};
-use cooper_kernels::{QuantizedFrom, Vocabulary, quantized_bytes};
+use cooper_kernels::{MatrixSource, Vocabulary, quantized_bytes};
+use cooper_kernels::{SafetensorsHeader, TensorInfo};
 use safetensors::Dtype;
 
 use super::format::Format;
@@ -115,7 +115,7 @@ impl TensorBytes {
         }
         // It stays in 16 bits, but is read in 32: see `cooper_kernels::Vocabulary`.
         let head = match name == HEAD {
-            true => Vocabulary::draft_bytes(&info.shape),
+            true => Vocabulary::quantized_head_bytes(&info.shape),
             false => 0,
         };
         Self {
@@ -130,14 +130,14 @@ impl TensorBytes {
         let &[out, width] = info.shape.as_slice() else {
             return plain;
         };
-        let Some(dtype) = format.quantization.of_rows(width) else {
+        let Some(dtype) = format.quantization.block_dtype(width) else {
             return plain;
         };
         let loaded = quantized_bytes(dtype, (out, width), format.quantized_from);
         let passing = match format.quantized_from {
-            QuantizedFrom::File => loaded,
+            MatrixSource::File => loaded,
             // Read in the number format, quantised from f32.
-            QuantizedFrom::PlainWeights => plain.passing + 4 * info.elements(),
+            MatrixSource::Weights => plain.passing + 4 * info.elements(),
         };
         Self { loaded, passing }
     }

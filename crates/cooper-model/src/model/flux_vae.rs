@@ -100,10 +100,10 @@ impl Block {
                 shortcut: shortcut.as_ref().map(conv).transpose()?,
             })),
             Description::Attention { norm, qkv, out } => {
-                let is_rounded = precision == ConvPrecision::I16;
+                let keys = precision.key_precision();
                 let [q, k, v] = qkv;
                 Self::Attention(Box::new(AttnBlock {
-                    keys_dtype: keys_dtype(vb.dtype(), is_rounded, norm.width, vb.device()),
+                    keys_dtype: keys_dtype(vb.dtype(), keys, norm.width, vb.device()),
                     norm: group_norm(norm, vb)?,
                     qkv: [conv(q)?, conv(k)?, conv(v)?],
                     out: conv(out)?,
@@ -117,7 +117,7 @@ impl Block {
             Self::Conv(conv) => conv.forward(&xs),
             Self::Resnet(block) => block.forward(xs),
             Self::Attention(block) => block.forward(&xs),
-            Self::Upsample(conv) => conv.forward_doubled(&xs),
+            Self::Upsample(conv) => conv.forward_upsampled(&xs),
             Self::Output(norm, conv) => conv.forward_activated(norm, &xs),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 
 use super::config::{ModelConfig, VaeConfig};
 use super::network::{Autoencoder, Layer, Transformer};

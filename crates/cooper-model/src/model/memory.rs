@@ -4,9 +4,10 @@
 //! what is alive there changes it here. `tests/limits/memory.rs` compares them with real runs.
 
 use candle_core::{DType, Device};
-use cooper_kernels::im2col::BAND;
-use cooper_kernels::winograd::{self, FEWEST_CHANNELS};
-use cooper_kernels::{ConvPrecision, Quantization, has_tiles, keys_dtype};
+use cooper_kernels::{
+    ConvPrecision, IM2COL_BAND, MIN_WINOGRAD_CHANNELS, Quantization, has_tiles, keys_dtype,
+    winograd_scratch,
+};
 
 use super::experts::Expert;
 use super::kv_context::buffer_tokens;
@@ -18,7 +19,7 @@ use super::qwen2_mot::N_MARKERS;
 /// Bytes of a number in f32.
 const F32: usize = 4;
 /// Scores of a block of attention and what is made of them; rows of a band of the autoencoder.
-const SCRATCH: usize = 2 * BAND * F32;
+const SCRATCH: usize = 2 * IM2COL_BAND * F32;
 
 /// How the language model keeps its numbers.
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +35,14 @@ pub struct Numbers {
 impl Numbers {
     /// Of a model that computes in `dtype` on the CPU, with matrices quantised like this.
     pub fn new(network: &LanguageModel, dtype: DType, quantization: Quantization) -> Self {
-        let are_quantized = quantization != Quantization::None;
+        let precision = quantization.key_precision();
         let layers = || network.decoder.iter();
         let keys = |layer: &DecoderLayer| {
-            let dtype = keys_dtype(dtype, are_quantized, layer.head_dim, &Device::Cpu);
+            let dtype = keys_dtype(dtype, precision, layer.head_dim, &Device::Cpu);
             dtype.size_in_bytes()
         };
         let is_tiled = |matrix: &Linear| {
-            let dtype = quantization.of_rows(matrix.input);
+            let dtype = quantization.block_dtype(matrix.input);
             dtype.is_some_and(|dtype| has_tiles(dtype, matrix.output, matrix.input))
         };
         let is_gated_in_parts = |layer: &DecoderLayer| {
@@ -196,9 +197,9 @@ impl PeakMemory {
 
     /// A convolution while so many channels are alive, its result among them.
     fn conv(&mut self, channels: usize, conv: &Conv2d) {
-        let scratch = winograd::scratch(conv.c_in, conv.c_out, self.n_pixels, self.precision);
+        let scratch = winograd_scratch(conv.c_in, conv.c_out, self.n_pixels, self.precision);
         // With few channels, what norm and SiLU make of the input is written down.
-        let activated = if conv.c_in < FEWEST_CHANNELS {
+        let activated = if conv.c_in < MIN_WINOGRAD_CHANNELS {
             conv.c_in
         } else {
             0

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use candle_core::{DType, Module, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use cooper_kernels::{
-    HeadRows, Linear, Matrices, RmsNorm, RotaryEmbedding, Segments, Vocabulary, attention,
-    head_rows, heads, keys_dtype, packed_attention,
+    Linear, Matrices, RmsNorm, RotaryEmbedding, Segments, TokenRows, Vocabulary, attention,
+    keys_dtype, merge_heads, packed_attention, split_heads,
 };
 
 use super::experts::{Expert, ExpertRouting, ExpertTokens, PerExpert, expert_rows};
@@ -150,7 +150,7 @@ impl DecoderLayer {
         ExpertTokens::try_from_fn(|expert| {
             let own = runs.iter().filter(|(other, _)| *other == expert);
             let own: Vec<_> = own.map(|(_, run)| run.clone()).collect();
-            (!own.is_empty()).then(|| head_rows(&own)).transpose()
+            (!own.is_empty()).then(|| merge_heads(&own)).transpose()
         })
     }
 
@@ -164,13 +164,13 @@ impl DecoderLayer {
         let part = |i: usize, angles: Option<&(Tensor, Tensor)>, dtype: Option<DType>| {
             let runs = expert_rows.iter().map(|(expert, rows)| {
                 let projected = &qkv.tokens(*expert)?[i];
-                Ok(HeadRows {
+                Ok(TokenRows {
                     rows: projected.narrow(0, rows.start, rows.len())?,
                     norm: self.projections.get(*expert).norms()[i],
                 })
             });
             let runs = runs.collect::<Result<Vec<_>>>()?;
-            heads(&runs, self.head_dim, angles, dtype)
+            split_heads(&runs, self.head_dim, angles, dtype)
         };
         let keys_dtype = Some(self.keys_dtype);
         Ok([
@@ -183,8 +183,8 @@ impl DecoderLayer {
 
 /// The number format of a layer's keys and values.
 fn layer_keys_dtype(layer: &LayerDescription, vb: &VarBuilder, matrices: &Matrices) -> DType {
-    let are_quantized = matrices.are_quantized();
-    keys_dtype(vb.dtype(), are_quantized, layer.head_dim, vb.device())
+    let precision = matrices.key_precision();
+    keys_dtype(vb.dtype(), precision, layer.head_dim, vb.device())
 }
 
 /// Tokens around an image's own: one before, one behind.
@@ -259,7 +259,7 @@ impl Qwen2Mot {
             embed_tokens: Vocabulary::new(table(&network.embed_tokens, vb)?)?,
             layers: layers.collect::<Result<_>>()?,
             norm: network.norm.try_map(|norm| rms_norm(norm, vb))?,
-            lm_head: Vocabulary::new(table(&network.lm_head, vb)?)?.drafted(),
+            lm_head: Vocabulary::new(table(&network.lm_head, vb)?)?.with_quantized_head(),
             rotary: RotaryEmbedding::new(network.rope_theta, first.head_dim, vb.device())?,
             kv_sizes: KvSizes {
                 n_layers: network.decoder.len(),
@@ -282,7 +282,7 @@ impl Qwen2Mot {
     /// Bytes that a token reads for each of the head's numbers, and for each in keys and values.
     pub fn number_sizes(&self) -> (f64, usize) {
         (
-            self.lm_head.likeliest_bytes(),
+            self.lm_head.argmax_bytes_per_number(),
             self.kv_sizes.dtype.size_in_bytes(),
         )
     }

@@ -38,7 +38,7 @@ pub(super) fn conv(
             cooper_kernels::Conv2d::new(channels, layer.shape, with_kernel(channels, &vb)?)?
         }
     };
-    conv.with_products(precision)
+    conv.with_precision(precision)
 }
 
 /// The weights of a 1×1 convolution that are stored as those of a linear layer.

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use cooper_kernels::ConvPrecision;
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use cooper_model::engine::{Engine, ModelOptions, Noise};
 use cooper_model::model::inventory::{check_vae, expected_vae_tensors};
 use cooper_model::model::{FluxVae, ModelConfig};

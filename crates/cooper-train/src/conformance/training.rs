@@ -6,7 +6,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use cooper_kernels::Matrices;
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use cooper_model::engine::Engine;
 use cooper_model::model::UnifiedModel;
 use cooper_model::model::inventory::PositionSides;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use cooper_kernels::autograd::values;
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
+use cooper_kernels::with_slices;
 use cooper_kernels::{ConvPrecision, Matrices};
 use cooper_model::engine::{ModelOptions, VAE_NAME};
 use cooper_model::model::{FluxVae, ModelConfig, Tokenizer, UnifiedModel, inventory};
@@ -95,7 +95,7 @@ pub fn load_finite(file: &Path) -> Result<HashMap<String, Tensor>> {
     let mut broken = Vec::new();
     for (name, tensor) in &weights {
         let tensor = tensor.to_dtype(DType::F32)?;
-        if !values([&tensor], |[numbers]| numbers.iter().all(|x| x.is_finite()))? {
+        if !with_slices([&tensor], |[numbers]| numbers.iter().all(|x| x.is_finite()))? {
             broken.push(name);
         }
     }

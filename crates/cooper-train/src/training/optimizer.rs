@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
-use cooper_kernels::autograd::values;
+use cooper_kernels::with_slices;
 use cooper_model::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -160,7 +160,7 @@ impl Optimizer {
     pub fn new(settings: AdamW, parameters: &Parameters) -> Result<Self> {
         let mut moments = BTreeMap::new();
         for (name, var) in parameters.trained() {
-            let average = values([var.as_tensor()], |[weights]| weights.to_vec())?;
+            let average = with_slices([var.as_tensor()], |[weights]| weights.to_vec())?;
             let zeros = vec![0f32; average.len()];
             let of_weight = Moments {
                 first: zeros.clone(),
@@ -186,7 +186,7 @@ impl Optimizer {
     ) -> Result<f64> {
         let mut squares = 0f64;
         for gradient in gradients.values() {
-            squares += values([gradient], |[g]| f64::from(cooper_kernels::simd::dot(g, g)))?;
+            squares += with_slices([gradient], |[g]| f64::from(cooper_kernels::dot(g, g)))?;
         }
         let length = squares.sqrt();
         let clip = (self.settings.clip / (length + 1e-6)).min(1.0);
@@ -238,7 +238,7 @@ impl Update {
 
     fn apply(&self, var: &Var, gradient: &Tensor, moments: &mut Moments) -> Result<()> {
         let [beta_1, beta_2] = self.betas;
-        let updated = values([var.as_tensor(), gradient], |[weights, gradient]| {
+        let updated = with_slices([var.as_tensor(), gradient], |[weights, gradient]| {
             let mut updated = Vec::with_capacity(weights.len());
             let states = moments
                 .first

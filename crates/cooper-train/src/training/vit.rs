@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use candle_core::{D, Device, Tensor};
 use candle_nn::ops::log_softmax;
 use cooper_imaging::spectral;
-use cooper_kernels::autograd::values;
+use cooper_kernels::with_slices;
 use cooper_model::model::pixels::{Normalization, patchify};
 use cooper_model::model::{Grid, UnifiedModel};
 use cooper_model::{Error, Result};
@@ -328,19 +328,22 @@ fn hits(
     of_interest: fn(usize) -> bool,
 ) -> Result<(f64, f64)> {
     let width = outputs.dim(1)?;
-    Ok(values([outputs, truth, mask], |[outputs, truth, mask]| {
-        let (mut right, mut all) = (0.0, 0.0);
-        let rows = outputs.chunks_exact(width).zip(truth.chunks_exact(width));
-        for ((outputs, truth), mask) in rows.zip(mask) {
-            let expected = truth.iter().position(|share| *share > 0.5);
-            let Some(expected) = expected.filter(|i| *mask > 0.0 && of_interest(*i)) else {
-                continue;
-            };
-            all += 1.0;
-            if outputs.iter().all(|score| *score <= outputs[expected]) {
-                right += 1.0;
+    Ok(with_slices(
+        [outputs, truth, mask],
+        |[outputs, truth, mask]| {
+            let (mut right, mut all) = (0.0, 0.0);
+            let rows = outputs.chunks_exact(width).zip(truth.chunks_exact(width));
+            for ((outputs, truth), mask) in rows.zip(mask) {
+                let expected = truth.iter().position(|share| *share > 0.5);
+                let Some(expected) = expected.filter(|i| *mask > 0.0 && of_interest(*i)) else {
+                    continue;
+                };
+                all += 1.0;
+                if outputs.iter().all(|score| *score <= outputs[expected]) {
+                    right += 1.0;
+                }
             }
-        }
-        (right, all)
-    })?)
+            (right, all)
+        },
+    )?)
 }

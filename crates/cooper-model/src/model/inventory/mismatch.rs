@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 use safetensors::Dtype;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cooper_kernels::checkpoint::TensorInfo;
+use cooper_kernels::TensorInfo;
 use safetensors::Dtype;
 
 use super::*;

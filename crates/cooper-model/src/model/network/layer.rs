@@ -106,7 +106,7 @@ impl Conv2d {
 
     /// Whether its weight is kept in 16-bit integers with this precision.
     pub fn is_rounded(&self, precision: ConvPrecision) -> bool {
-        precision.are_rounded(self.shape.kernel, self.c_in, self.c_out)
+        precision.is_int16(self.shape.kernel, self.c_in, self.c_out)
     }
 
     fn weight_shape(&self) -> Vec<usize> {

@@ -2,7 +2,7 @@
 //!
 //! Source: BAGEL `modeling/bagel/bagel.py` and `qwen2_navit.py`, as released.
 
-use cooper_kernels::checkpoint::SafetensorsHeader;
+use cooper_kernels::SafetensorsHeader;
 
 use super::layer::{Layer, Linear, Norm, NormKind, Table};
 use super::vision::{VIT_PATCH_POSITIONS, VisionEncoder};

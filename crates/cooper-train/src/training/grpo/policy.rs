@@ -2,7 +2,7 @@
 
 use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::ops::log_softmax;
-use cooper_kernels::autograd::values;
+use cooper_kernels::with_slices;
 use cooper_model::Result;
 use cooper_model::model::UnifiedModel;
 
@@ -65,7 +65,7 @@ pub fn policy_losses(
     let ratio = (log_probs - old)?.exp()?;
     let free = (&ratio * advantages)?;
     let clipped = (ratio.clamp(1.0 - low, 1.0 + high)? * advantages)?;
-    let n_clipped = values([&free, &clipped], |[free, clipped]| {
+    let n_clipped = with_slices([&free, &clipped], |[free, clipped]| {
         free.iter()
             .zip(clipped)
             .filter(|(free, clipped)| clipped < free)

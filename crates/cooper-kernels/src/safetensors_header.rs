@@ -1,8 +1,8 @@
 //! The header of a safetensors file: every tensor's name, type and shape, without reading the weights.
 //!
 //! Format: 8 bytes of length (little endian), that many bytes of JSON, then the tensors' bytes without gaps.
-//! The file's size is held against what the header promises, so that a broken download is told apart here,
-//! not as a bus error deep inside a memory map.
+//! The file's size is checked against the header, so that a broken download fails here and not with a bus error in a
+//! memory map.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -30,7 +30,7 @@ impl MetricMaps {
     /// Advertise them; none for a camera without a source of metres.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the middleware refuses one.
+    /// [`Error::Internal`] if the middleware rejects one.
     pub fn advertise(node: &mut Node, camera: &CameraConfig) -> Result<Option<Self>> {
         if camera.scale_source == ScaleSource::None {
             return Ok(None);

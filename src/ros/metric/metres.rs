@@ -5,7 +5,7 @@ use cooper_perception::config::DepthConfig;
 
 use crate::convert::Calibration;
 
-/// What needs metres, or the reason why there are none.
+/// A value that needs metres, or why there is none.
 pub type MetricResult<T> = std::result::Result<T, String>;
 
 /// A depth map in metres.

@@ -295,7 +295,7 @@ fn fit_to_floor(
     }
 }
 
-/// That a frame has an older scale.
+/// The remark that a frame uses an earlier scale.
 fn reused_scale_remark(scale: &Scale) -> Option<String> {
     let (why, age_s) = (scale.missing.as_ref()?, scale.age_s);
     Some(format!(

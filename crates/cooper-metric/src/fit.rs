@@ -7,6 +7,7 @@
 use nalgebra::Vector2;
 
 use super::affine::Affine;
+use super::quantile::{Interpolation, quantile};
 use super::robust::{self, Tolerance};
 use super::why_not::{WhyNot, ensure};
 
@@ -128,8 +129,8 @@ impl FitSettings {
 
     fn ensure_spread(&self, relative: impl Iterator<Item = f64>) -> Result<(), WhyNot> {
         let mut values: Vec<f64> = relative.collect();
-        let mut quantile = |share| robust::quantile(&mut values, share).unwrap_or(0.0);
-        let spread = quantile(0.95) - quantile(0.05);
+        let mut at = |share| quantile(&mut values, share, Interpolation::Nearest).unwrap_or(0.0);
+        let spread = at(0.95) - at(0.05);
         let needed = self.min_spread;
         ensure!(spread >= needed, WhyNot::NoSpread { spread, needed });
         Ok(())
@@ -159,7 +160,7 @@ impl ScaleFit {
             affine,
             n_points: pairs.len(),
             inlier_share: inliers.len() as f64 / pairs.len() as f64,
-            median_error: robust::quantile(&mut errors, 0.5).unwrap_or(f64::NAN),
+            median_error: quantile(&mut errors, 0.5, Interpolation::Nearest).unwrap_or(f64::NAN),
             rms_m: (squares.sum::<f64>() / inliers.len() as f64).sqrt(),
             correlation: correlation(&inliers),
         };

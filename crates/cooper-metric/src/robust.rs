@@ -9,6 +9,8 @@ use nalgebra::{SMatrix, SVector};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::quantile::{Interpolation, quantile};
+
 /// Of all samples.
 const SEED: u64 = 0x636f_6f70_6572;
 /// With 4 in 10 rows wrong, 3 of 500 samples of three rows would do; with 7 in 10 wrong there are still a dozen.
@@ -109,7 +111,7 @@ fn refine<const N: usize>(
         }
         let errors = rows.iter().map(|row| (row.dot(&x) - 1.0).abs());
         let mut fitting: Vec<f64> = errors.filter(|e| *e <= widest).collect();
-        let Some(median) = quantile(&mut fitting, 0.5) else {
+        let Some(median) = quantile(&mut fitting, 0.5, Interpolation::Nearest) else {
             break;
         };
         // Not below a share of the tolerance: exact data would shut out everything but rounding errors.
@@ -153,13 +155,6 @@ pub(super) fn thinned<T: Copy>(items: &[T], most: usize) -> Vec<T> {
     let place = |i: usize| ((i as f64 + rng.random::<f64>()) * part) as usize;
     let last = items.len() - 1;
     (0..most).map(place).map(|at| items[at.min(last)]).collect()
-}
-
-/// The value that a share in [0, 1] of the values lies below, reordering them; none of no values.
-pub(super) fn quantile(values: &mut [f64], share: f64) -> Option<f64> {
-    let last = values.len().checked_sub(1)?;
-    let at = ((last as f64 * share).round() as usize).min(last);
-    Some(*values.select_nth_unstable_by(at, f64::total_cmp).1)
 }
 
 #[cfg(test)]
@@ -231,12 +226,5 @@ mod tests {
         assert!(thin.is_sorted() && thin[0] < 10 && thin[99] >= 990);
         assert_eq!(thinned(&items, 1000), items);
         assert!(thinned(&items[..0], 5).is_empty());
-    }
-
-    #[test]
-    fn quantiles_are_members() {
-        assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 0.5), Some(2.0));
-        assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 1.0), Some(3.0));
-        assert_eq!(quantile(&mut [], 0.5), None);
     }
 }

@@ -57,8 +57,8 @@ impl Timing {
             fastest: seconds(0),
             slowest: seconds(walls.len().saturating_sub(1)),
             runs: walls.len(),
-            median: median(walls).unwrap_or(f64::NAN),
-            cpu: median(cpus),
+            median: median(&walls).unwrap_or(f64::NAN),
+            cpu: median(&cpus),
         }
     }
 
@@ -75,14 +75,10 @@ impl Timing {
     }
 }
 
-/// The middle one in seconds, or the mean of both in the middle.
-fn median(mut times: Vec<Duration>) -> Option<f64> {
-    times.sort();
-    let (above, below) = (
-        times.get(times.len() / 2)?,
-        times.get((times.len() - 1) / 2)?,
-    );
-    Some((above.as_secs_f64() + below.as_secs_f64()) / 2.0)
+/// The median in seconds.
+fn median(times: &[Duration]) -> Option<f64> {
+    let nanos: Vec<f64> = times.iter().map(|time| time.as_nanos() as f64).collect();
+    Some(cooper_metric::median(&nanos)? / 1e9)
 }
 
 /// What this process's threads have had of the processor; those that have ended do not count.

@@ -5,7 +5,9 @@
 
 use std::collections::VecDeque;
 
-/// Measurements of a part that count: the newest ones.
+use cooper_metric::{Interpolation, quantile};
+
+/// How many measurements of a part are kept: the newest ones.
 const N_RECENT: usize = 127;
 
 /// A kind of work whose time is measured.
@@ -58,8 +60,7 @@ impl Speed {
     pub fn seconds(&self, part: Part) -> Option<f64> {
         let recent = self.recent[part.index()].iter();
         let mut seconds: Vec<f64> = recent.map(|(seconds, _)| *seconds).collect();
-        seconds.sort_by(f64::total_cmp);
-        seconds.get(seconds.len() / 2).copied()
+        quantile(&mut seconds, 0.5, Interpolation::Nearest)
     }
 
     /// The mean time of a unit of a part, in seconds. A flow step that was never made with so many branches is taken for

@@ -1,6 +1,6 @@
 //! The answer as a number, the same number from the maps, and whether the two agree.
 
-use cooper_metric::{Affine, Intrinsics};
+use cooper_metric::{Affine, Interpolation, Intrinsics, quantile};
 use nalgebra::{Point2, Point3, Vector3};
 
 use super::measurement::{Axis, Kind, Measurement};
@@ -326,7 +326,7 @@ fn median_around(depth: &DepthMap, place: Point2<f64>) -> Option<f64> {
     let rows = span(place.y, depth.height);
     let pixels = rows.flat_map(|y| span(place.x, depth.width).map(move |x| y * width + x));
     let values = pixels.filter_map(|i| depth.values.get(i).copied());
-    let mut values: Vec<f32> = values.filter(|value| value.is_finite()).collect();
-    values.sort_by(f32::total_cmp);
-    values.get(values.len() / 2).map(|value| f64::from(*value))
+    let finite = values.filter(|value| value.is_finite());
+    let mut values: Vec<f64> = finite.map(f64::from).collect();
+    quantile(&mut values, 0.5, Interpolation::Nearest)
 }

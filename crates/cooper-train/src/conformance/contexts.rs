@@ -16,7 +16,7 @@ pub fn check(engine: &Engine, report: &mut Report) -> Result<()> {
     engine.prefill_text(&mut text, prompt)?;
     context(engine, report, "ctx.text", &text)?;
     let mut vae = KvContext::default();
-    let mut noise = Noise::given([report.given("ctx.vae.noise")?]);
+    let mut noise = Noise::given([report.input("ctx.vae.noise")?]);
     engine.prefill_image(&mut vae, image, Views::Vae, &mut noise)?;
     context(engine, report, "ctx.vae", &vae)?;
     let mut vit = KvContext::default();
@@ -56,7 +56,7 @@ fn context(engine: &Engine, report: &mut Report, name: &str, context: &KvContext
     Ok(())
 }
 
-/// The logits of the first token of a text that would be written now.
+/// The logits of the first token of a text in this context.
 pub fn next_logits(engine: &Engine, context: &KvContext) -> Result<candle_core::Tensor> {
     let start = engine.tokenizer().control.im_start;
     let hidden = engine
@@ -72,7 +72,7 @@ fn greedy(engine: &Engine, report: &mut Report, context: &KvContext) -> Result<(
         ..SamplingParams::default()
     };
     let generation = engine.generate_text(context, &sampling, 0, &mut Control::unattended())?;
-    report.chosen(
+    report.greedy_ids(
         "greedy.ids",
         &report.golden.ids("/greedy/ids")?,
         &generation.ids,
@@ -84,14 +84,14 @@ fn flow(engine: &Engine, report: &mut Report) -> Result<()> {
     let golden = report.golden;
     let prompt = golden.text("/flow/prompt")?;
     let mut contexts = GuidanceContexts::default();
-    let mut noise = Noise::given([report.given("flow.vae_noise")?]);
+    let mut noise = Noise::given([report.input("flow.vae_noise")?]);
     let full = &mut contexts.full;
     engine.prefill_image(full, &golden.image, Views::VaeAndVit, &mut noise)?;
     contexts.without_text = full.clone();
     engine.prefill_text(full, prompt)?;
     engine.prefill_text(&mut contexts.without_image, prompt)?;
     context(engine, report, "flow.ctx", &contexts.full)?;
-    let start = report.given("flow.init_noise")?;
+    let start = report.input("flow.init_noise")?;
     let size = ["/flow/image_size_hw/1", "/flow/image_size_hw/0"];
     let size = (
         golden.number(size[0])? as u32,
@@ -106,10 +106,8 @@ fn flow(engine: &Engine, report: &mut Report) -> Result<()> {
         let latent = drawn.tokens;
         report.latent(&format!("flow.{name}.latent"), &latent)?;
         let pixels = engine.decode_latent(&latent, size)?;
-        report.image(
-            &format!("flow.{name}.image_u8"),
-            &from_unit_pixels(&pixels)?,
-        )?;
+        let image = from_unit_pixels(&pixels)?;
+        report.drawn_image(&format!("flow.{name}.image_u8"), &image)?;
         if name == "text_channel" {
             let depth = pixels.mean(0)?;
             report.tensor("flow.depth01", &depth)?;

@@ -1,4 +1,4 @@
-//! The reasoning modes, with the model's words replaced by a script.
+//! The reasoning modes, with the model's texts replaced by a script.
 
 use cooper_model::engine::{Control, Engine, FlowParams, Generation, KvContext, MapKind, Noise};
 use cooper_model::reasoning::{
@@ -27,14 +27,14 @@ pub fn check(engine: &Engine, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What the model had read before a turn.
+/// The context before a turn.
 struct Moment {
     logits: candle_core::Tensor,
     len: usize,
     position: usize,
 }
 
-/// Says the script's lines, noting the moment before each.
+/// Generates the script's lines, recording the context before each.
 struct Script {
     lines: Vec<String>,
     moments: Vec<Moment>,
@@ -130,7 +130,7 @@ fn noise(report: &mut Report, name: &str) -> Result<Noise> {
         .chain(starts.take_while(|start| golden.has(start)))
         .filter(|name| golden.has(name))
         .collect();
-    let tensors: Result<Vec<_>> = names.iter().map(|name| report.given(name)).collect();
+    let tensors: Result<Vec<_>> = names.iter().map(|name| report.input(name)).collect();
     Ok(Noise::given(tensors?))
 }
 
@@ -166,7 +166,7 @@ fn outputs(report: &mut Report, name: &str, transcript: &Transcript) -> Result<(
         let name = format!("{name}.image{i}_u8");
         match evidence.kind {
             MapKind::Depth => report.depth_image(&name, &evidence.image)?,
-            MapKind::Segmentation => report.image(&name, &evidence.image)?,
+            MapKind::Segmentation => report.drawn_image(&name, &evidence.image)?,
         }
     }
     let Ok(output) = report.golden.texts(&format!("/{name}/output")) else {

@@ -13,7 +13,7 @@ use cooper_model::model::inventory::PositionSides;
 use cooper_model::{Error, Result};
 use serde_json::Value;
 
-use super::report::Report;
+use super::report::{Format, Report};
 use crate::training::{Packer, cross_entropy, flow_error, shifted_time};
 
 /// Gradients and their norms, relative to the largest value.
@@ -27,8 +27,9 @@ pub fn check(engine: &Engine, report: &mut Report) -> Result<()> {
     if report.golden.json.get("train").is_none() {
         return Ok(());
     }
-    if !report.is_exact() {
-        report.skip_group("train.", "training is compared in plain f32");
+    if report.format != Format::F32 {
+        let why = "not compared: training runs in f32 without quantisation";
+        report.skip_group("train.", why);
         return Ok(());
     }
     let (model, vars) = trainable(engine, report)?;
@@ -82,10 +83,10 @@ fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<
     let mut packer = Packer::new(engine.tokenizer().control);
     let image = engine.vae_rule().apply(&golden.image);
     let grid = engine.latent_grid(image.width(), image.height());
-    let latent = report.given("train.latent")?;
+    let latent = report.input("train.latent")?;
     let clean = engine.patchify_latent(&latent, grid)?;
     let target = engine.patchify_latent(&flipped(&latent)?, grid)?;
-    let noise = report.given("train.noise")?;
+    let noise = report.input("train.noise")?;
     let mut noise = noise.narrow(0, noise.dim(0)? - grid.n_tokens(), grid.n_tokens())?;
     noise = noise.contiguous()?;
     let t = shifted_time(

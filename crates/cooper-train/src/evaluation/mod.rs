@@ -21,5 +21,5 @@ pub use cases::cases;
 pub use files::Broken;
 pub use npy::{NpyArray, read_npy};
 pub use scene_set::SceneSet;
-pub use statistics::{Bootstrap, Estimate, mean, median};
+pub use statistics::{Bootstrap, Estimate, mean};
 pub use table::{Report, Table};

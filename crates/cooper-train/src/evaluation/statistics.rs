@@ -1,5 +1,6 @@
 //! Means with 95 % intervals, by resampling.
 
+use cooper_metric::{Interpolation, quantile};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
@@ -58,12 +59,12 @@ impl Bootstrap {
                 ratio(drawn)
             })
             .collect();
-        means.sort_by(f64::total_cmp);
         let tail = (1.0 - COVERAGE) / 2.0;
+        let mut at = |share| quantile(&mut means, share, Interpolation::Linear).unwrap_or(mean);
         Some(Estimate {
             mean,
-            low: quantile(&means, tail).unwrap_or(mean),
-            high: quantile(&means, 1.0 - tail).unwrap_or(mean),
+            low: at(tail),
+            high: at(1.0 - tail),
             n: values.len(),
         })
     }
@@ -71,13 +72,13 @@ impl Bootstrap {
 
 /// Each cluster's sum and number of values, in the order of the clusters' numbers.
 fn sums(values: &[(usize, f64)]) -> Vec<(f64, usize)> {
-    let mut of_cluster = std::collections::BTreeMap::<usize, (f64, usize)>::new();
+    let mut clusters = std::collections::BTreeMap::<usize, (f64, usize)>::new();
     for (cluster, value) in values {
-        let (sum, n) = of_cluster.entry(*cluster).or_default();
+        let (sum, n) = clusters.entry(*cluster).or_default();
         *sum += value;
         *n += 1;
     }
-    of_cluster.into_values().collect()
+    clusters.into_values().collect()
 }
 
 fn ratio<'a>(clusters: impl Iterator<Item = &'a (f64, usize)>) -> Option<f64> {
@@ -90,31 +91,12 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The middle value, or the mean of the two middle ones; none of no values.
-pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    quantile(&sorted, 0.5)
-}
-
-/// Between sorted values, linearly; `share` from 0 to 1.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let at = share * last as f64;
-    let (low, high) = (at.floor() as usize, at.ceil() as usize);
-    Some(sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_lie_between_values() {
-        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.5), Some(2.0));
-        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.75), Some(3.0));
-        assert_eq!(quantile(&[], 0.5), None);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    fn no_values_have_no_mean() {
         assert_eq!(mean(&[]), None);
     }
 

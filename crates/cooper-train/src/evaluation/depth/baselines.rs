@@ -1,10 +1,10 @@
 //! What a map is worth that has not looked at the image.
 
+use cooper_metric::median;
 use cooper_scenes::{Scene, SceneConfig, Split};
 use nalgebra::{Matrix3, Vector3};
 
 use super::task::DepthTask;
-use crate::evaluation::statistics::median;
 
 /// The true median everywhere, metres: the best that one number can do, told to it.
 pub fn constant(task: &DepthTask) -> Vec<f64> {
@@ -106,7 +106,7 @@ mod tests {
         for (fitted, true_value) in plane(&task).iter().zip(&truth.metres) {
             assert!((fitted - f64::from(*true_value)).abs() < 1e-6);
         }
-        // ExpertTokens: 2.5, 2.75, 3, 3, 3.25, 3.5, 3.5, 3.75, 4, 4, 4.25, 4.5.
+        // Sorted: 2.5, 2.75, 3, 3, 3.25, 3.5, 3.5, 3.75, 4, 4, 4.25, 4.5.
         assert_eq!(constant(&task), [3.5; 12]);
     }
 

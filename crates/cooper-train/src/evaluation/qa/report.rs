@@ -1,11 +1,12 @@
 //! Answers in tables: modes side by side, by kind, against each other.
 
+use cooper_metric::median;
 use cooper_model::reasoning::{Mode, Status};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::score::{NumberScores, Score};
-use crate::evaluation::statistics::{Bootstrap, Estimate, mean, median};
+use crate::evaluation::statistics::{Bootstrap, Estimate, mean};
 use crate::evaluation::table::{Report, Table, dash, percent};
 
 /// What a mode answered.

@@ -15,7 +15,7 @@ use super::progress::note;
 
 /// Depth images count in thousandths of a metre.
 const DEPTH_SCALE: f32 = 1000.0;
-/// Progress is told this many times.
+/// Lines of progress.
 const LINES: u64 = 10;
 
 /// Draw synthetic rooms with depth, segmentation, questions and answers

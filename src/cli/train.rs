@@ -35,7 +35,7 @@ enum StageArgs {
     /// The autoencoder of a small model, on generated scenes.
     #[command(after_long_help = StageName::Vae.help())]
     Vae(ConfigArgs),
-    /// The vision encoder of a small model: what is seen in each cell of generated scenes.
+    /// The vision encoder of a small model: what each cell of generated scenes shows.
     #[command(after_long_help = StageName::Vit.help())]
     Vit(ConfigArgs),
     /// Stage 1, auxiliary modality generation: draw depth maps and segmentations.

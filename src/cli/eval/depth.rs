@@ -97,7 +97,7 @@ impl DepthArgs {
         self.output.prepare()?;
         let mut artist = Artist::new(&self.model)?;
         let done = work::each(
-            self.samples.of(source.len()),
+            self.samples.limited(source.len()),
             broken,
             &artist.cancel.clone(),
             |i| source.name(i),
@@ -116,14 +116,14 @@ impl DepthArgs {
         report.notes.push(format!(
             "A map took {evaluations:.2} evaluations of the network, guidance's among them."
         ));
-        let shown =
-            self.output
-                .write_cases(&done, done.interrupted, quality, |dir, name, _, i| {
-                    let sample = source.load(i)?;
-                    let map = draw(&mut artist, &sample, i)?;
-                    measuring.write_case(dir, name, &sample, &map)
-                })?;
-        let mut record = record(&self.model, &artist.model.info(), &artist.settings, false)?;
+        let shown = self
+            .output
+            .write_drawn_cases(&done, quality, |dir, name, _, i| {
+                let sample = source.load(i)?;
+                let map = draw(&mut artist, &sample, i)?;
+                measuring.write_case(dir, name, &sample, &map)
+            })?;
+        let mut record = record(&self.model, &artist.model.info(), &artist.settings)?;
         let [low, high] = measuring.protocol.range_m;
         record["data"] = match &self.data {
             Some(path) => json!({"path": path, "depth_scale": self.depth_scale}),
@@ -133,7 +133,8 @@ impl DepthArgs {
         record["protocol"] = json!({"range_m": [low, high], "crop": measuring.protocol.crop});
         record["bootstrap"] = json!(self.samples.bootstrap());
         record["evaluations_per_map"] = json!(evaluations);
-        self.output.tell("depth", &report, record, &done, &shown)
+        self.output
+            .write_report("depth", &report, record, &done, &shown)
     }
 
     fn measuring(&self) -> Result<Measuring> {
@@ -150,7 +151,7 @@ impl DepthArgs {
         let mean = match self.scenes.scenes {
             Some(_) => {
                 let config = self.scenes.set()?.config;
-                Some(MeanDepth::of_training_scenes(&config, self.mean_scenes))
+                Some(MeanDepth::from_training_scenes(&config, self.mean_scenes))
             }
             None => None,
         };

@@ -42,13 +42,9 @@ impl OutputArgs {
         output::check_writable(&dir.join("report.json"))
     }
 
-    /// The folder, if anybody wants files and there was time for images.
-    fn cases_dir(&self, interrupted: bool) -> Result<Option<PathBuf>> {
+    /// The folder, if files are wanted.
+    fn cases_dir(&self) -> Result<Option<PathBuf>> {
         match &self.out {
-            Some(_) if interrupted && self.cases > 0 => {
-                note("no images of cases after an interrupt");
-                Ok(None)
-            }
             Some(dir) if self.cases > 0 => {
                 let dir = dir.join("cases");
                 std::fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, e))?;
@@ -58,16 +54,31 @@ impl OutputArgs {
         }
     }
 
-    /// Write the best, the middle and the worst: `write` makes the files of one, given the folder, the case's name,
+    /// As [`Self::write_cases`], but none after an interrupt: their images would have to be drawn again.
+    pub(super) fn write_drawn_cases<T>(
+        &self,
+        done: &Done<T>,
+        quality: impl Fn(&T) -> f64,
+        write: impl FnMut(&Path, &str, &T, usize) -> Result<()>,
+    ) -> Result<Vec<Case>> {
+        if !done.interrupted {
+            return self.write_cases(done, quality, write);
+        }
+        if self.out.is_some() && self.cases > 0 {
+            note("no images of cases after an interrupt");
+        }
+        Ok(Vec::new())
+    }
+
+    /// Write the best, the middle and the worst, where files are wanted: `write` makes the files of one, given the folder, the case's name,
     /// its row and its number. What they show is made only then: keeping it for all would take too much memory.
     pub(super) fn write_cases<T>(
         &self,
         done: &Done<T>,
-        interrupted: bool,
         quality: impl Fn(&T) -> f64,
         mut write: impl FnMut(&Path, &str, &T, usize) -> Result<()>,
     ) -> Result<Vec<Case>> {
-        let Some(dir) = self.cases_dir(interrupted)? else {
+        let Some(dir) = self.cases_dir()? else {
             return Ok(Vec::new());
         };
         let qualities: Vec<f64> = done.rows.iter().map(quality).collect();
@@ -81,7 +92,7 @@ impl OutputArgs {
     }
 
     /// Print and write the report; bad if the work was interrupted.
-    pub(super) fn tell<T: Serialize>(
+    pub(super) fn write_report<T: Serialize>(
         &self,
         task: &str,
         report: &Report,

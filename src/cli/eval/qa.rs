@@ -35,7 +35,7 @@ pub(super) struct QaArgs {
     /// Questions about each scene, at most; one of each kind in turn
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 8)]
     per_scene: usize,
-    /// How questions are answered; differences are told to the first
+    /// How questions are answered; differences are to the first
     #[arg(long, value_name = "MODES", value_delimiter = ',', value_parser = mode,
           default_value = "direct,text,perception,interleaved")]
     modes: Vec<Mode>,
@@ -103,7 +103,7 @@ impl QaArgs {
             shown: None,
         };
         let done = work::each(
-            self.samples.of(set.items.len()),
+            self.samples.limited(set.items.len()),
             set.broken.clone(),
             &respondent.cancel.clone(),
             |i| set.items[i].name.clone(),
@@ -115,13 +115,16 @@ impl QaArgs {
             LengthRule::Factor2 => "A length scores within a factor of 2.".into(),
         });
         // Nothing has to be asked again, so an interrupt does not matter.
-        let shown =
-            self.output
-                .write_cases(&done, false, QaRow::quality, |dir, name, row, _| {
-                    write_qa_case(dir, name, &set.image(row.image_idx)?, row)
-                })?;
+        let shown = self
+            .output
+            .write_cases(&done, QaRow::quality, |dir, name, row, _| {
+                write_qa_case(dir, name, &set.image(row.image_idx)?, row)
+            })?;
         let info = respondent.model.info();
-        let mut record = record(&self.model, &info, &respondent.settings, true)?;
+        let mut record = record(&self.model, &info, &respondent.settings)?;
+        let settings = &respondent.settings;
+        record["settings"]["sampling"] = json!(settings.sampling);
+        record["settings"]["max_turns"] = json!(settings.max_turns);
         record["data"] = match &self.data {
             Some(path) => json!({"path": path, "images": self.images}),
             None => {
@@ -135,7 +138,8 @@ impl QaArgs {
         record["template"] = json!(self.template);
         record["judge"] = self.judge.describe();
         record["bootstrap"] = json!(self.samples.bootstrap());
-        self.output.tell("qa", &report, record, &done, &shown)
+        self.output
+            .write_report("qa", &report, record, &done, &shown)
     }
 
     /// Each mode once.

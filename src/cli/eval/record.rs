@@ -13,33 +13,20 @@ use sha2::{Digest, Sha256};
 
 use super::super::model::ModelArgs;
 
-/// Larger files are told apart by their size alone: reading them takes minutes.
+/// Larger files are described by their size alone: reading them takes minutes.
 const MAX_HASHED: u64 = 4 << 30;
 /// The autoencoder's file in a model directory.
 const VAE_FILE: &str = "ae.safetensors";
 
-/// Everything but the data, which every task describes itself.
-pub(super) fn record(
-    model: &ModelArgs,
-    info: &ModelInfo,
-    settings: &Settings,
-    with_text: bool,
-) -> Result<Value> {
+/// Everything but the data and what only one task has, which the tasks add.
+pub(super) fn record(model: &ModelArgs, info: &ModelInfo, settings: &Settings) -> Result<Value> {
     let options = model.options()?;
-    let mut how = json!({
-        "seed": settings.seed,
-        "flow": settings.flow,
-    });
-    if with_text {
-        how["sampling"] = json!(settings.sampling);
-        how["max_turns"] = json!(settings.max_turns);
-    }
     Ok(json!({
         "command": std::env::args().collect::<Vec<_>>(),
         "version": env!("CARGO_PKG_VERSION"),
         "date": date(SystemTime::now()),
         "model": describe_model(&options, info)?,
-        "settings": how,
+        "settings": {"seed": settings.seed, "flow": settings.flow},
     }))
 }
 
@@ -77,7 +64,7 @@ fn sha256(path: &Path) -> Result<String> {
 
 /// `2026-11-22T20:13:46Z`
 fn date(time: SystemTime) -> String {
-    // A clock before 1970 tells nothing worth keeping.
+    // A clock before 1970 has no useful date.
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);

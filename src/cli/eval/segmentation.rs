@@ -50,7 +50,7 @@ impl SegmentationArgs {
         self.output.prepare()?;
         let mut artist = Artist::new(&self.model)?;
         let done = work::each(
-            self.samples.of(source.len()),
+            self.samples.limited(source.len()),
             broken,
             &artist.cancel.clone(),
             |i| source.name(i),
@@ -68,25 +68,22 @@ impl SegmentationArgs {
             },
         )?;
         let report = segmentation_report(&done.rows, &self.samples.bootstrap());
-        let shown = self.output.write_cases(
-            &done,
-            done.interrupted,
-            SegmentationRow::quality,
-            |dir, name, _, i| {
-                let sample = source.load(i)?;
-                let drawn = draw(&mut artist, &sample.image, i)?;
-                let row = images::segmentation_row(&sample.image, &sample.truth, &drawn.color);
-                write_case(dir, name, &row)
-            },
-        )?;
-        let mut record = record(&self.model, &artist.model.info(), &artist.settings, false)?;
+        let shown =
+            self.output
+                .write_drawn_cases(&done, SegmentationRow::quality, |dir, name, _, i| {
+                    let sample = source.load(i)?;
+                    let drawn = draw(&mut artist, &sample.image, i)?;
+                    let row = images::segmentation_row(&sample.image, &sample.truth, &drawn.color);
+                    write_case(dir, name, &row)
+                })?;
+        let mut record = record(&self.model, &artist.model.info(), &artist.settings)?;
         record["data"] = match &self.data {
             Some(path) => json!({"path": path, "first_object": self.first_object}),
             None => self.scenes.describe()?,
         };
         record["bootstrap"] = json!(self.samples.bootstrap());
         self.output
-            .tell("segmentation", &report, record, &done, &shown)
+            .write_report("segmentation", &report, record, &done, &shown)
     }
 
     fn source(&self) -> Result<(SegmentationSource, Vec<Broken>)> {

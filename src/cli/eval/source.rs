@@ -71,8 +71,8 @@ impl SampleArgs {
         }
     }
 
-    /// How many of `n` samples are asked for.
-    pub(super) fn of(&self, n: usize) -> usize {
+    /// How many of `n` samples are measured.
+    pub(super) fn limited(&self, n: usize) -> usize {
         self.limit.map_or(n, |limit| limit.min(n))
     }
 }

@@ -7,7 +7,7 @@ use cooper_train::evaluation::Broken;
 use super::super::batch::Progress;
 use super::super::progress::note;
 
-/// What came of all samples.
+/// The results of all samples.
 #[derive(Debug)]
 pub(super) struct Done<T> {
     /// In order, without the broken ones.
@@ -16,11 +16,11 @@ pub(super) struct Done<T> {
     pub numbers: Vec<usize>,
     /// What could not be used, and why.
     pub broken: Vec<Broken>,
-    /// Whether somebody stopped it before the end.
+    /// Whether it was canceled before the end.
     pub interrupted: bool,
 }
 
-/// Task on samples 0 to `n`, of which `name` tells the names; `broken` ones are known before.
+/// Run `one` on samples 0 to `n`, named by `name`; `broken` ones are known before.
 ///
 /// # Errors
 /// If nothing is left at the end, with the first reason.
@@ -31,7 +31,7 @@ pub(super) fn each<T>(
     name: impl Fn(usize) -> String,
     mut one: impl FnMut(usize) -> Result<T>,
 ) -> Result<Done<T>> {
-    broken.iter().for_each(tell);
+    broken.iter().for_each(note_broken);
     let progress = Progress::new(n);
     let (mut rows, mut numbers) = (Vec::new(), Vec::new());
     let mut interrupted = false;
@@ -51,7 +51,7 @@ pub(super) fn each<T>(
             }
             Err(error) => {
                 let sample = Broken::new(name(i), &error);
-                progress.above(|| tell(&sample));
+                progress.above(|| note_broken(&sample));
                 broken.push(sample);
             }
         }
@@ -80,6 +80,6 @@ pub(super) fn each<T>(
     })
 }
 
-fn tell(broken: &Broken) {
+fn note_broken(broken: &Broken) {
     note(&format!("left out {}: {}", broken.name, broken.why));
 }

@@ -263,7 +263,7 @@ impl<'a> Report<'a> {
         self.add(name, error, f64::INFINITY, Verdict::Reported, note);
     }
 
-    /// Fail every golden name that no check has used: nobody knows whether it holds.
+    /// Fail every golden name that no check has used: it is unknown whether it holds.
     pub fn fail_unused(&mut self) {
         let names = self.golden.names().unwrap_or_default();
         let unused: Vec<String> = names

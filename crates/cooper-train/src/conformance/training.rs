@@ -94,7 +94,7 @@ fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<
         golden.number("/train/timestep_shift")?,
     );
     let x_t = ((&target * f64::from(1.0 - t))? + (&noise * f64::from(t))?)?;
-    let (mut drawn, mut spoken) = (0..0, 0..0);
+    let (mut drawn, mut text) = (0..0, 0..0);
     let mut start = 0;
     for (i, mode) in golden.list("/train/attn_modes")?.iter().enumerate() {
         let n = golden.number(&format!("/train/split_lens/{i}"))? as usize;
@@ -107,7 +107,7 @@ fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<
                 let (patches, grid) = engine.vit_patches(&image)?;
                 packer.add_vit(patches, grid);
             }
-            _ => spoken = packer.prefill_text(&text_ids(report, start..start + n)?),
+            _ => text = packer.prefill_text(&text_ids(report, start..start + n)?),
         }
         start += n;
     }
@@ -126,7 +126,7 @@ fn losses(engine: &Engine, report: &mut Report, model: &UnifiedModel) -> Result<
     let mse = flow_error(&velocity, &target, &noise)?;
     report.tensor("train.mse", &mse)?;
     let labels = golden.ids("/train/labels")?;
-    let logits = model.logits(&hidden.text.narrow(0, spoken.start, labels.len())?)?;
+    let logits = model.logits(&hidden.text.narrow(0, text.start, labels.len())?)?;
     let ce = cross_entropy(&logits, &labels)?;
     report.tensor("train.ce", &ce)?;
     Ok((mse, ce))

@@ -74,6 +74,6 @@ pub(super) fn images_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 const MAP_ENDINGS: [&str; 3] = ["_depth", "_ids", "_segmentation"];
 
 /// The first of some files that exists.
-pub(super) fn first_of<const N: usize>(candidates: [PathBuf; N]) -> Option<PathBuf> {
+pub(super) fn first_existing<const N: usize>(candidates: [PathBuf; N]) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.is_file())
 }

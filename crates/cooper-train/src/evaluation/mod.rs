@@ -1,6 +1,6 @@
 //! How good a model is: metrics, the data they are measured on, and tables with intervals.
 //!
-//! Nothing here loads or runs a model: whoever does hands in a drawn map or an answer and gets scores back.
+//! Nothing here loads or runs a model: the caller passes a drawn map or an answer and gets scores.
 //! A data set is a list whose members are loaded one at a time; what cannot be read is a [`Broken`] member, not an end.
 //!
 //! Sources: COOPER's depth protocol (with predictions brought to the truth's size, not the truth to theirs),

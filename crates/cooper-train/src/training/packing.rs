@@ -67,7 +67,7 @@ impl Packer {
         self.ids.len() + self.n_vit + self.n_latent
     }
 
-    /// Begin a sample, which sees nothing of the others.
+    /// Begin a sample, which does not attend to the others.
     pub fn begin_sample(&mut self) {
         self.samples.push(Sample::default());
     }
@@ -245,7 +245,7 @@ impl Sample {
     }
 }
 
-/// A batch as the model sees it.
+/// A packed batch.
 #[derive(Clone, Debug)]
 pub struct Packed {
     ids: Vec<u32>,
@@ -281,7 +281,7 @@ impl Packed {
         tokens.map(|token| token.position).collect()
     }
 
-    /// (n, n) of a sample without branches, in its own order: 0 where a token (row) sees another, −∞ where not.
+    /// (n, n) of a sample without branches, in its own order: 0 where a token (row) attends to another, −∞ where not.
     pub fn mask(&self, sample: usize) -> Option<&Tensor> {
         let before: usize = self.samples[..sample]
             .iter()

@@ -57,11 +57,11 @@ pub fn check(folder: &Path, now: &Value) -> Result<()> {
         why,
     };
     let text = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, e))?;
-    let begun: Value = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
-    match difference("", Some(&begun), Some(now)) {
+    let started: Value = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+    match difference("", Some(&started), Some(now)) {
         None => Ok(()),
-        Some((key, [begun, now])) => Err(refuse(format!(
-            "the run was started with another `{key}`: expected {begun}, got {now}; choose another `run.out` to start anew"
+        Some((key, [started, now])) => Err(refuse(format!(
+            "the run was started with another `{key}`: expected {started}, got {now}; choose another `run.out` to start anew"
         ))),
     }
 }
@@ -69,27 +69,27 @@ pub fn check(folder: &Path, now: &Value) -> Result<()> {
 /// The first key whose values differ, and these.
 fn difference(
     key: &str,
-    begun: Option<&Value>,
+    started: Option<&Value>,
     now: Option<&Value>,
 ) -> Option<(String, [String; 2])> {
-    match (begun, now) {
-        _ if MAY_CHANGE.contains(&key) || begun == now => None,
-        (Some(Value::Object(begun)), Some(Value::Object(now))) => {
-            let names: BTreeSet<&String> = begun.keys().chain(now.keys()).collect();
+    match (started, now) {
+        _ if MAY_CHANGE.contains(&key) || started == now => None,
+        (Some(Value::Object(started)), Some(Value::Object(now))) => {
+            let names: BTreeSet<&String> = started.keys().chain(now.keys()).collect();
             names.into_iter().find_map(|name| {
                 let key = if key.is_empty() {
                     name.clone()
                 } else {
                     format!("{key}.{name}")
                 };
-                difference(&key, begun.get(name), now.get(name))
+                difference(&key, started.get(name), now.get(name))
             })
         }
-        (Some(Value::Array(begun)), Some(Value::Array(now))) if begun.len() == now.len() => {
-            let mut pairs = begun.iter().zip(now).enumerate();
+        (Some(Value::Array(started)), Some(Value::Array(now))) if started.len() == now.len() => {
+            let mut pairs = started.iter().zip(now).enumerate();
             pairs.find_map(|(i, (a, b))| difference(&format!("{key}[{i}]"), Some(a), Some(b)))
         }
-        _ => Some((key.into(), [begun, now].map(shown))),
+        _ => Some((key.into(), [started, now].map(shown))),
     }
 }
 
@@ -108,10 +108,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_difference(begun: Value, now: Value, expected: Option<&str>) {
+    fn check_difference(started: Value, now: Value, expected: Option<&str>) {
         let dir = tempfile::tempdir().unwrap();
         assert!(check(dir.path(), &now).is_ok(), "nothing to compare with");
-        write(dir.path(), &begun).unwrap();
+        write(dir.path(), &started).unwrap();
         let error = check(dir.path(), &now).err().map(|e| e.to_string());
         match expected {
             None => assert_eq!(error, None),

@@ -1,19 +1,19 @@
-//! Splits of a sample, and who sees whom.
+//! Splits of a sample, and which of their tokens attend to which.
 //!
 //! Source: BAGEL `data/data_utils.py`, `prepare_attention_mask_per_sample`.
 
 use candle_core::{Device, Result, Tensor};
 
-/// How the tokens of a split see each other. All of them see everything before, but for noised images.
+/// Which tokens of a split attend to which. All of them attend to everything before, except noised images and asides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitMode {
-    /// A text: each token sees the ones before it.
+    /// A text: each token attends to the ones before it.
     Causal,
-    /// An image that is read: all tokens see each other.
+    /// An image that is read: all tokens attend to each other.
     Full,
-    /// An image that is drawn: all tokens see each other, and no other split sees them.
+    /// An image that is drawn: all tokens attend to each other, and no other split attends to them.
     Noise,
-    /// A text that nothing was made of: each token sees the ones before it, and no other split sees them.
+    /// A text that is not part of the context: each token attends to the ones before it, and no other split to them.
     Aside,
 }
 
@@ -34,8 +34,9 @@ pub(super) struct Token {
     pub(super) mode: SplitMode,
 }
 
-/// (queries, keys): 0 where a token sees another, −∞ where not. Token i sees token j if j is not later, or both are
-/// in one image; a noised image and an aside are seen from inside only. The queries are the last of the keys.
+/// (queries, keys): 0 where a token attends to another, −∞ where not. Token i attends to token j if j is not later, or
+/// both are in one image; only their own tokens attend to a noised image and an aside. The queries are the last of the
+/// keys.
 pub(super) fn mask(queries: &[&Token], keys: &[&Token], device: &Device) -> Result<Tensor> {
     let n_before = keys.len() - queries.len();
     let mut cells = Vec::with_capacity(queries.len() * keys.len());
@@ -45,8 +46,8 @@ pub(super) fn mask(queries: &[&Token], keys: &[&Token], device: &Device) -> Resu
             let image = matches!(query.mode, SplitMode::Full | SplitMode::Noise);
             let reaches = n_before + i >= j || (same && image);
             let hidden = matches!(key.mode, SplitMode::Noise | SplitMode::Aside) && !same;
-            let sees = reaches && !hidden;
-            cells.push(if sees { 0.0 } else { f32::NEG_INFINITY });
+            let attends = reaches && !hidden;
+            cells.push(if attends { 0.0 } else { f32::NEG_INFINITY });
         }
     }
     Tensor::from_vec(cells, (queries.len(), keys.len()), device)
@@ -69,7 +70,7 @@ mod tests {
     fn check(queries: &[Token], keys: &[Token], expected: &[&str]) {
         let (queries, keys): (Vec<_>, Vec<_>) = (queries.iter().collect(), keys.iter().collect());
         let mask = mask(&queries, &keys, &Device::Cpu).unwrap();
-        let seen: Vec<String> = mask
+        let rows: Vec<String> = mask
             .to_vec2::<f32>()
             .unwrap()
             .into_iter()
@@ -80,7 +81,7 @@ mod tests {
                     .collect()
             })
             .collect();
-        assert_eq!(seen, expected);
+        assert_eq!(rows, expected);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a map is worth that has not looked at the image.
+//! Maps that do not look at the image, to compare the model's with.
 
 use cooper_metric::median;
 use cooper_scenes::{Scene, SceneConfig, Split};
@@ -6,7 +6,7 @@ use nalgebra::{Matrix3, Vector3};
 
 use super::task::DepthTask;
 
-/// The true median everywhere, metres: the best that one number can do, told to it.
+/// The true median everywhere, metres: the best constant, which looks at the truth.
 pub fn constant(task: &DepthTask) -> Vec<f64> {
     let middle = median(&task.valid_metres()).unwrap_or_default();
     vec![middle; task.truth().metres.len()]
@@ -60,8 +60,8 @@ pub struct MeanDepth {
 }
 
 impl MeanDepth {
-    /// Of the first `n_scenes` training scenes, at least one.
-    pub fn of_training_scenes(config: &SceneConfig, n_scenes: u64) -> Self {
+    /// The mean of the first `n_scenes` training scenes, at least one.
+    pub fn from_training_scenes(config: &SceneConfig, n_scenes: u64) -> Self {
         let n_scenes = n_scenes.max(1);
         let n_pixels = config.width as usize * config.height as usize;
         let mut sums = vec![0f64; n_pixels];
@@ -135,7 +135,7 @@ mod tests {
             height: 12,
             ..SceneConfig::default()
         };
-        let mean = MeanDepth::of_training_scenes(&config, 2);
+        let mean = MeanDepth::from_training_scenes(&config, 2);
         let [a, b] = [0, 1].map(|i| Scene::generate(&config, Split::Train, i).depth[5]);
         assert!((mean.metres[5] - (a + b) / 2.0).abs() < 1e-5);
     }

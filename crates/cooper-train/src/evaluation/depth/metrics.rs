@@ -33,7 +33,7 @@ pub struct Metric {
     /// The field's name, as in JSON.
     pub key: &'static str,
     /// Its value.
-    pub of: fn(&DepthScores) -> f64,
+    pub value: fn(&DepthScores) -> f64,
 }
 
 /// All figures, in the usual order.
@@ -50,8 +50,8 @@ pub const METRICS: [Metric; 9] = [
 ];
 
 impl Metric {
-    const fn new(name: &'static str, key: &'static str, of: fn(&DepthScores) -> f64) -> Self {
-        Self { name, key, of }
+    const fn new(name: &'static str, key: &'static str, value: fn(&DepthScores) -> f64) -> Self {
+        Self { name, key, value }
     }
 }
 
@@ -59,7 +59,7 @@ impl DepthScores {
     /// Compare (predicted, true) metres, all above 0; none of no pixels.
     ///
     /// Source: COOPER's depth evaluation (`cooper_spec.md` §10.3).
-    pub fn of(pairs: impl IntoIterator<Item = (f64, f64)>) -> Option<Self> {
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (f64, f64)>) -> Option<Self> {
         let mut sums = Sums::default();
         pairs.into_iter().for_each(|(p, g)| sums.add(p, g));
         sums.means()
@@ -126,7 +126,7 @@ mod tests {
     fn four_pixels_by_hand() {
         // Ratios 1.2, 1.5, 2, 1: within 1.25, 1.25² = 1.5625, none (1.25³ = 1.953125), within.
         let pairs = [(1.2, 1.0), (3.0, 2.0), (2.0, 4.0), (5.0, 5.0)];
-        let scores = DepthScores::of(pairs).unwrap();
+        let scores = DepthScores::from_pairs(pairs).unwrap();
         assert!(near(scores.abs_rel, (0.2 + 0.5 + 0.5) / 4.0));
         assert!(near(scores.sq_rel, (0.04 + 0.5 + 1.0) / 4.0));
         assert!(near(scores.rmse, ((0.04 + 1.0 + 4.0) / 4.0f64).sqrt()));
@@ -145,16 +145,16 @@ mod tests {
 
     #[test]
     fn a_constant_factor_is_invisible_to_silog_only() {
-        let scores = DepthScores::of([(2.0, 1.0), (6.0, 3.0)]).unwrap();
+        let scores = DepthScores::from_pairs([(2.0, 1.0), (6.0, 3.0)]).unwrap();
         assert!(scores.si_log < 1e-6, "{scores:?}");
         assert!(near(scores.abs_rel, 1.0) && near(scores.rmse_log, 2f64.ln()));
         assert_eq!(scores.delta3, 0.0);
         // The bound itself is outside.
-        assert_eq!(DepthScores::of([(1.25, 1.0)]).unwrap().delta1, 0.0);
+        assert_eq!(DepthScores::from_pairs([(1.25, 1.0)]).unwrap().delta1, 0.0);
     }
 
     #[test]
     fn no_pixels_have_no_figures() {
-        assert_eq!(DepthScores::of([]), None);
+        assert_eq!(DepthScores::from_pairs([]), None);
     }
 }

@@ -93,7 +93,7 @@ pub fn depth_report(rows: &[DepthRow], bootstrap: &Bootstrap) -> Report {
             continue;
         }
         let estimate = |metric: &Metric| -> Option<Estimate> {
-            let values: Vec<f64> = scores.iter().map(|s| (metric.of)(s)).collect();
+            let values: Vec<f64> = scores.iter().map(|s| (metric.value)(s)).collect();
             bootstrap.estimate(&values)
         };
         let cells = METRICS.iter().map(|metric| {

@@ -7,7 +7,7 @@ use cooper_model::{Error, Result};
 use image::RgbImage;
 use serde::Deserialize;
 
-use crate::evaluation::files::{Broken, first_of, folder_of, images_in, read_json_lines};
+use crate::evaluation::files::{Broken, first_existing, folder_of, images_in, read_json_lines};
 use crate::evaluation::npy::read_npy;
 use crate::evaluation::scene_set::SceneSet;
 
@@ -27,9 +27,9 @@ pub struct DepthTruth {
 pub struct DepthSample {
     /// What it is called in reports.
     pub name: String,
-    /// What the model sees.
+    /// What the model gets.
     pub image: RgbImage,
-    /// What it should see, perhaps at another size.
+    /// Its true depth, perhaps at another size.
     pub truth: DepthTruth,
 }
 
@@ -56,7 +56,7 @@ pub struct DepthPair {
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct DepthEntry {
     rgb_image: PathBuf,
     depth_image: PathBuf,
 }
@@ -164,7 +164,7 @@ fn folder(path: &Path) -> Result<(Vec<DepthPair>, Vec<Broken>)> {
     let (mut pairs, mut broken) = (Vec::new(), Vec::new());
     for (name, image) in images_in(path)? {
         let candidates = ["_depth.png", "_depth.npy", ".npy"];
-        match first_of(candidates.map(|ending| path.join(format!("{name}{ending}")))) {
+        match first_existing(candidates.map(|ending| path.join(format!("{name}{ending}")))) {
             Some(truth) => pairs.push(DepthPair { name, image, truth }),
             None => broken.push(Broken {
                 why: format!("expected {name}_depth.png, {name}_depth.npy or {name}.npy, got none"),
@@ -176,9 +176,9 @@ fn folder(path: &Path) -> Result<(Vec<DepthPair>, Vec<Broken>)> {
 }
 
 fn table(path: &Path) -> Result<(Vec<DepthPair>, Vec<Broken>)> {
-    let (rows, broken) = read_json_lines::<Row>(path)?;
+    let (rows, broken) = read_json_lines::<DepthEntry>(path)?;
     let folder = folder_of(path);
-    let pair = |(name, row): (String, Row)| DepthPair {
+    let pair = |(name, row): (String, DepthEntry)| DepthPair {
         name: format!("{name} {}", row.rgb_image.display()),
         image: folder.join(row.rgb_image),
         truth: folder.join(row.depth_image),

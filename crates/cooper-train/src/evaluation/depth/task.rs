@@ -123,7 +123,7 @@ impl<'t> DepthTask<'t> {
             let predicted = metres[i].clamp(low, high).max(LEAST_M);
             (predicted, f64::from(self.truth.metres[i]))
         });
-        DepthScores::of(pairs)
+        DepthScores::from_pairs(pairs)
     }
 
     /// True metres of the valid pixels.

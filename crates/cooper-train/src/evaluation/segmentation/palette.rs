@@ -40,8 +40,8 @@ pub fn palette_scores(truth: &RgbImage, drawn: &RgbImage) -> Option<PaletteScore
         counts[truth].shared += usize::from(truth == drawn);
     }
     let ious = |counts: &[Count]| -> Vec<f64> {
-        let seen = counts.iter().filter(|count| count.truth > 0);
-        seen.map(Count::iou).collect()
+        let present = counts.iter().filter(|count| count.truth > 0);
+        present.map(Count::iou).collect()
     };
     let objects = &counts[N_GREYS..];
     Some(PaletteScores {

@@ -9,7 +9,7 @@ use cooper_scenes::FIRST_OBJECT;
 use image::{Rgb, RgbImage};
 use serde::Deserialize;
 
-use crate::evaluation::files::{Broken, first_of, folder_of, images_in, read_json_lines};
+use crate::evaluation::files::{Broken, first_existing, folder_of, images_in, read_json_lines};
 use crate::evaluation::scene_set::SceneSet;
 
 /// More flat colours than this are a photograph.
@@ -17,7 +17,7 @@ const MAX_PAINTS: usize = 1024;
 /// Levels of a channel in the paints of ids; far enough apart for region finding.
 const LEVELS: u16 = 5;
 
-/// What is seen where.
+/// True regions.
 #[derive(Clone, Debug)]
 pub struct SegmentationTruth {
     /// Pixels of a row.
@@ -37,7 +37,7 @@ pub struct SegmentationTruth {
 pub struct SegmentationSample {
     /// What it is called in reports.
     pub name: String,
-    /// What the model sees.
+    /// What the model gets.
     pub image: RgbImage,
     /// What it should draw, perhaps at another size.
     pub truth: SegmentationTruth,
@@ -67,7 +67,7 @@ pub struct SegmentationFiles {
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct SegmentationEntry {
     rgb_image: PathBuf,
     ids_image: Option<PathBuf>,
     seg_image: Option<PathBuf>,
@@ -202,13 +202,13 @@ fn ids_of(image: &RgbImage) -> Option<Vec<u16>> {
 
 /// Ids in colours that are far apart, as long as there are no more than 125.
 fn paint(ids: &[u16], width: u32, height: u32) -> RgbImage {
-    let mut seen: Vec<u16> = ids.to_vec();
-    seen.sort_unstable();
-    seen.dedup();
+    let mut distinct: Vec<u16> = ids.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
     let mut ids = ids.iter();
     RgbImage::from_fn(width, height, |_, _| {
         let id = ids.next().copied().unwrap_or_default();
-        let i = seen.binary_search(&id).unwrap_or_default() as u16 % LEVELS.pow(3);
+        let i = distinct.binary_search(&id).unwrap_or_default() as u16 % LEVELS.pow(3);
         let channel = |digit: u16| (digit % LEVELS * 63) as u8;
         Rgb([
             channel(i),
@@ -222,8 +222,8 @@ type Found = (Vec<SegmentationFiles>, Vec<Broken>);
 
 fn folder(path: &Path) -> Result<Found> {
     let files = |(name, image): (String, PathBuf)| SegmentationFiles {
-        ids: first_of([path.join(format!("{name}_ids.png"))]),
-        paint: first_of([path.join(format!("{name}_segmentation.png"))]),
+        ids: first_existing([path.join(format!("{name}_ids.png"))]),
+        paint: first_existing([path.join(format!("{name}_segmentation.png"))]),
         name,
         image,
     };
@@ -234,9 +234,9 @@ fn folder(path: &Path) -> Result<Found> {
 }
 
 fn table(path: &Path) -> Result<Found> {
-    let (rows, broken) = read_json_lines::<Row>(path)?;
+    let (rows, broken) = read_json_lines::<SegmentationEntry>(path)?;
     let folder = folder_of(path);
-    let files = |(name, row): (String, Row)| SegmentationFiles {
+    let files = |(name, row): (String, SegmentationEntry)| SegmentationFiles {
         name: format!("{name} {}", row.rgb_image.display()),
         image: folder.join(row.rgb_image),
         ids: row.ids_image.map(|ids| folder.join(ids)),

@@ -119,8 +119,8 @@ impl Rollout {
         self.generations.iter().any(|generation| !generation.ended)
     }
 
-    /// The answer as a branch of a training sample: each sampled token carries a loss and sees what it saw when it
-    /// was sampled. A turn that a map followed was read again as text. Where that gave other ids, both are there:
+    /// The answer as a branch of a training sample: each sampled token carries a loss and attends to what it attended to
+    /// when it was sampled. A turn that a map followed was read again as text. Where that gave other ids, both are there:
     /// the sampled ones aside, and what was read for the turns behind it.
     ///
     /// # Errors

@@ -263,7 +263,7 @@ fn the_command_quantises_and_the_result_draws() {
     cooper(&["scenes", "rooms", "--n", "1"]);
     let depth = |args: &[&str], name: &str| {
         let all = ["depth", "rooms/000000.png", "-o", name, "--model"];
-        cooper(&[&all, args].concat());
+        cooper(&[&all[..], args].concat());
         let map = image::open(folder.path().join(name)).unwrap().to_luma16();
         map.iter()
             .map(|d| f64::from(*d) / 65535.0)
@@ -275,7 +275,7 @@ fn the_command_quantises_and_the_result_draws() {
         let dir = format!("nano-{kind}");
         let summary = cooper(&["quantize", model, &dir, "--type", kind]);
         assert!(summary.contains(types), "{summary}");
-        let quantised = depth(&[&dir], "quantised.png");
+        let quantised = depth(&[dir.as_str()], "quantised.png");
         let n = plain.len() as f64;
         let pairs = plain.iter().zip(&quantised);
         let error = pairs.map(|(a, b)| (a - b).abs()).sum::<f64>() / n;

@@ -1,4 +1,4 @@
-//! `cooper ask`: a question about an image, its answer, and the trace of how the model came to it.
+//! `cooper ask`: a question about an image, its answer, and the trace of how the model found it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use cooper_imaging::FrameHeader;
 use cooper_model::engine::Cancel;
 use cooper_model::reasoning::{Mode, Question, Status, Transcript};
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{Frame, LoadedModel, ModelRunner, Settings, Task, TaskResult};
+use cooper_perception::pipeline::{Frame, LoadedModel, ModelRunner, Settings};
 use cooper_perception::trace;
 use cooper_perception::trace::{Ended, Query, Trace};
 
-use super::maps::run_task;
 use super::model::{ModelArgs, SamplingArgs, at_least, positive};
 use super::output;
-use super::progress::{Words, note, printable};
+use super::progress::{TextOutput, note, printable};
+use super::task::TaskRun;
 
 /// Ask a question about an image, or about several
 #[derive(Debug, Args)]
@@ -74,7 +74,7 @@ impl From<ModeName> for Mode {
 }
 
 impl AskArgs {
-    /// Ask, and print or write what came of it.
+    /// Ask, then print the answer and write the trace.
     pub(super) fn run(self) -> Result<()> {
         if self.question.trim().is_empty() {
             return Err(Error::invalid("question", "expected some text, got none"));
@@ -84,19 +84,22 @@ impl AskArgs {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         }
         let mut model = self.model.load()?;
-        let text = (&self.sampling, self.mode.into(), self.max_turns);
-        let settings = self.model.settings(Some(text))?;
-        let words = if self.json {
-            Words::Silent
-        } else {
-            Words::Streamed
-        };
+        let settings =
+            self.model
+                .answer_settings(&self.sampling, self.mode.into(), self.max_turns)?;
         let question = Question::new(self.question.clone());
-        let cancel = self.switch(&mut model, &settings)?;
-        let transcript = ask(&mut model, &frame, &question, &settings, &cancel, words)?;
+        let task_run = TaskRun {
+            settings: &settings,
+            cancel: &self.deadline(&mut model, &settings)?,
+            text: match self.json {
+                true => TextOutput::Silent,
+                false => TextOutput::Streamed,
+            },
+        };
+        let transcript = task_run.ask(&mut model, &frame, &question)?;
         let query = Query {
             ended: match transcript.status {
-                // Nothing else stops it.
+                // Nothing else cancels it.
                 Status::Canceled => Ended::Deadline,
                 status => status.into(),
             },
@@ -108,11 +111,11 @@ impl AskArgs {
             model: model.info(),
             queued: Duration::ZERO,
         };
-        self.tell(&query)
+        self.report(&query)
     }
 
-    /// What stops the answer when its time is spent. How fast the model is must be known before.
-    fn switch(&self, model: &mut LoadedModel, settings: &Settings) -> Result<Cancel> {
+    /// Cancels the answer when its time budget is spent. The budget needs the model's speed, so it warms up first.
+    fn deadline(&self, model: &mut LoadedModel, settings: &Settings) -> Result<Cancel> {
         let Some(budget) = self.time_budget else {
             return Ok(Cancel::default());
         };
@@ -139,7 +142,7 @@ impl AskArgs {
         })
     }
 
-    fn tell(&self, query: &Query) -> Result<()> {
+    fn report(&self, query: &Query) -> Result<()> {
         let mut trace = Trace::of(query);
         let paths = std::iter::once(&self.image).chain(&self.further);
         for (image, path) in trace.images.iter_mut().zip(paths) {
@@ -150,7 +153,7 @@ impl AskArgs {
         } else if let Some(transcript) = &query.transcript {
             output::print(&self.last_line(transcript))?;
         }
-        // Behind the answer: one that cannot be written does not take it away.
+        // After the answer: a trace that cannot be written does not hide it.
         if let Some(dir) = &self.trace {
             trace::write(dir, query, &trace)?;
             note(&format!("trace: {}", dir.display()));
@@ -173,21 +176,5 @@ impl AskArgs {
                 "no answer: the time budget was spent; --time-budget allows more\n".into()
             }
         }
-    }
-}
-
-/// Put a question to the model, telling its progress.
-pub(super) fn ask(
-    model: &mut impl ModelRunner,
-    frame: &Frame,
-    question: &Question,
-    settings: &Settings,
-    cancel: &Cancel,
-    words: Words,
-) -> Result<Transcript> {
-    let work = Task::Answer(question.clone());
-    match run_task(model, &frame.images(), &work, settings, cancel, words)? {
-        TaskResult::Answer(transcript) => Ok(transcript),
-        _ => Err(Error::Internal("a question brought a map".into())),
     }
 }

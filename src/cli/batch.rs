@@ -1,19 +1,19 @@
-//! What commands that work on many images share: progress, and a stop that keeps what there is.
+//! What long commands share: progress over many items, and Ctrl-C.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cooper_model::engine::{Cancel, Control};
 use cooper_model::{Error, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-use super::progress::note;
+use super::progress::{bar, note};
 
-/// Plain lines tell progress this many times.
+/// Plain lines where there is no bar.
 const LINES: usize = 20;
 /// What a shell reports after Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
-/// Ctrl-C stops the work and keeps what there is; a second one ends the program.
+/// The first Ctrl-C cancels the work and keeps what is done; a second one ends the program.
 pub(super) fn stop_on_interrupt() -> Result<Cancel> {
     let cancel = Cancel::default();
     let pressed = cancel.clone();
@@ -23,11 +23,11 @@ pub(super) fn stop_on_interrupt() -> Result<Cancel> {
         }
         pressed.cancel();
     })
-    .map_err(|e| Error::Internal(format!("Ctrl-C cannot be watched: {e}")))?;
+    .map_err(|e| Error::Internal(format!("Ctrl-C cannot be handled: {e}")))?;
     Ok(cancel)
 }
 
-/// Who looks for the stop while the model works.
+/// A control that cancels the model and shows no progress.
 pub(super) fn control(cancel: &Cancel) -> Control<'static> {
     Control::new(cancel.clone(), |_| {})
 }
@@ -40,16 +40,9 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Nothing of `n` is done.
+    /// Progress over `n` items.
     pub(super) fn new(n: usize) -> Self {
-        // Hidden by itself where standard error is no terminal.
-        let bar = ProgressBar::new(n as u64);
-        let template = "{wide_bar} {pos} of {len}, {elapsed} gone, {eta} left";
-        // The template is a constant; the default one would do as well.
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(500));
+        let bar = bar(n, "{wide_bar} {pos} of {len}, {elapsed} gone, {eta} left");
         Self {
             n,
             bar,
@@ -57,7 +50,7 @@ impl Progress {
         }
     }
 
-    /// So many are done.
+    /// `n_done` items are done.
     pub(super) fn done(&self, n_done: usize) {
         self.bar.set_position(n_done as u64);
         let line = |n_done: usize| n_done * LINES / self.n.max(1);
@@ -67,12 +60,12 @@ impl Progress {
         }
     }
 
-    /// Let something be printed that the bar must not overwrite.
+    /// Print something above the bar.
     pub(super) fn above(&self, print: impl FnOnce()) {
         self.bar.suspend(print);
     }
 
-    /// Take the bar away.
+    /// Remove the bar.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -20,6 +20,7 @@ mod progress;
 mod quantize;
 mod replay;
 mod scenes;
+mod task;
 mod train;
 mod train_help;
 mod verdict;

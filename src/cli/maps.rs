@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use cooper_model::engine::{Cancel, Control, Images};
+use cooper_model::engine::Cancel;
 use cooper_model::perception::DepthMap;
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{ModelRunner, Settings, Task, TaskResult};
+use cooper_perception::pipeline::{Task, TaskResult};
 
 use super::model::ModelArgs;
 use super::output;
-use super::progress::{Reporter, Words, note};
+use super::progress::{TextOutput, note};
+use super::task::TaskRun;
 
 /// Draw the relative depth of an image, 0 near to 1 far
 #[derive(Debug, Args)]
@@ -105,9 +106,9 @@ impl DepthArgs {
             let why = format!("expected a .png for colours, got {}", path.display());
             return Err(Error::invalid("--format color", why));
         }
-        let work = Task::Depth { seed: None };
-        let TaskResult::Depth(map) = draw(&self.image, path, &self.model, &work)? else {
-            return Err(Error::Internal("no depth map came of it".into()));
+        let task = Task::Depth { seed: None };
+        let TaskResult::Depth(map) = draw(&self.image, path, &self.model, &task)? else {
+            return Err(Error::Internal("the model returned no depth map".into()));
         };
         match self.format {
             DepthFormat::Color => output::write_rgb_png(path, &map.color)?,
@@ -139,10 +140,10 @@ fn write_depth(path: &Path, encoding: DepthEncoding, map: &DepthMap) -> Result<(
 impl SegmentArgs {
     /// Draw the map and write it.
     pub(super) fn run(self) -> Result<()> {
-        let work = Task::Segment { seed: None };
-        let TaskResult::Segmentation(map) = draw(&self.image, &self.output, &self.model, &work)?
+        let task = Task::Segment { seed: None };
+        let TaskResult::Segmentation(map) = draw(&self.image, &self.output, &self.model, &task)?
         else {
-            return Err(Error::Internal("no segmentation came of it".into()));
+            return Err(Error::Internal("the model returned no segmentation".into()));
         };
         let (width, height) = map.color.dimensions();
         match self.format {
@@ -159,38 +160,15 @@ impl SegmentArgs {
     }
 }
 
-/// Everything that can be wrong without a model is found before it is loaded.
-fn draw(image: &Path, output: &Path, model: &ModelArgs, work: &Task) -> Result<TaskResult> {
+/// Run `task` on one image. What can fail without a model fails before it is loaded.
+fn draw(image: &Path, output: &Path, model: &ModelArgs, task: &Task) -> Result<TaskResult> {
     let image = cooper_imaging::load_rgb(image)?;
     output::check_writable(output)?;
-    run_task(
-        &mut model.load()?,
-        &(&image).into(),
-        work,
-        &model.settings(None)?,
-        &Cancel::default(),
-        Words::Silent,
-    )
-}
-
-/// Carry out `work`, telling its progress.
-pub(super) fn run_task(
-    model: &mut impl ModelRunner,
-    images: &Images,
-    work: &Task,
-    settings: &Settings,
-    cancel: &Cancel,
-    words: Words,
-) -> Result<TaskResult> {
-    let mut reporter = Reporter::new(words);
-    let outcome = {
-        let mut control = Control::new(cancel.clone(), |progress| {
-            if !reporter.hear(&progress) {
-                cancel.cancel();
-            }
-        });
-        model.run_task(images, work, settings, &mut control)
+    let mut loaded = model.load()?;
+    let task_run = TaskRun {
+        settings: &model.settings()?,
+        cancel: &Cancel::default(),
+        text: TextOutput::Silent,
     };
-    reporter.finish()?;
-    outcome
+    task_run.run(&mut loaded, &(&image).into(), task)
 }

@@ -1,4 +1,4 @@
-//! The flags of every command that runs the model, and the model that runs when none is named.
+//! The flags of every command that runs the model, and the default model.
 
 use std::path::{Path, PathBuf};
 
@@ -98,7 +98,7 @@ pub(super) struct SamplingArgs {
 struct Interval([f64; 2]);
 
 impl ModelArgs {
-    /// Which model, the shipped one if none is named.
+    /// Which model to load; the shipped one if none is named.
     pub(super) fn options(&self) -> Result<ModelOptions> {
         Ok(ModelOptions {
             dir: self.model.clone().map_or_else(default_model, Ok)?,
@@ -110,7 +110,7 @@ impl ModelArgs {
         })
     }
 
-    /// Load the model, saying so and how long it took.
+    /// Load the model and print how long it took.
     pub(super) fn load(&self) -> Result<LoadedModel> {
         let options = self.options()?;
         note(&format!("loading {}", options.dir.display()));
@@ -123,38 +123,46 @@ impl ModelArgs {
         Ok(model)
     }
 
-    /// The settings of one request.
-    pub(super) fn settings(&self, text: Option<(&SamplingArgs, Mode, usize)>) -> Result<Settings> {
-        let given = &self.flow;
-        let own = given
-            .profile
-            .of(FlowParams::of_model(&self.options()?.dir)?);
-        let interval = given.guidance_interval.map(|interval| interval.0);
+    /// The settings of a map: the flags over the model's own values over the defaults.
+    pub(super) fn settings(&self) -> Result<Settings> {
+        let flags = &self.flow;
+        let dir = self.options()?.dir;
+        let own = flags.profile.of(FlowParams::of_model(&dir)?);
+        let interval = flags.guidance_interval.map(|interval| interval.0);
         let flow = FlowParams {
-            time_points: given.time_points.unwrap_or(own.time_points),
-            guidance_text: given.guidance_text.unwrap_or(own.guidance_text),
-            guidance_image: given.guidance_image.unwrap_or(own.guidance_image),
+            time_points: flags.time_points.unwrap_or(own.time_points),
+            guidance_text: flags.guidance_text.unwrap_or(own.guidance_text),
+            guidance_image: flags.guidance_image.unwrap_or(own.guidance_image),
             guidance_interval: interval.unwrap_or(own.guidance_interval),
-            renorm: given.renorm.unwrap_or(own.renorm),
-            timestep_shift: given.timestep_shift.unwrap_or(own.timestep_shift),
-            cache_threshold: given.cache_threshold.unwrap_or(own.cache_threshold),
+            renorm: flags.renorm.unwrap_or(own.renorm),
+            timestep_shift: flags.timestep_shift.unwrap_or(own.timestep_shift),
+            cache_threshold: flags.cache_threshold.unwrap_or(own.cache_threshold),
             ..own
         };
-        let mut settings = Settings {
+        Ok(Settings {
             flow,
             seed: self.seed,
             ..Settings::default()
-        };
-        if let Some((sampling, mode, max_turns)) = text {
-            settings.sampling = SamplingParams {
+        })
+    }
+
+    /// The settings of a question, and of the maps that it asks for.
+    pub(super) fn answer_settings(
+        &self,
+        sampling: &SamplingArgs,
+        mode: Mode,
+        max_turns: usize,
+    ) -> Result<Settings> {
+        Ok(Settings {
+            sampling: SamplingParams {
                 max_new_tokens: sampling.max_new_tokens,
                 temperature: sampling.temperature,
                 top_p: sampling.top_p,
-            };
-            settings.mode = mode;
-            settings.max_turns = max_turns;
-        }
-        Ok(settings)
+            },
+            mode,
+            max_turns,
+            ..self.settings()?
+        })
     }
 }
 

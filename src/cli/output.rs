@@ -47,7 +47,7 @@ pub(super) fn check_writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Replace `path` by `bytes`: whoever reads it sees the old file or the new one, never a part.
+/// Replace `path` by `bytes` at once: readers see the old file or the new one, never a part.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(cooper_imaging::write_file(path, bytes)?)
 }

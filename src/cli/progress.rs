@@ -9,31 +9,32 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output;
 
-/// Plain lines tell a map's progress this many times.
+/// Plain lines that a map gets where there is no bar.
 const LINES_PER_MAP: f32 = 4.0;
 
-/// Say something on standard error.
+/// Print a line to standard error.
 pub(super) fn note(text: &str) {
-    // Nobody is left to tell that standard error is gone.
+    // Without standard error, there is no place for the failure either.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Where the words of a turn go.
+/// Whether the text of a turn is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Words {
-    /// To standard output, as they come.
+pub(super) enum TextOutput {
+    /// To standard output, token by token.
     Streamed,
-    /// Nowhere.
+    /// Not at all.
     Silent,
 }
 
-/// Listens to one request.
+/// Shows the progress of one request.
 pub(super) struct Reporter {
     on_terminal: bool,
     bar: Option<ProgressBar>,
-    words: Words,
+    text: TextOutput,
     stage: Option<(Stage, usize)>,
-    told: f32,
+    /// The share of the map that was shown last.
+    shown: f32,
     at_line_start: bool,
     /// The first failure to print; the request is pointless after it.
     failure: Option<Error>,
@@ -41,20 +42,20 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// A bar if standard error is a terminal.
-    pub(super) fn new(words: Words) -> Self {
+    pub(super) fn new(text: TextOutput) -> Self {
         Self {
             on_terminal: std::io::stderr().is_terminal(),
             bar: None,
-            words,
+            text,
             stage: None,
-            told: 0.0,
+            shown: 0.0,
             at_line_start: true,
             failure: None,
         }
     }
 
-    /// Tell one piece of news; false when nobody can hear it any more.
-    pub(super) fn hear(&mut self, progress: &Progress) -> bool {
+    /// Show an event; false once printing has failed.
+    pub(super) fn show(&mut self, progress: &Progress) -> bool {
         match progress {
             Progress::Stage(stage, turn) => self.begin(*stage, *turn),
             Progress::Fraction(done) => self.advance(*done),
@@ -78,16 +79,17 @@ impl Reporter {
         if self.stage.replace((stage, turn)) == Some((stage, turn)) {
             return;
         }
-        self.told = 0.0;
-        if stage == Stage::Answering && self.words == Words::Streamed {
-            // Still the same turn: its words go on where they are.
+        self.shown = 0.0;
+        if stage == Stage::Answering && self.text == TextOutput::Streamed {
+            // The same turn: its text continues.
             return;
         }
         self.clear_bar();
         self.end_line();
         let what = describe(stage, turn);
         if self.on_terminal {
-            self.bar = Some(bar(what));
+            let bar = bar(100, "{spinner} {msg} {wide_bar} {pos} % {elapsed}");
+            self.bar = Some(bar.with_message(what));
         } else {
             note(&what);
         }
@@ -102,14 +104,14 @@ impl Reporter {
         let Some((stage @ (Stage::Depth | Stage::Segmentation), turn)) = self.stage else {
             return;
         };
-        if (done * LINES_PER_MAP).floor() > (self.told * LINES_PER_MAP).floor() {
-            self.told = done;
+        if (done * LINES_PER_MAP).floor() > (self.shown * LINES_PER_MAP).floor() {
+            self.shown = done;
             note(&format!("{}: {:.0} %", describe(stage, turn), done * 100.0));
         }
     }
 
     fn stream(&mut self, text: &str) {
-        if self.words == Words::Silent || text.is_empty() {
+        if self.text == TextOutput::Silent || text.is_empty() {
             return;
         }
         // A bar and unfinished lines do not mix.
@@ -136,7 +138,7 @@ impl Reporter {
     }
 }
 
-/// A model's words must not steer the terminal: control characters other than line breaks and tabs are shown.
+/// Text that cannot control the terminal: control characters other than line breaks and tabs are replaced.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {
@@ -164,11 +166,11 @@ fn describe(stage: Stage, turn: usize) -> String {
     }
 }
 
-fn bar(message: String) -> ProgressBar {
-    let bar = ProgressBar::new(100).with_message(message);
-    // The template is a constant; the default one would do as well.
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos} % {elapsed}")
-    {
+/// A bar on standard error, hidden where that is no terminal.
+pub(super) fn bar(len: usize, template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(len as u64);
+    // Templates are constants; with a wrong one, the default style stays.
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));

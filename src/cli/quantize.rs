@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use cooper_model::Result;
 use cooper_model::engine::{ModelOptions, Quantization, quantize};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::doctor::size;
 use super::model::quantized_type;
-use super::output;
+use super::{output, progress};
 
 /// Write a model directory whose matrices are quantised; every command and the node load it like any other
 #[derive(Debug, Args)]
@@ -35,10 +34,7 @@ impl QuantizeArgs {
             quantization: self.quantization,
             ..ModelOptions::default()
         };
-        let bar = ProgressBar::new(0).with_style(
-            ProgressStyle::with_template("{bar:30} {pos}/{len} matrices, {eta} left")
-                .unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
+        let bar = progress::bar(0, "{bar:30} {pos}/{len} matrices, {eta} left");
         let done = quantize(&options, &self.out, &mut |done, all| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);

@@ -1,21 +1,24 @@
-//! `cooper replay`: a question asked again as its trace says, and what is not the same.
+//! `cooper replay`: a question asked again with the settings of its trace, and the differences.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
 use cooper_imaging::FrameHeader;
 use cooper_model::engine::{Cancel, DeviceChoice, DtypeChoice, ModelOptions};
+use cooper_model::reasoning::Transcript;
 use cooper_model::{Error, Result};
-use cooper_perception::pipeline::{Frame, LoadedModel, ModelRunner};
+use cooper_perception::pipeline::{Frame, LoadedModel, ModelRunner, Settings};
 use cooper_perception::trace;
-use cooper_perception::trace::{ModelRecord, Recorded};
-use serde_json::json;
+use cooper_perception::trace::{ModelRecord, Recorded, Trace};
+use image::RgbImage;
+use serde_json::{Value, json};
 
-use super::ask::ask;
 use super::output;
-use super::progress::{Words, note, printable};
+use super::progress::{TextOutput, note, printable};
+use super::task::TaskRun;
 use super::verdict::Verdict;
 
 /// Ask a traced question again and compare words and maps; exit code 1 if anything is not the same
@@ -41,76 +44,36 @@ pub(super) struct ReplayArgs {
 }
 
 impl ReplayArgs {
-    /// Ask again, compare, tell.
+    /// Ask again, compare, print the differences; bad if there are any.
     pub(super) fn run(self) -> Result<Verdict> {
         let recorded = trace::read(&self.trace)?;
         let options = self.options(&recorded.trace.model)?;
         note(&format!("loading {}", options.dir.display()));
         let mut model = LoadedModel::load(&options, Some(&recorded.prompts))?;
-        let others = other_model(&recorded.trace.model, &ModelRecord::of(&model.info()));
-        for other in &others {
-            note(&format!("not as recorded: {other}"));
+        let model_differences =
+            model_differences(&recorded.trace.model, &ModelRecord::of(&model.info()));
+        for difference in &model_differences {
+            note(&format!("not as recorded: {difference}"));
         }
-        let (question, mut settings) = (recorded.trace.question(), recorded.trace.settings());
-        // A time budget may have given maps fewer steps than were set.
-        let steps: BTreeSet<usize> = recorded
-            .trace
-            .evidence
-            .iter()
-            .map(|map| map.steps)
-            .collect();
-        if let (Some(steps), 1) = (steps.first(), steps.len()) {
-            settings.flow.time_points = steps + 1;
-        }
-        // A node whose self-test had turned the step cache off computed them all.
-        let mut maps = recorded.trace.evidence.iter();
-        if maps.all(|map| map.steps_computed == Some(map.steps)) {
-            settings.flow = settings.flow.exact();
-        }
-        let frame = frame_of(&recorded)?;
-        let cancel = Cancel::default();
-        let now = ask(
-            &mut model,
-            &frame,
-            &question,
-            &settings,
-            &cancel,
-            Words::Silent,
-        )?;
-        let differences = trace::differences(&recorded, &now);
-        let trace = &recorded.trace;
-        let (n_turns, n_maps) = (trace.turns.len(), trace.evidence.len());
+        let task_run = TaskRun {
+            settings: &settings(&recorded.trace),
+            cancel: &Cancel::default(),
+            text: TextOutput::Silent,
+        };
+        let question = recorded.trace.question();
+        let transcript = task_run.ask(&mut model, &frame(&recorded)?, &question)?;
+        let comparison = Comparison {
+            differences: trace::differences(&recorded, &transcript),
+            model_differences,
+            trace: &recorded.trace,
+            transcript: &transcript,
+        };
         if self.json {
-            output::print_json(&json!({
-                "trace": self.trace,
-                "same": differences.is_empty(),
-                "differences": differences,
-                "not_as_recorded": others,
-                "turns": n_turns,
-                "maps": n_maps,
-                "status": now.status,
-                "answer": now.answer,
-                "seconds": now.timings.total.as_secs_f64(),
-            }))?;
-        } else if differences.is_empty() {
-            let until = if trace.status.is_stopped() {
-                ", as far as it went before it was stopped"
-            } else {
-                ""
-            };
-            output::print(&format!(
-                "the same: {n_turns} turns, {n_maps} maps{until}\n"
-            ))?;
+            output::print_json(&comparison.json(&self.trace))?;
         } else {
-            for difference in &differences {
-                output::print(&format!("different: {}\n", printable(difference)))?;
-            }
+            output::print(&comparison.to_string())?;
         }
-        Ok(if differences.is_empty() {
-            Verdict::Good
-        } else {
-            Verdict::Bad
-        })
+        Ok(Verdict::good_if(comparison.differences.is_empty()))
     }
 
     fn options(&self, model: &ModelRecord) -> Result<ModelOptions> {
@@ -136,7 +99,65 @@ impl ReplayArgs {
     }
 }
 
-/// What a trace says, where no flag says something else.
+/// A recorded question and the same question asked again.
+struct Comparison<'a> {
+    trace: &'a Trace,
+    transcript: &'a Transcript,
+    differences: Vec<String>,
+    /// Between the recorded model and the one that answered now.
+    model_differences: Vec<String>,
+}
+
+impl Comparison<'_> {
+    fn json(&self, folder: &Path) -> Value {
+        json!({
+            "trace": folder,
+            "same": self.differences.is_empty(),
+            "differences": self.differences,
+            "not_as_recorded": self.model_differences,
+            "turns": self.trace.turns.len(),
+            "maps": self.trace.evidence.len(),
+            "status": self.transcript.status,
+            "answer": self.transcript.answer,
+            "seconds": self.transcript.timings.total.as_secs_f64(),
+        })
+    }
+}
+
+impl fmt::Display for Comparison<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.differences.is_empty() {
+            let (n_turns, n_maps) = (self.trace.turns.len(), self.trace.evidence.len());
+            let until = match self.trace.status.is_stopped() {
+                true => ", as far as it went before it was stopped",
+                false => "",
+            };
+            return writeln!(f, "the same: {n_turns} turns, {n_maps} maps{until}");
+        }
+        for difference in &self.differences {
+            writeln!(f, "different: {}", printable(difference))?;
+        }
+        Ok(())
+    }
+}
+
+/// The settings that give the recorded result again.
+fn settings(trace: &Trace) -> Settings {
+    let mut settings = trace.settings();
+    // A time budget may have given maps fewer steps than were set.
+    let steps: BTreeSet<usize> = trace.evidence.iter().map(|map| map.steps).collect();
+    if let (Some(steps), 1) = (steps.first(), steps.len()) {
+        settings.flow.time_points = steps + 1;
+    }
+    // A node that had turned the step cache off after its self-test computed every step.
+    let mut maps = trace.evidence.iter();
+    if maps.all(|map| map.steps_computed == Some(map.steps)) {
+        settings.flow = settings.flow.exact();
+    }
+    settings
+}
+
+/// The value of a trace where no flag overrides it.
 fn recorded<T: FromStr<Err = String>>(text: &str, flag: &str) -> Result<T> {
     text.parse().map_err(|why| {
         // Read as: the trace's `cuda:x`: expected …
@@ -147,8 +168,8 @@ fn recorded<T: FromStr<Err = String>>(text: &str, flag: &str) -> Result<T> {
     })
 }
 
-/// In what the model that answers now is another one, its place aside.
-fn other_model(was: &ModelRecord, is: &ModelRecord) -> Vec<String> {
+/// How the model that answers now differs from the recorded one; its path may differ.
+fn model_differences(was: &ModelRecord, is: &ModelRecord) -> Vec<String> {
     let (a, b) = (&was.identity, &is.identity);
     let pairs = [
         ("device", &was.device, &is.device),
@@ -160,14 +181,14 @@ fn other_model(was: &ModelRecord, is: &ModelRecord) -> Vec<String> {
         ),
         ("configs_sha256", &a.configs_sha256, &b.configs_sha256),
     ];
-    let others = pairs.into_iter().filter(|(_, was, is)| was != is);
-    others
+    let different = pairs.into_iter().filter(|(_, was, is)| was != is);
+    different
         .map(|(field, was, is)| format!("model {field}: expected {was}, got {is}"))
         .collect()
 }
 
-fn frame_of(recorded: &Recorded) -> Result<Frame> {
-    let frame = |image: &image::RgbImage| Frame::new("", FrameHeader::default(), image.clone());
-    let frame = Frame::of_all(recorded.images.iter().map(frame));
-    frame.ok_or_else(|| Error::Internal("a trace without an image".into()))
+fn frame(recorded: &Recorded) -> Result<Frame> {
+    let frame = |image: &RgbImage| Frame::new("", FrameHeader::default(), image.clone());
+    Frame::of_all(recorded.images.iter().map(frame))
+        .ok_or_else(|| Error::Internal("a trace without an image".into()))
 }

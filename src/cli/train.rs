@@ -2,21 +2,19 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use cooper_model::engine::Cancel;
 use cooper_model::{Error, Result};
 use cooper_perception::config::read_yaml;
 use cooper_train::training::{
     LogLine, Parameters, RunOutcome, Stage, config_schema, grpo, newest_checkpoint, run,
     supervised, vae, vit,
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::progress::note;
-use super::{output, train_help};
+use super::{batch, output, progress, train_help};
 
 /// Train a model, stage by stage.
 ///
@@ -121,10 +119,7 @@ impl TrainArgs {
 /// Run a stage with its log, its progress and Ctrl-C.
 fn train(stage: &impl Stage, parameters: &Parameters) -> Result<()> {
     let config = stage.run_config();
-    let cancel = Cancel::default();
-    let on_interrupt = cancel.clone();
-    // Fails only where a handler is set already.
-    let _ = ctrlc::set_handler(move || on_interrupt.cancel());
+    let cancel = batch::stop_on_interrupt()?;
     std::fs::create_dir_all(&config.out).map_err(|e| Error::io(&config.out, e))?;
     let log_file = config.out.join("train.jsonl");
     let mut log = std::fs::File::options()
@@ -171,13 +166,8 @@ fn train(stage: &impl Stage, parameters: &Parameters) -> Result<()> {
 /// A bar on a terminal, at the step to go on from.
 fn bar(steps: usize, from: usize) -> Option<ProgressBar> {
     std::io::stderr().is_terminal().then(|| {
-        let bar = ProgressBar::new(steps as u64).with_position(from as u64);
         let template = "{bar:30} {pos}/{len} {msg} {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_secs(1));
-        bar
+        progress::bar(steps, template).with_position(from as u64)
     })
 }
 

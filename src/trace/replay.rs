@@ -1,40 +1,41 @@
-//! Whether a question that was asked again brought the same: words token by token, maps pixel by pixel.
+//! Whether a repeated question gave the same result: text token by token, maps pixel by pixel.
 
 use cooper_model::reasoning::Transcript;
 use image::RgbImage;
 
 use super::folder::Recorded;
 
-/// One thing that the model did, in the order in which it did them.
+/// One thing that the model did.
 #[derive(Clone, Copy, Debug)]
 enum Step<'a> {
-    /// Wrote a turn, counted from 1: its text and its tokens.
+    /// A generated turn: its number from 1, its text and its tokens.
     Turn(usize, &'a str, &'a [u32]),
-    /// Drew a map, counted from 1: what it is called.
+    /// A drawn map: its number from 1, its kind and its pixels.
     Map(usize, &'static str, &'a RgbImage),
 }
 
-/// The steps of a transcript, or of a trace: each turn is followed by its maps.
+/// The steps of a transcript or of a trace: each turn, then its maps.
 fn steps<'a>(
     turns: &'a [String],
     tokens: &'a [Vec<u32>],
     maps: impl Iterator<Item = (usize, &'static str, &'a RgbImage)> + Clone,
 ) -> Vec<Step<'a>> {
-    let of_turn = |turn: usize| {
+    let maps_of_turn = |turn: usize| {
         let mine = maps.clone().enumerate();
         let mine = mine.filter(move |(_, (of, ..))| *of == turn);
         mine.map(|(n, (_, kind, image))| Step::Map(n + 1, kind, image))
     };
-    let mut steps: Vec<Step> = of_turn(0).collect();
+    let mut steps: Vec<Step> = maps_of_turn(0).collect();
     for (n, text) in turns.iter().enumerate() {
         let ids = tokens.get(n).map_or(&[][..], Vec::as_slice);
         steps.push(Step::Turn(n + 1, text, ids));
-        steps.extend(of_turn(n + 1));
+        steps.extend(maps_of_turn(n + 1));
     }
     steps
 }
 
-/// Where a transcript differs from what was recorded, the first one first. What was stopped has only begun the same.
+/// The differences between a transcript and the recorded one, in order. Of a stopped question, only the recorded
+/// beginning counts.
 pub fn differences(recorded: &Recorded, now: &Transcript) -> Vec<String> {
     let trace = &recorded.trace;
     let known = trace.evidence.iter().zip(&recorded.maps);
@@ -47,11 +48,14 @@ pub fn differences(recorded: &Recorded, now: &Transcript) -> Vec<String> {
     let mut found = Vec::new();
     for (n, was_step) in was.iter().enumerate() {
         let is_last = n + 1 == was.len();
-        let told = match is.get(n) {
-            None => Some(format!("{}: expected, but it ended before", name(was_step))),
-            Some(is_step) => compare(was_step, is_step, is_stopped && is_last),
+        let extent = match is_stopped && is_last {
+            true => Extent::Beginning,
+            false => Extent::Whole,
         };
-        found.extend(told);
+        found.extend(match is.get(n) {
+            None => Some(format!("{}: expected, but it ended before", name(was_step))),
+            Some(is_step) => compare(was_step, is_step, extent),
+        });
     }
     if is_stopped {
         return found;
@@ -78,24 +82,33 @@ fn name(step: &Step) -> String {
     }
 }
 
-fn compare(was: &Step, is: &Step, is_cut: bool) -> Option<String> {
+/// How much of a step was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// All of it.
+    Whole,
+    /// Its beginning, since it was stopped.
+    Beginning,
+}
+
+/// How a step differs from the recorded one; `None` if it does not.
+fn compare(was: &Step, is: &Step, extent: Extent) -> Option<String> {
     match (was, is) {
         (Step::Turn(_, was_text, was_ids), Step::Turn(_, is_text, is_ids)) => {
-            let is_ids =
-                &is_ids[..is_ids
-                    .len()
-                    .min(if is_cut { was_ids.len() } else { is_ids.len() })];
-            let same_text = was_text == is_text || is_cut && is_text.starts_with(was_text);
-            if same_text && *was_ids == is_ids {
+            let is_same = match extent {
+                Extent::Whole => was_text == is_text && was_ids == is_ids,
+                Extent::Beginning => is_text.starts_with(was_text) && is_ids.starts_with(was_ids),
+            };
+            if is_same {
                 return None;
             }
-            let told = texts(was_text, is_text);
-            let pairs = was_ids.iter().zip(is_ids);
+            let why = texts(was_text, is_text);
+            let pairs = was_ids.iter().zip(*is_ids);
             let token = pairs.take_while(|(was, is)| was == is).count();
-            Some(format!("{}, token {token}: {told}", name(was)))
+            Some(format!("{}, token {token}: {why}", name(was)))
         }
         (Step::Map(_, kind, was_map), Step::Map(_, is_kind, is_map)) if kind == is_kind => {
-            maps(was_map, is_map).map(|told| format!("{}: {told}", name(was)))
+            maps(was_map, is_map).map(|why| format!("{}: {why}", name(was)))
         }
         _ => Some(format!("{}: expected, got {}", name(was), name(is))),
     }
@@ -161,21 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_told_by_its_place() {
-        let told = |was, is, is_cut| {
+    fn a_difference_names_its_place() {
+        let compared = |was, is, extent| {
             let step = |text| Step::Turn(2, text, &[][..]);
-            compare(&step(was), &step(is), is_cut)
+            compare(&step(was), &step(is), extent)
         };
-        assert_eq!(told("same", "same", false), None);
-        assert_eq!(told("sam", "same", true), None);
+        assert_eq!(compared("same", "same", Extent::Whole), None);
+        assert_eq!(compared("sam", "same", Extent::Beginning), None);
         assert_eq!(
-            told("sam", "same", false).unwrap(),
+            compared("sam", "same", Extent::Whole).unwrap(),
             "turn 2, token 0: at character 3 expected \"sam\", got \"same\""
         );
         let ids = |ids| Step::Turn(1, "a", ids);
-        let told = compare(&ids(&[1, 2, 3]), &ids(&[1, 2, 4]), false).unwrap();
-        assert!(told.starts_with("turn 1, token 2: "), "{told}");
-        assert!(compare(&ids(&[1, 2]), &ids(&[1, 2, 4]), true).is_none());
+        let difference = compare(&ids(&[1, 2, 3]), &ids(&[1, 2, 4]), Extent::Whole).unwrap();
+        assert!(difference.starts_with("turn 1, token 2: "), "{difference}");
+        assert!(compare(&ids(&[1, 2]), &ids(&[1, 2, 4]), Extent::Beginning).is_none());
         let (black, mut other) = (RgbImage::new(3, 2), RgbImage::new(3, 2));
         assert_eq!(maps(&black, &other), None);
         other.put_pixel(1, 1, image::Rgb([0, 4, 0]));

@@ -17,7 +17,14 @@ use super::answer::Answer;
 use super::args::BagArgs;
 use super::topics::{write_answer, write_depth, write_segmentation};
 
-/// A camera at work.
+/// Whether all messages were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Done,
+    Interrupted,
+}
+
+/// A camera whose images are worked on.
 pub(super) struct Watched {
     pub camera: Camera,
     pub pace: RateLimiter,
@@ -25,7 +32,7 @@ pub(super) struct Watched {
     pub n_done: usize,
 }
 
-/// What came of one image.
+/// The results of one image.
 #[derive(Default)]
 struct Made {
     depth: Option<DepthMap>,
@@ -81,7 +88,7 @@ impl Job<'_> {
         // Of a folder, images that are none are found on the way only.
         for loss in messages.damage().lines() {
             if !self.lost.contains(&loss) {
-                self.progress.above(|| tell_loss(&loss));
+                self.progress.above(|| note_loss(&loss));
                 self.lost.push(loss);
             }
         }
@@ -165,8 +172,9 @@ impl Job<'_> {
         self.failures.add(failure);
     }
 
-    /// Put the file in its place and say what is in it.
-    pub fn tell(self, interrupted: bool) -> Result<Verdict> {
+    /// Complete the output file and print what is in it; bad if the work was interrupted.
+    pub fn finish(self, ended: Ended) -> Result<Verdict> {
+        let interrupted = ended == Ended::Interrupted;
         let n_done: usize = self.cameras.iter().map(|watched| watched.n_done).sum();
         let n_used: usize = self.cameras.iter().map(|watched| watched.n_used).sum();
         let failures = self.failures.lines();
@@ -175,8 +183,8 @@ impl Job<'_> {
                 format!("expected an image that can be worked on, got none; the first: {first}");
             return Err(Error::invalid(self.args.input.display().to_string(), why));
         }
-        let counts = self.output.finish()?;
-        let path = &self.args.output;
+        let mut summary = self.summary(&failures, ended);
+        summary["messages"] = json!(self.output.finish()?);
         let how = if interrupted {
             "interrupted after"
         } else {
@@ -184,40 +192,45 @@ impl Job<'_> {
         };
         note(&format!(
             "{how} {n_done} of {n_used} images: {}",
-            path.display()
+            self.args.output.display()
         ));
         if self.args.json {
-            let cameras = self.cameras.iter().map(|watched| {
-                json!({
-                    "name": watched.camera.name, "topic": watched.camera.topic,
-                    "pictures": watched.n_used, "done": watched.n_done,
-                })
-            });
-            let info = self.model.info();
-            output::print_json(&json!({
-                "input": self.args.input,
-                "output": path,
-                "interrupted": interrupted,
-                "cameras": cameras.collect::<Vec<_>>(),
-                "messages": counts,
-                "lost": self.lost,
-                "failed": failures,
-                "question": self.args.question,
-                "answers": self.answers,
-                "mode": self.settings.mode,
-                "max_turns": self.settings.max_turns,
-                "seed": self.settings.seed,
-                "flow": self.settings.flow,
-                "sampling": self.settings.sampling,
-                "model": {"dir": info.dir, "device": info.device, "dtype": info.dtype},
-            }))?;
+            output::print_json(&summary)?;
         }
         Ok(Verdict::good_if(!interrupted))
     }
+
+    fn summary(&self, failures: &[String], ended: Ended) -> Value {
+        let cameras = self.cameras.iter().map(|watched| {
+            json!({
+                "name": watched.camera.name, "topic": watched.camera.topic,
+                "pictures": watched.n_used, "done": watched.n_done,
+            })
+        });
+        let info = self.model.info();
+        json!({
+            "input": self.args.input,
+            "output": self.args.output,
+            "interrupted": ended == Ended::Interrupted,
+            "cameras": cameras.collect::<Vec<_>>(),
+            // Known when the file is complete.
+            "messages": null,
+            "lost": self.lost,
+            "failed": failures,
+            "question": self.args.question,
+            "answers": self.answers,
+            "mode": self.settings.mode,
+            "max_turns": self.settings.max_turns,
+            "seed": self.settings.seed,
+            "flow": self.settings.flow,
+            "sampling": self.settings.sampling,
+            "model": {"dir": info.dir, "device": info.device, "dtype": info.dtype},
+        })
+    }
 }
 
-/// Say what could not be read.
-pub(super) fn tell_loss(loss: &str) {
+/// Print what could not be read.
+pub(super) fn note_loss(loss: &str) {
     note(&format!("lost: {loss}"));
 }
 

@@ -12,7 +12,7 @@ use cooper_model::{Error, Result};
 use cooper_perception::config::{Accepts, Value};
 
 pub(super) use self::args::BagArgs;
-use self::job::{Job, Watched, tell_loss};
+use self::job::{Ended, Job, Watched, note_loss};
 use self::topics::node_topics;
 use super::batch;
 use super::progress::note;
@@ -29,7 +29,7 @@ impl BagArgs {
         note(&format!("reading {}", self.input.display()));
         let survey = input.survey()?;
         let lost = survey.damage.lines();
-        lost.iter().for_each(|loss| tell_loss(loss));
+        lost.iter().for_each(|loss| note_loss(loss));
         let (cameras, remarks) = select_cameras(&survey.topics, &self.topic, &self.camera)?;
         let names = cameras.iter().map(|camera| camera.name.clone()).collect();
         Accepts::TopicNames
@@ -44,10 +44,12 @@ impl BagArgs {
             ));
         }
         let model = self.model.load()?;
-        let text = (&self.sampling, self.mode.into(), self.max_turns);
+        let settings =
+            self.model
+                .answer_settings(&self.sampling, self.mode.into(), self.max_turns)?;
         let mut job = Job {
             tasks,
-            settings: self.model.settings(Some(text))?,
+            settings,
             model,
             output: Output::create(&self.output, input.files())?,
             own: node_topics(cameras.iter().map(|watched| &watched.camera)),
@@ -59,21 +61,21 @@ impl BagArgs {
             failures: Damage::default(),
             args: &self,
         };
-        let ended = job.work(&input);
+        let worked = job.work(&input);
         job.progress.finish();
-        let interrupted = match ended {
-            Ok(()) => false,
-            Err(Error::Canceled) => true,
+        job.finish(match worked {
+            Ok(()) => Ended::Done,
+            Err(Error::Canceled) => Ended::Interrupted,
             Err(error) => return Err(error),
-        };
-        job.tell(interrupted)
+        })
     }
 
+    /// The cameras, each with the number of its images that are used.
     fn watched(&self, cameras: Vec<Camera>, input: &Input, survey: &Survey) -> Vec<Watched> {
-        // A folder's rate makes its stamps; it leaves out nothing.
+        // The rate of a folder gives its stamps; every image is used.
         let rate = self.rate.filter(|_| matches!(input, Input::Bag(_)));
         let pace = RateLimiter::new(self.every, rate);
-        let of = |camera: Camera| {
+        let watched = |camera: Camera| {
             let mut counted = pace.clone();
             let times = survey
                 .topics
@@ -90,6 +92,6 @@ impl BagArgs {
                 camera,
             }
         };
-        cameras.into_iter().map(of).collect()
+        cameras.into_iter().map(watched).collect()
     }
 }

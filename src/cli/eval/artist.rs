@@ -20,7 +20,7 @@ impl Artist {
     pub(super) fn new(args: &ModelArgs) -> Result<Self> {
         Ok(Self {
             model: args.load()?,
-            settings: args.settings(None)?,
+            settings: args.settings()?,
             cancel: batch::stop_on_interrupt()?,
         })
     }

@@ -92,10 +92,12 @@ impl QaArgs {
         let set = self.set()?;
         let judge = self.judge.judge()?;
         self.output.prepare()?;
-        let text = (&self.sampling, Mode::default(), self.max_turns);
+        let settings =
+            self.model
+                .answer_settings(&self.sampling, Mode::default(), self.max_turns)?;
         let mut respondent = Respondent {
             model: self.model.load()?,
-            settings: self.model.settings(Some(text))?,
+            settings,
             cancel: batch::stop_on_interrupt()?,
             modes: modes.clone(),
             rule: self.rule(),

@@ -1,7 +1,11 @@
-//! What the node `cooper_node` and the command line `cooper` share: settings, the thread that owns the model, traces.
+//! What the node `cooper_node` and the command line `cooper` share.
 //!
-//! The model itself is `cooper-model`. Nothing here knows ROS or a terminal: the node is `src/ros`, the command line
-//! `src/cli`. Start at [`pipeline::Worker`]; `docs/architecture.md` is the map of the whole workspace.
+//! - [`config`]: the node's parameters and interfaces, as tables and as types.
+//! - [`pipeline`]: the thread that owns the model, the queue before it, frames and requests.
+//! - [`trace`]: a question and its result as a folder; written, read, compared.
+//!
+//! The model itself is the crate `cooper-model`. This library never knows ROS (`src/ros`) or a terminal (`src/cli`).
+//! Start at [`pipeline::Worker`]; `docs/architecture.md` is the map of the whole workspace.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,11 @@
-//! `cooper`, the command line: ask, replay, depth, segment, bag, bench, conformance, doctor, eval, quantize,
-//! train, scenes.
+//! `cooper`, the command line: one module for each command, and `Command` below lists them.
 //!
-//! Results go to standard output, progress and errors to standard error.
-//! Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed or something is
+//! wrong with what was checked, 2 wrong usage.
+//!
+//! Nothing here knows ROS: what the node needs too is in the library `cooper_perception`. Start at `ask.rs` for a command
+//! that runs the model (with `model.rs` for its flags and `task.rs` for its progress), or at `output.rs` and
+//! `progress.rs` for what all commands print.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 #![forbid(unsafe_code)]
 

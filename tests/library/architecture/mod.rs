@@ -1,7 +1,31 @@
-//! The layers of `docs/architecture.md`, held by looking at the source text.
+//! Rules of the source tree: the layers of `docs/architecture.md`, no rings of files, small functions and files.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod imports;
+mod rings;
+mod sizes;
+mod sources;
+
+use std::path::Path;
+
+use self::sources::sources;
+
+/// Where rings and sizes are being fixed; the list is to become empty.
+const BEING_FIXED: &[&str] = &[
+    "crates/cooper-bag/",      // being fixed
+    "crates/cooper-imaging/",  // being fixed
+    "crates/cooper-kernels/",  // being fixed
+    "crates/cooper-metric/",   // being fixed
+    "crates/cooper-model/",    // being fixed
+    "crates/cooper-scenes/",   // being fixed
+    "crates/cooper-train/",    // being fixed
+    "src/ros/",                // being fixed
+    "tests/library/worker.rs", // being fixed
+    "tests/program/",          // being fixed
+];
+
+fn is_being_fixed(file: &str) -> bool {
+    BEING_FIXED.iter().any(|place| file.starts_with(place))
+}
 
 /// What each layer may import from its own crate; between crates, cargo decides.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -59,30 +83,6 @@ const PLACES: &[(&str, &[&str])] = &[
     ("kv_cache", &[]),
 ];
 
-const MAX_LINES: usize = 420;
-
-/// The source text of every crate, by path from the workspace's root.
-fn sources() -> BTreeMap<PathBuf, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = BTreeMap::new();
-    let crates = std::fs::read_dir(root.join("crates")).unwrap();
-    let mut folders: Vec<PathBuf> = crates.map(|c| c.unwrap().path().join("src")).collect();
-    folders.push(root.join("src"));
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                found.insert(path.strip_prefix(root).unwrap().to_path_buf(), text);
-            }
-        }
-    }
-    assert!(found.len() > 200, "found only {} files", found.len());
-    found
-}
-
 /// The layer of a file: the folder below its crate's `src`, or its own name.
 fn layer(path: &Path) -> String {
     let mut parts = path.iter().skip_while(|part| *part != "src");
@@ -136,7 +136,7 @@ fn a_planted_import_is_found() {
 
 #[test]
 fn every_crate_and_layer_is_named_in_the_architecture() {
-    let text = include_str!("../../docs/architecture.md");
+    let text = include_str!("../../../docs/architecture.md");
     for (layer, _) in ALLOWED {
         assert!(text.contains(&format!("`{layer}`")), "{layer}");
     }
@@ -161,7 +161,5 @@ fn words_stay_in_their_places() {
             let fits = places.iter().any(|place| path.starts_with(place));
             assert!(fits || !code.contains(word), "{path} has `{word}`");
         }
-        let n_lines = text.lines().count();
-        assert!(n_lines <= MAX_LINES, "{path} has {n_lines} lines");
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use cooper_imaging::FrameHeader;
 use cooper_model::engine::Cancel;
-use cooper_model::reasoning::{Mode, Question, Status, Transcript};
+use cooper_model::reasoning::{DEFAULT_MAX_TURNS, Mode, Status, Transcript};
 use cooper_model::{Error, Result};
 use cooper_perception::pipeline::{Frame, LoadedModel, ModelRunner, Settings};
 use cooper_perception::trace;
@@ -32,7 +32,7 @@ pub(super) struct AskArgs {
     #[arg(long, value_enum, default_value_t = ModeName::Interleaved)]
     mode: ModeName,
     /// Turns before the model must have answered
-    #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 3)]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = DEFAULT_MAX_TURNS)]
     max_turns: usize,
     /// Seconds for the answer, loading not counted: maps get fewer steps where they would take longer, and what there
     /// is by then comes back
@@ -87,7 +87,6 @@ impl AskArgs {
         let settings =
             self.model
                 .answer_settings(&self.sampling, self.mode.into(), self.max_turns)?;
-        let question = Question::new(self.question.clone());
         let task_run = TaskRun {
             settings: &settings,
             cancel: &self.deadline(&mut model, &settings)?,
@@ -96,7 +95,7 @@ impl AskArgs {
                 false => TextOutput::Streamed,
             },
         };
-        let transcript = task_run.ask(&mut model, &frame, &question)?;
+        let transcript = task_run.ask(&mut model, &frame, &self.question)?;
         let query = Query {
             ended: match transcript.status {
                 // Nothing else cancels it.
@@ -106,7 +105,7 @@ impl AskArgs {
             transcript: Some(transcript),
             error: None,
             frame,
-            question,
+            question: self.question.clone(),
             settings,
             model: model.info(),
             queued: Duration::ZERO,

@@ -106,7 +106,7 @@ impl DepthArgs {
             let why = format!("expected a .png for colours, got {}", path.display());
             return Err(Error::invalid("--format color", why));
         }
-        let task = Task::Depth { seed: None };
+        let task = Task::Depth;
         let TaskResult::Depth(map) = draw(&self.image, path, &self.model, &task)? else {
             return Err(Error::Internal("the model returned no depth map".into()));
         };
@@ -140,7 +140,7 @@ fn write_depth(path: &Path, encoding: DepthEncoding, map: &DepthMap) -> Result<(
 impl SegmentArgs {
     /// Draw the map and write it.
     pub(super) fn run(self) -> Result<()> {
-        let task = Task::Segment { seed: None };
+        let task = Task::Segment;
         let TaskResult::Segmentation(map) = draw(&self.image, &self.output, &self.model, &task)?
         else {
             return Err(Error::Internal("the model returned no segmentation".into()));

@@ -60,8 +60,7 @@ impl ReplayArgs {
             cancel: &Cancel::default(),
             text: TextOutput::Silent,
         };
-        let question = recorded.trace.question();
-        let transcript = task_run.ask(&mut model, &frame(&recorded)?, &question)?;
+        let transcript = task_run.ask(&mut model, &frame(&recorded)?, &recorded.trace.question)?;
         let comparison = Comparison {
             differences: trace::differences(&recorded, &transcript),
             model_differences,

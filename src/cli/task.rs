@@ -1,7 +1,7 @@
 //! One task of the model, with its progress on standard error.
 
 use cooper_model::engine::{Cancel, Control, Images};
-use cooper_model::reasoning::{Question, Transcript};
+use cooper_model::reasoning::Transcript;
 use cooper_model::{Error, Result};
 use cooper_perception::pipeline::{Frame, ModelRunner, Settings, Task, TaskResult};
 
@@ -46,9 +46,9 @@ impl TaskRun<'_> {
         &self,
         model: &mut impl ModelRunner,
         frame: &Frame,
-        question: &Question,
+        question: &str,
     ) -> Result<Transcript> {
-        let task = Task::Answer(question.clone());
+        let task = Task::Answer(question.to_owned());
         match self.run(model, &frame.images(), &task)? {
             TaskResult::Answer(transcript) => Ok(transcript),
             _ => Err(Error::Internal("a question brought a map".into())),

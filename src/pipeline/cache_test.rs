@@ -4,8 +4,7 @@ use std::fmt;
 
 use cooper_model::Result;
 use cooper_model::engine::{Cancel, Engine, FlowParams};
-use cooper_model::perception::cache_error_of;
-use cooper_model::reasoning::Settings;
+use cooper_model::perception::{MapRequest, cache_error_of};
 use image::RgbImage;
 
 /// How far latents that are drawn with the step cache may be from exact ones: the length of the difference, as a share of
@@ -26,15 +25,13 @@ impl CacheTest {
     /// [`cooper_model::Error::Canceled`] within one flow step of a stop.
     pub fn run(
         engine: &Engine,
-        instruction: &str,
+        request: &MapRequest,
         image: &RgbImage,
-        settings: &Settings,
         cancel: &Cancel,
     ) -> Result<Self> {
-        let Settings { flow, seed, .. } = settings;
-        let error = cache_error_of(engine, instruction, image, flow, *seed, cancel)?;
+        let error = cache_error_of(engine, request, image, cancel)?;
         let test = Self {
-            flow: flow.clone(),
+            flow: request.flow.clone(),
             error,
         };
         if test.has_passed() {

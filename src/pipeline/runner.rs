@@ -9,7 +9,7 @@ use cooper_model::engine::{
 };
 use cooper_model::measure::{Measurement, Observation, names_at, observe};
 use cooper_model::perception::{DepthMap, Segmentation, estimate_depth, segment};
-use cooper_model::reasoning::{Prompts, Question, Settings, Transcript, answer};
+use cooper_model::reasoning::{PromptedEngine, Prompts, Settings, Transcript, answer};
 use image::RgbImage;
 use nalgebra::Point2;
 
@@ -19,19 +19,13 @@ use super::cache_test::CacheTest;
 #[derive(Clone, Debug)]
 pub enum Task {
     /// Answer a question about the frame and those behind it.
-    Answer(Question),
-    /// Ask a typed question; of [`Question`] all but the text counts.
-    Measure(Measurement, Question),
-    /// Draw the relative depth map (seed: the settings' one if none).
-    Depth {
-        /// Overrides the settings' seed.
-        seed: Option<u64>,
-    },
-    /// Draw the segmentation (seed: the settings' one if none).
-    Segment {
-        /// Overrides the settings' seed.
-        seed: Option<u64>,
-    },
+    Answer(String),
+    /// Ask a typed question.
+    Measure(Measurement),
+    /// Draw the relative depth map.
+    Depth,
+    /// Draw the segmentation.
+    Segment,
     /// Say what is at these pixels of the frame.
     Name(Vec<Point2<u32>>),
 }
@@ -151,10 +145,7 @@ impl LoadedModel {
         settings.sampling.max_new_tokens = 1;
         settings.max_turns = 1;
         let image = test_image();
-        for task in [
-            Task::Depth { seed: None },
-            Task::Answer(Question::new("What is near?")),
-        ] {
+        for task in [Task::Depth, Task::Answer("What is near?".into())] {
             let mut control = Control::new(cancel.clone(), |_| {});
             self.run(&(&image).into(), &task, &settings, &mut control)?;
         }
@@ -173,10 +164,13 @@ impl LoadedModel {
         let known = known.filter(|test| test.is_of(&settings.flow));
         let test = match known {
             None if is_cached && cancel.time_left().is_none() => {
-                let (engine, image) = (&self.engine, test_image());
-                let instruction = self.prompts.instruction(MapKind::Depth);
-                let test = CacheTest::run(engine, instruction, &image, &settings, cancel)?;
-                Some(test)
+                let request = self.model().map_request(MapKind::Depth, &settings);
+                Some(CacheTest::run(
+                    &self.engine,
+                    &request,
+                    &test_image(),
+                    cancel,
+                )?)
             }
             known => known,
         };
@@ -194,42 +188,34 @@ impl LoadedModel {
         settings: &Settings,
         control: &mut Control,
     ) -> Result<TaskResult> {
-        let Self {
-            engine, prompts, ..
-        } = self;
-        let (image, flow) = (images.first(), &settings.flow);
+        let (model, image) = (self.model(), images.first());
         match task {
             Task::Answer(question) => {
                 let images = images.clone();
-                answer(engine, prompts, images, question, settings, control).map(TaskResult::Answer)
+                answer(model, images, question, settings, control).map(TaskResult::Answer)
             }
-            Task::Measure(measurement, question) => {
-                let seen = observe(
-                    engine,
-                    prompts,
-                    image,
-                    measurement,
-                    question,
-                    settings,
-                    control,
-                );
-                seen.map(|seen| TaskResult::Measured(Box::new(seen)))
+            Task::Measure(measurement) => {
+                let observation = observe(model, image, measurement, settings, control);
+                observation.map(|observation| TaskResult::Measured(Box::new(observation)))
             }
-            Task::Depth { seed } => {
-                let seed = seed.unwrap_or(settings.seed);
-                let instruction = prompts.instruction(MapKind::Depth);
-                estimate_depth(engine, instruction, image, flow, seed, control)
-                    .map(TaskResult::Depth)
+            Task::Depth => {
+                let request = model.map_request(MapKind::Depth, settings);
+                estimate_depth(model.engine, &request, image, control).map(TaskResult::Depth)
             }
-            Task::Segment { seed } => {
-                let seed = seed.unwrap_or(settings.seed);
-                let instruction = prompts.instruction(MapKind::Segmentation);
-                segment(engine, instruction, image, flow, seed, control)
-                    .map(TaskResult::Segmentation)
+            Task::Segment => {
+                let request = model.map_request(MapKind::Segmentation, settings);
+                segment(model.engine, &request, image, control).map(TaskResult::Segmentation)
             }
             Task::Name(places) => {
-                names_at(engine, prompts, image, places, settings, control).map(TaskResult::Names)
+                names_at(model, image, places, settings, control).map(TaskResult::Names)
             }
+        }
+    }
+
+    fn model(&self) -> PromptedEngine<'_> {
+        PromptedEngine {
+            engine: &self.engine,
+            prompts: &self.prompts,
         }
     }
 }

@@ -184,7 +184,8 @@ impl Maps {
         source: FrameSource,
     ) -> Result<(Arc<Frame>, Option<Arc<MetricDepth>>)> {
         let shared = self.shared.clone();
-        let (frame, depth) = drawing::draw_depth(&shared, Caller::MAPS, source, None).await?;
+        let settings = shared.parameters.settings()?;
+        let (frame, depth) = drawing::draw_depth(&shared, Caller::MAPS, source, settings).await?;
         let header = &frame.header;
         publish(&self.depth_relative, || {
             Ok(convert::depth_image(&depth, header))
@@ -203,7 +204,7 @@ impl Maps {
         let parameters = &self.shared.parameters;
         let samples = Samples {
             n: DepthConfig::read(&parameters.now())?.n_samples,
-            seed: parameters.settings()?.seed,
+            settings: parameters.settings()?,
             caller: Caller::MAPS,
         };
         let confidence = samples.confidence(&self.shared, frame, depth).await?;

@@ -8,7 +8,7 @@ use cooper_model::engine::Cancel;
 use cooper_model::measure::MAX_NAMED_REGIONS;
 use cooper_model::perception::{DepthMap, Segmentation};
 use cooper_perception::config::DepthConfig;
-use cooper_perception::pipeline::{Frame, FrameSource, Task, TaskResult};
+use cooper_perception::pipeline::{Frame, FrameSource, Settings, Task, TaskResult};
 
 use crate::requests::{self, Caller};
 use crate::shared::Shared;
@@ -22,8 +22,9 @@ async fn run(
     caller: Caller,
     source: FrameSource,
     task: Task,
+    settings: Settings,
 ) -> Result<(Arc<Frame>, TaskResult)> {
-    let events = shared.submit(caller, source, task, Cancel::default())?;
+    let events = shared.submit(caller, source, task, settings, Cancel::default())?;
     requests::completion(events).await.into_parts()
 }
 
@@ -35,9 +36,9 @@ pub async fn draw_depth(
     shared: &Shared,
     caller: Caller,
     source: FrameSource,
-    seed: Option<u64>,
+    settings: Settings,
 ) -> Result<(Arc<Frame>, Arc<DepthMap>)> {
-    match run(shared, caller, source, Task::Depth { seed }).await? {
+    match run(shared, caller, source, Task::Depth, settings).await? {
         (frame, TaskResult::Depth(depth)) => Ok((frame, Arc::new(depth))),
         _ => Err(requests::wrong_result()),
     }
@@ -52,7 +53,8 @@ pub async fn draw_segmentation(
     caller: Caller,
     source: FrameSource,
 ) -> Result<(Arc<Frame>, Segmentation)> {
-    match run(shared, caller, source, Task::Segment { seed: None }).await? {
+    let settings = shared.parameters.settings()?;
+    match run(shared, caller, source, Task::Segment, settings).await? {
         (frame, TaskResult::Segmentation(segmentation)) => Ok((frame, segmentation)),
         _ => Err(requests::wrong_result()),
     }
@@ -78,7 +80,8 @@ pub async fn name_regions(
     }
     let pixels = unnamed.iter().map(|region| inner[&region.id]).collect();
     let source = FrameSource::Pinned(frame.clone());
-    match run(shared, caller, source, Task::Name(pixels)).await? {
+    let settings = shared.parameters.settings()?;
+    match run(shared, caller, source, Task::Name(pixels), settings).await? {
         (_, TaskResult::Names(names)) => {
             for (region, name) in unnamed.into_iter().zip(names) {
                 region.name = Some(name);
@@ -93,8 +96,8 @@ pub async fn name_regions(
 pub struct Samples {
     /// How many, the first included; at least 2.
     pub n: usize,
-    /// The seed of the first; the others have the following ones.
-    pub seed: u64,
+    /// Those of the first; the others have the following seeds.
+    pub settings: Settings,
     /// Who requests them.
     pub caller: Caller,
 }
@@ -112,11 +115,12 @@ impl Samples {
     ) -> Result<Vec<f32>> {
         let mut others = Vec::with_capacity(self.n);
         for i in 1..self.n as u64 {
-            let (source, seed) = (
-                FrameSource::Pinned(frame.clone()),
-                self.seed.wrapping_add(i),
-            );
-            let (_, depth) = draw_depth(shared, self.caller, source, Some(seed)).await?;
+            let source = FrameSource::Pinned(frame.clone());
+            let settings = Settings {
+                seed: self.settings.seed.wrapping_add(i),
+                ..self.settings.clone()
+            };
+            let (_, depth) = draw_depth(shared, self.caller, source, settings).await?;
             others.push(depth);
         }
         let others = others.iter().map(|map| map.values.as_slice());

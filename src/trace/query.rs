@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cooper_model::reasoning::{Mode, Question, Status, Transcript};
+use cooper_model::reasoning::{Status, Transcript};
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::{Frame, ModelInfo, Settings};
@@ -13,9 +13,9 @@ use crate::pipeline::{Frame, ModelInfo, Settings};
 pub struct Query {
     /// The images.
     pub frame: Arc<Frame>,
-    /// As asked.
-    pub question: Question,
-    /// What holds where the question says nothing.
+    /// As the model got it.
+    pub question: String,
+    /// How it was to be answered.
     pub settings: Settings,
     /// Who answered.
     pub model: ModelInfo,
@@ -62,22 +62,5 @@ impl Ended {
     /// Whether more would have come.
     pub fn is_stopped(self) -> bool {
         matches!(self, Self::Canceled | Self::Deadline | Self::Failed)
-    }
-}
-
-impl Query {
-    /// How it was reasoned.
-    pub fn mode(&self) -> Mode {
-        self.question.mode.unwrap_or(self.settings.mode)
-    }
-
-    /// Of all its randomness.
-    pub fn seed(&self) -> u64 {
-        self.question.seed.unwrap_or(self.settings.seed)
-    }
-
-    /// Turns before the model must have answered.
-    pub fn max_turns(&self) -> usize {
-        self.question.max_turns.unwrap_or(self.settings.max_turns)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cooper_model::engine::{FlowParams, MapKind, ModelIdentity, SamplingParams};
-use cooper_model::reasoning::{Mode, Question, Timings};
+use cooper_model::reasoning::{Mode, Timings};
 use cooper_model::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -172,7 +172,7 @@ impl Trace {
             version: env!("CARGO_PKG_VERSION").into(),
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             ended_ns: since.map_or(0, |since| since.as_nanos() as u64),
-            question: query.question.text.clone(),
+            question: query.question.clone(),
             status: query.ended,
             error: query.error.clone(),
             answer: transcript.map_or(String::new(), |t| t.answer.clone()),
@@ -181,9 +181,9 @@ impl Trace {
             tokens: transcript.map_or(Vec::new(), |t| t.ids.clone()),
             images: query.frame.all().enumerate().map(image).collect(),
             evidence: maps.collect(),
-            mode: query.mode(),
-            max_turns: query.max_turns(),
-            seed: query.seed(),
+            mode: query.settings.mode,
+            max_turns: query.settings.max_turns,
+            seed: query.settings.seed,
             flow: query.settings.flow.clone(),
             sampling: query.settings.sampling,
             model: ModelRecord::of(&query.model),
@@ -204,16 +204,6 @@ impl Trace {
             return Err(Error::invalid(what, why));
         }
         serde_json::from_value(any).map_err(invalid)
-    }
-
-    /// The question, to be asked again.
-    pub fn question(&self) -> Question {
-        Question {
-            text: self.question.clone(),
-            mode: Some(self.mode),
-            seed: Some(self.seed),
-            max_turns: Some(self.max_turns),
-        }
     }
 
     /// The settings, to ask it again.

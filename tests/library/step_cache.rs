@@ -148,8 +148,11 @@ fn perceiver() -> LoadedModel {
 fn depth(model: &mut LoadedModel, settings: &Settings, cancel: Cancel) -> (Vec<f32>, u64) {
     let before = model.engine.work_done().flow_forecasts;
     let mut control = Control::new(cancel, |_| {});
-    let (frame, work) = (image(), Task::Depth { seed: Some(3) });
-    let outcome = model.run_task(&(&frame).into(), &work, settings, &mut control);
+    let settings = Settings {
+        seed: 3,
+        ..settings.clone()
+    };
+    let outcome = model.run_task(&(&image()).into(), &Task::Depth, &settings, &mut control);
     let Ok(TaskResult::Depth(map)) = outcome else {
         panic!("no map: {outcome:?}");
     };

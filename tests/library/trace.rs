@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cooper_imaging::FrameHeader;
 use cooper_model::engine::{Evidence, MapKind};
-use cooper_model::reasoning::{Question, Status, Timings, Transcript};
+use cooper_model::reasoning::{Status, Timings, Transcript};
 use cooper_perception::pipeline::{Frame, ModelInfo, Settings};
 use cooper_perception::trace::{Ended, Limits, Query, Recorder, RecorderStatus, read};
 use image::{Rgb, RgbImage};
@@ -46,7 +46,7 @@ fn query(n: u32) -> Query {
     };
     Query {
         frame: Arc::new(Frame::new("front", header, image(n))),
-        question: Question::new(format!("question {n}")),
+        question: format!("question {n}"),
         settings: Settings::default(),
         model: ModelInfo::default(),
         ended: Ended::Answered,

@@ -26,14 +26,14 @@ impl ModelRunner for StandIn {
         &mut self,
         images: &Images,
         task: &Task,
-        _: &Settings,
+        settings: &Settings,
         control: &mut Control,
     ) -> Result<TaskResult> {
-        let Task::Segment { seed: Some(millis) } = task else {
+        let (Task::Segment, millis) = (task, settings.seed) else {
             return Err(Error::invalid("task", "expected a segmentation"));
         };
-        assert_ne!(*millis, 13, "thirteen");
-        let until = Instant::now() + Duration::from_millis(*millis);
+        assert_ne!(millis, 13, "thirteen");
+        let until = Instant::now() + Duration::from_millis(millis);
         while Instant::now() < until {
             control.check()?;
             std::thread::sleep(Duration::from_millis(1));
@@ -176,8 +176,11 @@ fn request(millis: u64, priority: Priority) -> Request {
     Request {
         client: "somebody".into(),
         frame: FrameSource::Pinned(Arc::new(frame(1))),
-        task: Task::Segment { seed: Some(millis) },
-        settings: Settings::default(),
+        task: Task::Segment,
+        settings: Settings {
+            seed: millis,
+            ..Settings::default()
+        },
         priority,
         cancel: Cancel::default(),
     }

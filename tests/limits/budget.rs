@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use cooper_model::engine::{
     Cancel, Control, Engine, FlowParams, MIN_FITTED_STEPS, Part, SamplingParams,
 };
-use cooper_model::reasoning::{Mode, Prompts, Question, Settings, Status, Transcript, answer};
+use cooper_model::reasoning::{
+    Mode, PromptedEngine, Prompts, Settings, Status, Transcript, answer,
+};
 
 use crate::common::{image, model_options};
 
@@ -30,10 +32,10 @@ fn ask(engine: &Engine, time_points: usize, budget: Option<Duration>) -> (Transc
     };
     let begun = Instant::now();
     let cancel = budget.map_or_else(Cancel::default, |budget| Cancel::at(begun + budget));
-    let (prompts, image) = (Prompts::built_in().unwrap(), image());
+    let prompts = &Prompts::built_in().unwrap();
+    let model = PromptedEngine { engine, prompts };
     let mut control = Control::new(cancel, |_| {});
-    let question = Question::new("What is near?");
-    let told = answer(engine, &prompts, &image, &question, &settings, &mut control);
+    let told = answer(model, &image(), "What is near?", &settings, &mut control);
     (told.unwrap(), begun.elapsed().as_secs_f64())
 }
 

@@ -11,11 +11,11 @@ use cooper_kernels::SafetensorsHeader;
 use cooper_kernels::keep_one_heap;
 use cooper_model::engine::{
     Control, DeviceChoice, DtypeChoice, Engine, FlowParams, Format, MapKind, MatrixSource,
-    MemoryPlan, ModelOptions, Noise, Quantization, Workload, quantize,
+    MemoryPlan, ModelOptions, Quantization, Workload, quantize,
 };
 use cooper_model::model::ModelConfig;
 use cooper_model::model::inventory::{PositionSides, Shapes, expected_vae_tensors, tensors};
-use cooper_model::perception::draw_map_of;
+use cooper_model::perception::{MapRequest, draw_map_of};
 use cooper_train::training::init::fresh;
 use image::RgbImage;
 use serde_json::json;
@@ -116,16 +116,13 @@ fn child() {
         time_points: 3,
         ..FlowParams::default()
     };
-    draw_map_of(
-        &engine,
-        MapKind::Depth,
-        "Draw the depth.",
-        &image,
-        &flow,
-        &mut Noise::seeded(1),
-        &mut Control::unattended(),
-    )
-    .unwrap();
+    let request = MapRequest {
+        instruction: "Draw the depth.",
+        flow: &flow,
+        seed: 1,
+    };
+    let control = &mut Control::unattended();
+    draw_map_of(&engine, MapKind::Depth, &request, &image, control).unwrap();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
     println!("{}", line.unwrap());

@@ -7,7 +7,7 @@ use image::RgbImage;
 use crate::engine::{Control, Engine, FlowParams, MapKind, ModelOptions};
 use crate::error::Result;
 use crate::perception::{DepthMap, Segmentation, estimate_depth, segment};
-use crate::reasoning::{Prompts, Question, Settings, Transcript, answer};
+use crate::reasoning::{PromptedEngine, Prompts, Settings, Transcript, answer};
 
 /// A loaded model with its prompts and settings.
 ///
@@ -82,16 +82,8 @@ impl Cooper {
     /// # Errors
     /// [`crate::Error::InvalidInput`] for an empty or too long question.
     pub fn ask(&self, image: &RgbImage, question: &str) -> Result<Transcript> {
-        let question = Question::new(question);
         let mut control = Control::default();
-        answer(
-            &self.engine,
-            &self.prompts,
-            image,
-            &question,
-            &self.settings,
-            &mut control,
-        )
+        answer(self.model(), image, question, &self.settings, &mut control)
     }
 
     /// Draw the relative depth of an image, 0 near to 1 far, at the image's size.
@@ -99,10 +91,8 @@ impl Cooper {
     /// # Errors
     /// If the network fails.
     pub fn estimate_depth(&self, image: &RgbImage) -> Result<DepthMap> {
-        let instruction = self.prompts.instruction(MapKind::Depth);
-        let Settings { flow, seed, .. } = &self.settings;
-        let mut control = Control::default();
-        estimate_depth(&self.engine, instruction, image, flow, *seed, &mut control)
+        let request = self.model().map_request(MapKind::Depth, &self.settings);
+        estimate_depth(&self.engine, &request, image, &mut Control::default())
     }
 
     /// Draw the segmentation of an image and find its regions, at the image's size.
@@ -110,9 +100,16 @@ impl Cooper {
     /// # Errors
     /// If the network fails.
     pub fn segment(&self, image: &RgbImage) -> Result<Segmentation> {
-        let instruction = self.prompts.instruction(MapKind::Segmentation);
-        let Settings { flow, seed, .. } = &self.settings;
-        let mut control = Control::default();
-        segment(&self.engine, instruction, image, flow, *seed, &mut control)
+        let model = self.model();
+        let request = model.map_request(MapKind::Segmentation, &self.settings);
+        segment(&self.engine, &request, image, &mut Control::default())
+    }
+
+    /// Engine and prompts, as [`crate::reasoning`] and [`crate::measure`] take them.
+    pub fn model(&self) -> PromptedEngine<'_> {
+        PromptedEngine {
+            engine: &self.engine,
+            prompts: &self.prompts,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use cooper_model::reasoning::Question;
+use cooper_model::reasoning::DEFAULT_MAX_TURNS;
 use cooper_model::{Error, Result};
 use cooper_perception::pipeline::Task;
 
@@ -29,7 +29,7 @@ pub(crate) struct BagArgs {
     #[arg(long, value_enum, default_value_t = ModeName::Interleaved)]
     pub(super) mode: ModeName,
     /// Turns before the model must have answered
-    #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 3)]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = DEFAULT_MAX_TURNS)]
     pub(super) max_turns: usize,
     /// The maps that are drawn
     #[arg(
@@ -79,16 +79,16 @@ impl BagArgs {
     pub(super) fn tasks(&self) -> Result<Vec<Task>> {
         let mut tasks = Vec::new();
         if self.maps.contains(&MapName::Depth) {
-            tasks.push(Task::Depth { seed: None });
+            tasks.push(Task::Depth);
         }
         if self.maps.contains(&MapName::Segmentation) {
-            tasks.push(Task::Segment { seed: None });
+            tasks.push(Task::Segment);
         }
         match &self.question {
             Some(question) if question.trim().is_empty() => {
                 return Err(Error::invalid("--question", "expected some text, got none"));
             }
-            Some(question) => tasks.push(Task::Answer(Question::new(question.trim()))),
+            Some(question) => tasks.push(Task::Answer(question.trim().to_owned())),
             None if tasks.is_empty() => {
                 let why = "nothing is left to do: expected a --question, or maps";
                 return Err(Error::invalid("--maps none", why));

@@ -9,7 +9,7 @@ use cooper_model::engine::{
     Cancel, Control, Engine, FlowParams, GuidanceContexts, KvContext, MapKind, Noise, Views,
 };
 use cooper_model::model::Grid;
-use cooper_model::perception::draw_map_of;
+use cooper_model::perception::{MapRequest, draw_map_of};
 use cooper_model::reasoning::Prompts;
 use image::RgbImage;
 use serde::{Serialize, Serializer};
@@ -182,15 +182,13 @@ impl<'e> Workload<'e> {
                 })
             }
             Item::DepthMap => clock.time(forget, |()| {
-                draw_map_of(
-                    self.engine,
-                    MapKind::Depth,
-                    &self.instruction,
-                    &self.image,
-                    &self.flow,
-                    &mut Noise::seeded(SEED),
-                    &mut Control::unattended(),
-                )
+                let request = MapRequest {
+                    instruction: &self.instruction,
+                    flow: &self.flow,
+                    seed: SEED,
+                };
+                let control = &mut Control::unattended();
+                draw_map_of(self.engine, MapKind::Depth, &request, &self.image, control)
             }),
             Item::FirstQuestion => clock.time(forget, |()| self.answer()),
             Item::SecondQuestion => clock.time(|| self.read_image(), |_| self.answer()),

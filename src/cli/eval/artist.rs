@@ -26,15 +26,13 @@ impl Artist {
     }
 
     /// Draw sample `i`; each has a seed of its own, the same whatever was drawn before.
-    pub(super) fn draw(
-        &mut self,
-        image: &RgbImage,
-        i: usize,
-        work: fn(Option<u64>) -> Task,
-    ) -> Result<TaskResult> {
-        let seed = Some(self.settings.seed.wrapping_add(i as u64));
+    pub(super) fn draw(&mut self, image: &RgbImage, i: usize, task: &Task) -> Result<TaskResult> {
+        let settings = Settings {
+            seed: self.settings.seed.wrapping_add(i as u64),
+            ..self.settings.clone()
+        };
         let mut control = batch::control(&self.cancel);
         self.model
-            .run_task(&image.into(), &work(seed), &self.settings, &mut control)
+            .run_task(&image.into(), task, &settings, &mut control)
     }
 }

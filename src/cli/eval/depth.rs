@@ -180,7 +180,7 @@ fn quality(row: &DepthRow) -> f64 {
 }
 
 fn draw(artist: &mut Artist, sample: &DepthSample, i: usize) -> Result<DepthMap> {
-    match artist.draw(&sample.image, i, |seed| Task::Depth { seed })? {
+    match artist.draw(&sample.image, i, &Task::Depth)? {
         TaskResult::Depth(map) => Ok(map),
         _ => Err(Error::Internal("no depth map came of it".into())),
     }

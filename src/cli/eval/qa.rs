@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use cooper_model::engine::Cancel;
-use cooper_model::reasoning::{Mode, Question, Status, Transcript};
+use cooper_model::reasoning::{DEFAULT_MAX_TURNS, Mode, Status, Transcript};
 use cooper_model::{Error, Result};
 use cooper_perception::pipeline::{LoadedModel, ModelRunner, Settings, Task, TaskResult};
 use cooper_train::evaluation::qa::{
@@ -40,7 +40,7 @@ pub(super) struct QaArgs {
           default_value = "direct,text,perception,interleaved")]
     modes: Vec<Mode>,
     /// Turns before the model must have answered
-    #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 3)]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = DEFAULT_MAX_TURNS)]
     max_turns: usize,
     /// A file with the words in which every question is asked; {question} stands for the question
     #[arg(long, value_name = "FILE")]
@@ -235,7 +235,14 @@ impl Respondent {
         let seed = self.settings.seed.wrapping_add(i as u64);
         let modes = self.modes.clone().into_iter();
         let answers = modes
-            .map(|mode| self.answered(item, &image, mode, seed))
+            .map(|mode| {
+                let settings = Settings {
+                    mode,
+                    seed,
+                    ..self.settings.clone()
+                };
+                self.answered(item, &image, &settings)
+            })
             .collect::<Result<Vec<_>>>();
         self.shown = Some((item.image_idx, image));
         Ok(QaRow {
@@ -252,10 +259,9 @@ impl Respondent {
         &mut self,
         item: &QaItem,
         image: &RgbImage,
-        mode: Mode,
-        seed: u64,
+        settings: &Settings,
     ) -> Result<Answered> {
-        let transcript = self.ask(item, image, mode, seed)?;
+        let transcript = self.ask(item, image, settings)?;
         let by_rule = || extract(&item.truth.form, &transcript.answer);
         let said = without_thoughts(transcript.text());
         let (extracted, judge_failure) = match &self.judge {
@@ -266,7 +272,7 @@ impl Respondent {
             _ => (by_rule(), None),
         };
         Ok(Answered {
-            mode,
+            mode: settings.mode,
             status: transcript.status,
             score: score(&item.truth, extracted.as_ref(), self.rule),
             n_maps: transcript.evidence.len(),
@@ -277,22 +283,12 @@ impl Respondent {
         })
     }
 
-    fn ask(
-        &mut self,
-        item: &QaItem,
-        image: &RgbImage,
-        mode: Mode,
-        seed: u64,
-    ) -> Result<Transcript> {
-        let work = Task::Answer(Question {
-            mode: Some(mode),
-            seed: Some(seed),
-            ..Question::new(item.question.as_str())
-        });
+    fn ask(&mut self, item: &QaItem, image: &RgbImage, settings: &Settings) -> Result<Transcript> {
+        let task = Task::Answer(item.question.clone());
         let mut control = batch::control(&self.cancel);
         let outcome = self
             .model
-            .run_task(&image.into(), &work, &self.settings, &mut control)?;
+            .run_task(&image.into(), &task, settings, &mut control)?;
         match outcome {
             TaskResult::Answer(transcript) if transcript.status == Status::Canceled => {
                 Err(Error::Canceled)

@@ -96,7 +96,7 @@ impl SegmentationArgs {
 }
 
 fn draw(artist: &mut Artist, image: &RgbImage, i: usize) -> Result<Segmentation> {
-    match artist.draw(image, i, |seed| Task::Segment { seed })? {
+    match artist.draw(image, i, &Task::Segment)? {
         TaskResult::Segmentation(map) => Ok(map),
         _ => Err(Error::Internal("no segmentation came of it".into())),
     }

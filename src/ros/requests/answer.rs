@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cooper_model::Error;
 use cooper_model::engine::Evidence;
-use cooper_model::reasoning::{Question, Transcript};
+use cooper_model::reasoning::Transcript;
 use cooper_perception::pipeline::{Frame, Settings};
 use cooper_perception::trace::Query;
 use r2r::cooper_perception::msg::{Answer, Evidence as EvidenceMsg, Picture, Timings};
@@ -20,8 +20,8 @@ pub struct PendingQuestion {
     /// The fields of [`Answer`] that are known by now.
     pub answer: Answer,
     /// The question as put to the model.
-    pub question: Question,
-    /// The settings at the time of the request.
+    pub question: String,
+    /// How it is answered.
     pub settings: Settings,
     /// When it was accepted.
     pub since: Instant,

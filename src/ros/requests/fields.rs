@@ -1,8 +1,8 @@
 //! The fields of requests, checked.
 
-use cooper_model::reasoning::Question;
 use cooper_model::{Error, Result};
 use cooper_perception::config::{MAX_SAMPLES, MAX_TURNS};
+use cooper_perception::pipeline::Settings;
 use r2r::sensor_msgs::msg::Image;
 
 use crate::codes;
@@ -31,8 +31,8 @@ pub struct ClientRequest {
 /// Read a request's question.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] that names the wrong field.
-pub fn read_question(request: &ClientRequest) -> Result<Question> {
+/// [`Error::InvalidInput`] if it is empty.
+pub fn read_question(request: &ClientRequest) -> Result<String> {
     let text = request.question.trim();
     if text.is_empty() {
         return Err(Error::invalid(
@@ -40,22 +40,30 @@ pub fn read_question(request: &ClientRequest) -> Result<Question> {
             "it is empty; expected plain words",
         ));
     }
-    Ok(Question {
-        text: text.into(),
-        mode: codes::read_mode(request.mode)?,
-        seed: read_seed(request.seed)?,
-        max_turns: read_max_turns(request.max_turns)?,
+    Ok(text.into())
+}
+
+/// The settings of a request: its fields over the parameters.
+///
+/// # Errors
+/// [`Error::InvalidInput`] that names the wrong field.
+pub fn resolve(request: &ClientRequest, parameters: Settings) -> Result<Settings> {
+    Ok(Settings {
+        mode: codes::read_mode(request.mode)?.unwrap_or(parameters.mode),
+        seed: resolve_seed(request.seed, parameters.seed)?,
+        max_turns: resolve_max_turns(request.max_turns, parameters.max_turns)?,
+        ..parameters
     })
 }
 
-/// Read a request's seed: -1 leaves it to the parameter.
+/// A request's seed; -1 leaves it to the parameter.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for other negative numbers.
-pub fn read_seed(seed: i64) -> Result<Option<u64>> {
+pub fn resolve_seed(seed: i64, parameter: u64) -> Result<u64> {
     match u64::try_from(seed) {
-        Ok(seed) => Ok(Some(seed)),
-        Err(_) if seed == -1 => Ok(None),
+        Ok(seed) => Ok(seed),
+        Err(_) if seed == -1 => Ok(parameter),
         Err(_) => Err(Error::invalid(
             "seed",
             format!("expected -1 or more, got {seed}"),
@@ -63,13 +71,16 @@ pub fn read_seed(seed: i64) -> Result<Option<u64>> {
     }
 }
 
-/// Read a request's limit of turns: 0 leaves it to the parameter, which has the same upper bound.
-fn read_max_turns(max_turns: u16) -> Result<Option<usize>> {
+/// A request's limit of turns; 0 leaves it to the parameter, which has the same upper bound.
+fn resolve_max_turns(max_turns: u16, parameter: usize) -> Result<usize> {
     if max_turns > MAX_TURNS {
         let why = format!("expected 0 to {MAX_TURNS}, got {max_turns}");
         return Err(Error::invalid("max_turns", why));
     }
-    Ok((max_turns > 0).then_some(usize::from(max_turns)))
+    Ok(match max_turns {
+        0 => parameter,
+        given => usize::from(given),
+    })
 }
 
 /// Read the number of maps that a confidence is made from; 0 is none.
@@ -89,6 +100,8 @@ pub fn read_sample_count(n: u16) -> Result<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use cooper_model::reasoning::Mode;
+
     use super::*;
 
     fn request(question: &str, mode: u8, seed: i64) -> ClientRequest {
@@ -116,17 +129,25 @@ mod tests {
             (request("a", 0, -2), "seed"),
             (too_many_turns, "max_turns: expected 0 to 100, got 101"),
         ] {
-            let error = read_question(&wrong).unwrap_err().to_string();
+            let settings = read_question(&wrong).and_then(|_| resolve(&wrong, Settings::default()));
+            let error = settings.unwrap_err().to_string();
             assert!(error.starts_with(message), "{error}");
         }
     }
 
     #[test]
     fn default_fields_leave_everything_to_the_parameters() {
-        let question = read_question(&request(" Where? ", 0, -1)).unwrap();
-        assert_eq!(question.text, "Where?");
-        let fields = (question.mode, question.seed, question.max_turns);
-        assert_eq!(fields, (None, None, None));
+        let request = request(" Where? ", 0, -1);
+        assert_eq!(read_question(&request).unwrap(), "Where?");
+        let parameters = Settings {
+            mode: Mode::Text,
+            seed: 5,
+            max_turns: 7,
+            ..Settings::default()
+        };
+        let settings = resolve(&request, parameters).unwrap();
+        let fields = (settings.mode, settings.seed, settings.max_turns);
+        assert_eq!(fields, (Mode::Text, 5, 7));
     }
 
     #[test]

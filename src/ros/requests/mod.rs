@@ -9,5 +9,5 @@ mod submit;
 
 pub use answer::{MapImages, PendingQuestion, evidence};
 pub use completion::{Completed, Execution, completion, into_transcript, lost, wrong_result};
-pub use fields::{ClientRequest, read_sample_count, read_seed};
+pub use fields::{ClientRequest, read_sample_count};
 pub use submit::{Accepted, Caller};

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cooper_model::engine::Cancel;
-use cooper_model::reasoning::Question;
 use cooper_model::{Error, Result};
 use cooper_perception::config::interfaces::Interface;
 use cooper_perception::pipeline::{Event, Frame, FrameSource, Priority, Request, Settings, Task};
@@ -13,7 +12,7 @@ use r2r::sensor_msgs::msg::Image;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::answer::PendingQuestion;
-use super::fields::{ClientRequest, read_question};
+use super::fields::{ClientRequest, read_question, resolve, resolve_seed};
 use crate::shared::Shared;
 use crate::{codes, convert};
 
@@ -97,7 +96,19 @@ impl Shared {
         })
     }
 
-    /// Put a task into the model's queue, with the parameters of this moment.
+    /// The parameters of this moment, with a request's seed unless it is -1.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for other negative seeds.
+    pub fn settings_with_seed(&self, seed: i64) -> Result<Settings> {
+        let parameters = self.parameters.settings()?;
+        Ok(Settings {
+            seed: resolve_seed(seed, parameters.seed)?,
+            ..parameters
+        })
+    }
+
+    /// Put a task into the model's queue.
     ///
     /// # Errors
     /// [`Error::NotReady`] or [`Error::Busy`].
@@ -106,9 +117,9 @@ impl Shared {
         caller: Caller,
         frame: FrameSource,
         task: Task,
+        settings: Settings,
         cancel: Cancel,
     ) -> Result<UnboundedReceiver<Event>> {
-        let settings = self.parameters.settings()?;
         self.worker.submit(Request {
             client: format!("{} {}", caller.interface, frame.origin()),
             frame,
@@ -127,23 +138,23 @@ impl Shared {
         &self,
         caller: Caller,
         request: ClientRequest,
-        task: impl FnOnce(Question) -> Task,
+        task: impl FnOnce(String) -> Task,
         cancel: Cancel,
     ) -> Result<Accepted> {
-        let settings = self.parameters.settings()?;
         let question = read_question(&request)?;
-        let mut answer = unanswered(&request, &question, &settings);
+        let settings = resolve(&request, self.parameters.settings()?)?;
+        let mut answer = unanswered(&request, &settings);
         if request.image.width == 0 {
             answer.camera = self.camera(&request.camera)?.config.name.clone();
         }
         let pending = PendingQuestion {
             answer,
             question: question.clone(),
-            settings,
+            settings: settings.clone(),
             since: Instant::now(),
         };
         let frame = self.frame_sources(&request)?;
-        let events = self.submit(caller, frame, task(question), cancel)?;
+        let events = self.submit(caller, frame, task(question), settings, cancel)?;
         Ok(Accepted {
             events,
             question: pending,
@@ -152,11 +163,11 @@ impl Shared {
 }
 
 /// The fields of an answer that the request determines.
-fn unanswered(request: &ClientRequest, question: &Question, settings: &Settings) -> Answer {
+fn unanswered(request: &ClientRequest, settings: &Settings) -> Answer {
     Answer {
         question: request.question.clone(),
-        mode: codes::mode_number(question.mode.unwrap_or(settings.mode)),
-        seed: codes::seed_number(question.seed.unwrap_or(settings.seed)),
+        mode: codes::mode_number(settings.mode),
+        seed: codes::seed_number(settings.seed),
         ..Answer::default()
     }
 }

@@ -41,10 +41,10 @@ pub async fn estimate_depth(
 /// Draw the request's map, once all its fields are checked.
 async fn draw(shared: &Shared, request: &EstimateDepth::Request) -> Result<Completed> {
     requests::read_sample_count(request.confidence_samples)?;
-    let seed = requests::read_seed(request.seed)?;
+    let settings = shared.settings_with_seed(request.seed)?;
     let source = shared.frame_source(&request.camera, &request.image)?;
     let caller = Caller::client(&interfaces::ESTIMATE_DEPTH);
-    let events = shared.submit(caller, source, Task::Depth { seed }, Cancel::default())?;
+    let events = shared.submit(caller, source, Task::Depth, settings, Cancel::default())?;
     Ok(requests::completion(events).await)
 }
 
@@ -113,10 +113,9 @@ async fn confidence(
     let Some(n) = requests::read_sample_count(request.confidence_samples)? else {
         return Ok(Image::default());
     };
-    let seed = requests::read_seed(request.seed)?;
     let samples = Samples {
         n,
-        seed: seed.unwrap_or(shared.parameters.settings()?.seed),
+        settings: shared.settings_with_seed(request.seed)?,
         caller: Caller::client(&interfaces::ESTIMATE_DEPTH),
     };
     let confidence = samples.confidence(shared, frame, depth).await?;

@@ -49,7 +49,7 @@ async fn ask(
 ) -> Result<(Completed, Measurement, Answer)> {
     let kind = read_kind(request.kind)?;
     let measurement = Measurement::new(kind, read_axis(request.axis)?, &request.objects)?;
-    let task = |question| Task::Measure(measurement.clone(), question);
+    let task = |_| Task::Measure(measurement.clone());
     let (caller, cancel) = (Caller::client(&interfaces::MEASURE), Cancel::default());
     let client_request = client_request(request, &measurement);
     let accepted = shared.ask(caller, client_request, task, cancel.clone())?;
@@ -64,6 +64,7 @@ async fn ask(
             let transcript = &observation.transcript;
             // The trace needs the question as put to the model.
             question.question = observation.question.clone();
+            question.settings.mode = observation.mode;
             (codes::status_number(transcript.status), Ok(transcript))
         }
         Err(error @ Error::Canceled) => (codes::STATUS_CANCELED, Err(error)),
@@ -112,7 +113,7 @@ async fn respond(
         success: true,
         error_code: codes::NONE,
         message: convert::message_text(&remarks.join("; ")),
-        question: convert::message_text(&observation.question.text),
+        question: convert::message_text(&observation.question),
         answer: convert::message_text(&transcript.answer),
         has_value: found.value.is_some(),
         value: found.value.unwrap_or(f64::NAN),

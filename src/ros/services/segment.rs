@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cooper_model::Result;
 use cooper_model::engine::Cancel;
 use cooper_perception::config::interfaces;
-use cooper_perception::pipeline::{FrameSource, Task, TaskResult};
+use cooper_perception::pipeline::{FrameSource, Settings, Task, TaskResult};
 use r2r::cooper_perception::srv::Segment;
 
 use super::failure;
@@ -41,16 +41,16 @@ async fn draw(
     shared: &Shared,
     request: &Segment::Request,
 ) -> Result<(Completed, Option<MetricResult<Arc<MetricDepth>>>)> {
-    let seed = requests::read_seed(request.seed)?;
+    let settings = shared.settings_with_seed(request.seed)?;
     let source = shared.frame_source(&request.camera, &request.image)?;
     let (source, metric) = if request.boxes {
         // Depth first: the scale's reference is kept for a short time only.
-        let (source, metric) = draw_metric_depth(shared, request, source, seed).await?;
+        let (source, metric) = draw_metric_depth(shared, request, source, settings.clone()).await?;
         (source, Some(metric))
     } else {
         (source, None)
     };
-    let events = shared.submit(CALLER, source, Task::Segment { seed }, Cancel::default())?;
+    let events = shared.submit(CALLER, source, Task::Segment, settings, Cancel::default())?;
     Ok((requests::completion(events).await, metric))
 }
 
@@ -59,7 +59,7 @@ async fn draw_metric_depth(
     shared: &Shared,
     request: &Segment::Request,
     source: FrameSource,
-    seed: Option<u64>,
+    settings: Settings,
 ) -> Result<(FrameSource, MetricResult<Arc<MetricDepth>>)> {
     if request.image.width > 0 {
         return Ok((source, Err(NO_CAMERA.into())));
@@ -68,7 +68,7 @@ async fn draw_metric_depth(
     if let Some(why) = camera.scale.why_never() {
         return Ok((source, Err(why)));
     }
-    let (frame, depth) = drawing::draw_depth(shared, CALLER, source, seed).await?;
+    let (frame, depth) = drawing::draw_depth(shared, CALLER, source, settings).await?;
     let metric = metric::fit(&camera.scale, &frame, &depth, shared.parameters.now()).await;
     Ok((FrameSource::Pinned(frame), metric.map(Arc::new)))
 }

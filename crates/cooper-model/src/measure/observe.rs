@@ -1,4 +1,4 @@
-//! What the model says and sees: its answer, where the objects are, the maps, and the names of what lies there.
+//! The model's answer to a measurement, and what it is compared with: where the objects are, maps, names.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,10 +8,10 @@ use nalgebra::Point2;
 
 use super::measurement::{Axis, Kind, Measurement};
 use super::reading;
-use crate::engine::{Control, Engine, Evidence, MapKind, Noise};
+use crate::engine::{Control, Evidence, MapKind};
 use crate::error::{Error, Result};
 use crate::perception::{DepthMap, Segmentation, draw_map_of};
-use crate::reasoning::{Mode, Prompts, Question, Settings, Status, Transcript, answer};
+use crate::reasoning::{Mode, PromptedEngine, Settings, Status, Transcript, answer};
 
 /// Tokens of an answer about a place.
 const MAX_PLACE_TOKENS: usize = 64;
@@ -27,12 +27,14 @@ pub struct Named {
     pub name: String,
 }
 
-/// What was said and seen, before it is compared.
+/// The answer and what it is compared with.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// The question as put to the model.
-    pub question: Question,
-    /// What came of it.
+    /// The question as the model got it.
+    pub question: String,
+    /// How it was answered: [`Kind::Locate`] is always answered directly.
+    pub mode: Mode,
+    /// The answer.
     pub transcript: Transcript,
     /// Of the source image: width, height.
     pub size: (u32, u32),
@@ -46,36 +48,35 @@ pub struct Observation {
     pub names: Vec<Named>,
 }
 
-/// Ask a measurement about `image`; of `question` all but the text counts. A place is asked for in the direct mode.
+/// Ask a measurement about `image`. A place is asked for in the direct mode.
 ///
-/// Maps that the model drew for itself are used; others are drawn. If the answer was stopped, the rest is left out.
+/// Maps that the model drew while it answered are used; missing ones are drawn. After a stop during the answer, the
+/// rest is left out.
 ///
 /// # Errors
 /// [`Error::Canceled`] after a stop behind the answer; otherwise if the network fails.
 pub fn observe(
-    engine: &Engine,
-    prompts: &Prompts,
+    model: PromptedEngine,
     image: &RgbImage,
     measurement: &Measurement,
-    question: &Question,
     settings: &Settings,
     control: &mut Control,
 ) -> Result<Observation> {
-    let named = measurement.named();
-    let question = match measurement.kind() {
-        Kind::Locate => Question {
-            text: prompts.place.locate(&named[0]),
-            mode: Some(Mode::Direct),
-            ..question.clone()
-        },
-        _ => Question {
-            text: measurement.question(),
-            ..question.clone()
-        },
+    let (question, mode) = match measurement.kind() {
+        Kind::Locate => {
+            let object = &measurement.named()[0];
+            (model.prompts.place.locate(object), Mode::Direct)
+        }
+        _ => (measurement.question(), settings.mode),
     };
-    let transcript = answer(engine, prompts, image, &question, settings, control)?;
+    let asked = Settings {
+        mode,
+        ..settings.clone()
+    };
+    let transcript = answer(model, image, &question, &asked, control)?;
     let mut seen = Observation {
-        question: question.clone(),
+        question,
+        mode,
         transcript,
         size: image.dimensions(),
         places: Vec::new(),
@@ -87,23 +88,12 @@ pub fn observe(
         return Ok(seen);
     }
     let observer = Observer {
-        engine,
-        prompts,
+        model,
         image,
         settings,
-        seed: question.seed.unwrap_or(settings.seed),
     };
+    seen.places = observer.places(measurement, &seen.transcript, control)?;
     let needs = Needs::of(measurement);
-    match measurement.kind() {
-        Kind::Count => {}
-        Kind::Locate => seen.places = vec![reading::place(&seen.transcript.answer, seen.size)],
-        _ => {
-            for object in &named {
-                let told = observer.ask(&prompts.place.locate(object), control)?;
-                seen.places.push(reading::place(&told, seen.size));
-            }
-        }
-    }
     if needs.depth {
         seen.depth = Some(Arc::new(observer.depth(&seen.transcript, control)?));
     }
@@ -122,11 +112,11 @@ struct Needs {
 
 impl Needs {
     fn of(measurement: &Measurement) -> Self {
-        let ahead = matches!(measurement.axis(), Axis::Any | Axis::Z);
+        let compares_depth = matches!(measurement.axis(), Axis::Any | Axis::Z);
         Self {
             depth: match measurement.kind() {
                 Kind::Distance | Kind::Size | Kind::Locate => true,
-                Kind::Relation | Kind::Order => ahead,
+                Kind::Relation | Kind::Order => compares_depth,
                 Kind::Count => false,
             },
             regions: matches!(measurement.kind(), Kind::Size | Kind::Count),
@@ -139,55 +129,64 @@ impl Needs {
 /// # Errors
 /// [`Error::Canceled`] after a stop; otherwise if the network fails.
 pub fn names_at(
-    engine: &Engine,
-    prompts: &Prompts,
+    model: PromptedEngine,
     image: &RgbImage,
     places: &[Point2<u32>],
     settings: &Settings,
     control: &Control,
 ) -> Result<Vec<String>> {
     let observer = Observer {
-        engine,
-        prompts,
+        model,
         image,
         settings,
-        seed: settings.seed,
     };
     let names = places.iter().map(|at| observer.name(at.cast(), control));
     names.collect()
 }
 
 struct Observer<'a> {
-    engine: &'a Engine,
-    prompts: &'a Prompts,
+    model: PromptedEngine<'a>,
     image: &'a RgbImage,
     settings: &'a Settings,
-    seed: u64,
 }
 
 impl Observer<'_> {
-    /// A short answer without thoughts and without news.
-    fn ask(&self, text: &str, control: &Control) -> Result<String> {
-        let question = Question {
-            mode: Some(Mode::Direct),
-            ..Question::new(text)
+    /// Where each object is, as far as the model can tell.
+    fn places(
+        &self,
+        measurement: &Measurement,
+        transcript: &Transcript,
+        control: &Control,
+    ) -> Result<Vec<Option<Point2<f64>>>> {
+        let size = self.image.dimensions();
+        match measurement.kind() {
+            Kind::Count => Ok(Vec::new()),
+            Kind::Locate => Ok(vec![reading::place(&transcript.answer, size)]),
+            _ => {
+                let named = measurement.named();
+                let place = |object: &String| {
+                    let question = self.model.prompts.place.locate(object);
+                    let answer = self.answer_directly(&question, control)?;
+                    Ok(reading::place(&answer, size))
+                };
+                named.iter().map(place).collect()
+            }
+        }
+    }
+
+    /// A short answer without thoughts and without progress reports.
+    fn answer_directly(&self, question: &str, control: &Control) -> Result<String> {
+        let mut settings = Settings {
+            mode: Mode::Direct,
+            ..self.settings.clone()
         };
-        let mut settings = self.settings.clone();
         settings.sampling.temperature = 0.0;
         settings.sampling.max_new_tokens = settings.sampling.max_new_tokens.min(MAX_PLACE_TOKENS);
         let mut silent = Control::new(control.cancel().clone(), |_| {});
-        let (engine, prompts) = (self.engine, self.prompts);
-        let told = answer(
-            engine,
-            prompts,
-            self.image,
-            &question,
-            &settings,
-            &mut silent,
-        )?;
-        match told.status {
+        let transcript = answer(self.model, self.image, question, &settings, &mut silent)?;
+        match transcript.status {
             Status::Canceled => Err(Error::Canceled),
-            _ => Ok(told.answer),
+            _ => Ok(transcript.answer),
         }
     }
 
@@ -203,21 +202,14 @@ impl Observer<'_> {
             return Ok(map.clone());
         }
         let started = Instant::now();
-        let map = draw_map_of(
-            self.engine,
-            kind,
-            self.prompts.instruction(kind),
-            self.image,
-            &self.settings.flow,
-            &mut Noise::seeded(self.seed),
-            control,
-        )?;
+        let request = self.model.map_request(kind, self.settings);
+        let map = draw_map_of(self.model.engine, kind, &request, self.image, control)?;
         Ok(Evidence {
             kind,
             turn: 0,
             image: Arc::new(map.image),
             depth: map.depth.map(Arc::new),
-            seed: self.seed,
+            seed: self.settings.seed,
             steps: self.settings.flow.n_steps(),
             steps_computed: map.n_computed,
             image_idx: 0,
@@ -260,6 +252,6 @@ impl Observer<'_> {
         let (width, height) = self.image.dimensions();
         let percent = |at: f64, extent: u32| (((at + 0.5) / f64::from(extent)) * 100.0) as u32;
         let place = [percent(at.x, width), percent(at.y, height)];
-        self.ask(&self.prompts.place.name(place), control)
+        self.answer_directly(&self.model.prompts.place.name(place), control)
     }
 }

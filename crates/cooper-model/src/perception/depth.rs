@@ -3,8 +3,8 @@
 use cooper_imaging::spectral;
 use image::{ImageBuffer, Luma, RgbImage, imageops};
 
-use super::map::draw_map_of;
-use crate::engine::{Control, Engine, FlowParams, MapKind, Noise};
+use super::map::{MapRequest, draw_map_of};
+use crate::engine::{Control, Engine, MapKind};
 use crate::error::Result;
 
 /// Relative depth at the source image's size.
@@ -20,28 +20,17 @@ pub struct DepthMap {
     pub color: RgbImage,
 }
 
-/// Draw the depth map of `image`; `instruction` is the prompt that asks for it.
+/// Draw the depth map of `image` and bring it to the image's size.
 ///
 /// # Errors
 /// [`crate::Error::Canceled`] within one flow step of a stop.
 pub fn estimate_depth(
     engine: &Engine,
-    instruction: &str,
+    request: &MapRequest,
     image: &RgbImage,
-    flow: &FlowParams,
-    seed: u64,
     control: &mut Control,
 ) -> Result<DepthMap> {
-    let mut noise = Noise::seeded(seed);
-    let map = draw_map_of(
-        engine,
-        MapKind::Depth,
-        instruction,
-        image,
-        flow,
-        &mut noise,
-        control,
-    )?;
+    let map = draw_map_of(engine, MapKind::Depth, request, image, control)?;
     let values = map.depth.unwrap_or_default();
     let (drawn, source) = (map.image.dimensions(), image.dimensions());
     Ok(DepthMap::at_size(values, drawn, source))

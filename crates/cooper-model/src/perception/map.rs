@@ -23,19 +23,40 @@ pub struct DrawnMap {
     pub n_computed: usize,
 }
 
-/// Draw a map of `size` (width, height) in contexts that already hold its instruction; `turn` is for the news.
+/// What to draw in contexts that already hold the instruction.
+#[derive(Clone, Copy, Debug)]
+pub struct MapSpec<'a> {
+    /// Depth or segmentation.
+    pub kind: MapKind,
+    /// Width and height, multiples of a latent token's side.
+    pub size: (u32, u32),
+    /// How it is drawn.
+    pub flow: &'a FlowParams,
+}
+
+/// How a map of an image is asked for, with all that the map follows from besides the image and the model.
+#[derive(Clone, Copy, Debug)]
+pub struct MapRequest<'a> {
+    /// The prompt that asks for the map.
+    pub instruction: &'a str,
+    /// How it is drawn.
+    pub flow: &'a FlowParams,
+    /// Of its noise.
+    pub seed: u64,
+}
+
+/// Draw a map in contexts that already hold its instruction.
 ///
 /// # Errors
 /// [`crate::Error::Canceled`] within one flow step of a stop.
 pub fn draw_map(
     engine: &Engine,
-    kind: MapKind,
+    spec: MapSpec,
     contexts: &GuidanceContexts,
-    size: (u32, u32),
-    flow: &FlowParams,
     noise: &mut Noise,
     control: &mut Control,
 ) -> Result<DrawnMap> {
+    let MapSpec { kind, size, flow } = spec;
     let drawn = engine.sample_latent(contexts, size, flow, noise, control)?;
     let latent = drawn.tokens;
     control.check()?;
@@ -55,47 +76,46 @@ pub fn draw_map(
     })
 }
 
-/// Draw a map of an image that nothing else was said about.
+/// Draw a map of an image at the size that the model draws.
 ///
 /// # Errors
 /// [`crate::Error::Canceled`] within one flow step of a stop.
 pub fn draw_map_of(
     engine: &Engine,
     kind: MapKind,
-    instruction: &str,
+    request: &MapRequest,
     image: &RgbImage,
-    flow: &FlowParams,
-    noise: &mut Noise,
     control: &mut Control,
 ) -> Result<DrawnMap> {
     control.check()?;
     control.tell(Progress::Stage(Stage::Prefill, 0));
     let image = engine.vae_rule().apply(image);
-    let contexts = contexts_of(engine, instruction, &image, noise, control)?;
+    let mut noise = Noise::seeded(request.seed);
+    let contexts = contexts_of(engine, request.instruction, &image, &mut noise, control)?;
     control.tell(Progress::Stage(stage_of(kind), 0));
-    draw_map(
-        engine,
+    let spec = MapSpec {
         kind,
-        &contexts,
-        image.dimensions(),
-        flow,
-        noise,
-        control,
-    )
+        size: image.dimensions(),
+        flow: request.flow,
+    };
+    draw_map(engine, spec, &contexts, &mut noise, control)
 }
 
-/// How far the step cache takes a map of an image that nothing else was said about: see [`Engine::cache_error`].
+/// How far a map that is drawn with the step cache is from the exact one: see [`Engine::cache_error`].
 ///
 /// # Errors
 /// [`crate::Error::Canceled`] within one flow step of a stop.
 pub fn cache_error_of(
     engine: &Engine,
-    instruction: &str,
+    request: &MapRequest,
     image: &RgbImage,
-    flow: &FlowParams,
-    seed: u64,
     cancel: &Cancel,
 ) -> Result<f64> {
+    let MapRequest {
+        instruction,
+        flow,
+        seed,
+    } = *request;
     let (noise, control) = (
         &mut Noise::seeded(seed),
         Control::new(cancel.clone(), |_| {}),

@@ -7,6 +7,6 @@ mod segmentation;
 mod tracker;
 
 pub use depth::{DepthMap, estimate_depth};
-pub use map::{DrawnMap, cache_error_of, draw_map, draw_map_of, stage_of};
+pub use map::{DrawnMap, MapRequest, MapSpec, cache_error_of, draw_map, draw_map_of, stage_of};
 pub use segmentation::{BoundingBox, Region, Segmentation, UNLABELED, segment};
 pub use tracker::RegionTracker;

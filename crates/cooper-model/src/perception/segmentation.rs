@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use image::{RgbImage, imageops};
 use nalgebra::{Point2, Vector2};
 
-use super::map::draw_map_of;
-use crate::engine::{Control, Engine, FlowParams, MapKind, Noise};
+use super::map::{MapRequest, draw_map_of};
+use crate::engine::{Control, Engine, MapKind};
 use crate::error::Result;
 
 /// The label of pixels that belong to no region.
@@ -62,21 +62,17 @@ pub struct Segmentation {
     pub regions: Vec<Region>,
 }
 
-/// Draw the segmentation of `image`; `instruction` is the prompt that asks for it.
+/// Draw the segmentation of `image`, bring it to the image's size, and find its regions.
 ///
 /// # Errors
 /// [`crate::Error::Canceled`] within one flow step of a stop.
 pub fn segment(
     engine: &Engine,
-    instruction: &str,
+    request: &MapRequest,
     image: &RgbImage,
-    flow: &FlowParams,
-    seed: u64,
     control: &mut Control,
 ) -> Result<Segmentation> {
-    let mut noise = Noise::seeded(seed);
-    let kind = MapKind::Segmentation;
-    let map = draw_map_of(engine, kind, instruction, image, flow, &mut noise, control)?;
+    let map = draw_map_of(engine, MapKind::Segmentation, request, image, control)?;
     Ok(Segmentation::at_size(&map.image, image.dimensions()))
 }
 

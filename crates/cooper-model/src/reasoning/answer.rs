@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::BudgetPlan;
 use super::contexts::GenerationContexts;
-use super::prompts::Prompts;
-use super::settings::Settings;
+use super::settings::{PromptedEngine, Settings};
 use super::transcript::{Mode, Status, Timings, Transcript};
 use super::turn::{Step, parse_turn, short_answer};
 use crate::engine::{
@@ -17,29 +16,6 @@ use crate::error::{Error, Result};
 
 /// The longest question.
 pub const MAX_QUESTION_CHARS: usize = 8192;
-
-/// A question about an image or several.
-#[derive(Clone, Debug, Default)]
-pub struct Question {
-    /// The user's words.
-    pub text: String,
-    /// Overrides the settings.
-    pub mode: Option<Mode>,
-    /// Overrides the settings.
-    pub seed: Option<u64>,
-    /// Overrides the settings; from 1.
-    pub max_turns: Option<usize>,
-}
-
-impl Question {
-    /// A question with nothing overridden.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            ..Self::default()
-        }
-    }
-}
 
 /// Who writes the turns: the model, or a script in tests.
 pub trait TextGenerator {
@@ -59,7 +35,7 @@ pub trait TextGenerator {
     fn repeats_itself(&self) -> bool;
 }
 
-/// The model as speaker.
+/// The model itself.
 #[derive(Clone, Debug)]
 pub struct Sampler<'a> {
     /// How it writes.
@@ -90,31 +66,22 @@ impl TextGenerator for Sampler<'_> {
 /// # Errors
 /// [`Error::InvalidInput`] for an empty question or no turns; otherwise if the network fails.
 pub fn answer<'p>(
-    engine: &Engine,
-    prompts: &Prompts,
+    model: PromptedEngine,
     images: impl Into<Images<'p>>,
-    question: &Question,
+    question: &str,
     settings: &Settings,
     control: &mut Control,
 ) -> Result<Transcript> {
-    let seed = question.seed.unwrap_or(settings.seed);
     let mut generator = Sampler {
         params: &settings.sampling,
-        seed,
+        seed: settings.seed,
     };
-    let mut contexts =
-        GenerationContexts::new(engine, prompts, &settings.flow, Noise::seeded(seed), seed);
-    answer_with(
-        &mut generator,
-        &mut contexts,
-        images,
-        question,
-        settings,
-        control,
-    )
+    let noise = Noise::seeded(settings.seed);
+    let mut contexts = GenerationContexts::new(model, settings, noise);
+    answer_with(&mut generator, &mut contexts, images, question, control)
 }
 
-/// Answer with another speaker or other noise.
+/// Answer with another generator or other noise, as the contexts' settings say.
 ///
 /// # Errors
 /// As [`answer`].
@@ -122,41 +89,40 @@ pub fn answer_with<'p>(
     generator: &mut dyn TextGenerator,
     contexts: &mut GenerationContexts,
     images: impl Into<Images<'p>>,
-    question: &Question,
-    settings: &Settings,
+    question: &str,
     control: &mut Control,
 ) -> Result<Transcript> {
-    if question.text.trim().is_empty() {
+    if question.trim().is_empty() {
         return Err(Error::invalid("question", "expected words, got none"));
     }
-    let n_chars = question.text.chars().count();
+    let n_chars = question.chars().count();
     if n_chars > MAX_QUESTION_CHARS {
         let why = format!("expected at most {MAX_QUESTION_CHARS} characters, got {n_chars}");
         return Err(Error::invalid("question", why));
     }
-    let max_turns = question.max_turns.unwrap_or(settings.max_turns);
+    let max_turns = contexts.settings.max_turns;
     if max_turns == 0 {
         return Err(Error::invalid("max_turns", "expected at least 1, got 0"));
     }
     let started = Instant::now();
-    let mode = question.mode.unwrap_or(settings.mode);
-    let opened = contexts.open(mode, images, &question.text, control);
+    let opened = contexts.open(images, question, control);
     let conversation = Conversation::new(generator, contexts, control);
-    conversation.told(opened, max_turns, started)
+    conversation.run(opened, max_turns, started)
 }
 
-/// Answer in a studio that was opened for a question before: many answers may follow one opening, each on a
+/// Answer in contexts that have read a question before: many answers may follow one opening, each on a
 /// [`GenerationContexts::fork`].
 ///
 /// # Errors
-/// [`Error::Internal`] if the studio is not open; otherwise if the network fails.
+/// [`Error::Internal`] if the contexts have read no question; otherwise if the network fails.
 pub fn answer_opened(
     generator: &mut dyn TextGenerator,
     contexts: &mut GenerationContexts,
     max_turns: usize,
     control: &mut Control,
 ) -> Result<Transcript> {
-    Conversation::new(generator, contexts, control).told(Ok(()), max_turns, Instant::now())
+    let opened = contexts.check_open();
+    Conversation::new(generator, contexts, control).run(opened, max_turns, Instant::now())
 }
 
 type Ended = (Status, String);
@@ -186,18 +152,13 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
         }
     }
 
-    /// All turns after the opening, and what came out.
-    fn told(
-        mut self,
-        opened: Result<()>,
-        max_turns: usize,
-        started: Instant,
-    ) -> Result<Transcript> {
-        let ended = opened.and_then(|()| match self.contexts.opened()?.mode {
+    /// All turns after the opening.
+    fn run(mut self, opened: Result<()>, max_turns: usize, started: Instant) -> Result<Transcript> {
+        let ended = opened.and_then(|()| match self.contexts.settings.mode {
             Mode::Interleaved => self.interleaved(max_turns),
             Mode::Perception => self.perception(),
-            Mode::Text => self.text(true),
-            Mode::Direct => self.text(false),
+            Mode::Text => self.text(Stage::Thinking),
+            Mode::Direct => self.text(Stage::Answering),
         });
         let (status, answer) = match ended {
             Ok(ended) => ended,
@@ -234,18 +195,20 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
                 Step::Answer(content) => return Ok((Status::Answered, short_answer(&content))),
                 _ if generation.canceled => return Err(Error::Canceled),
                 // A tool call in the last turn is never carried out.
-                _ if turn == max_turns => return Ok((unanswered(&generation), String::new())),
+                _ if turn == max_turns => {
+                    return Ok((no_answer_status(&generation), String::new()));
+                }
                 Step::Draw(kind, tag) => {
-                    self.contexts.remember_turn(&generation, &tag)?;
+                    self.contexts.prefill_turn(&generation, &tag)?;
                     // Each turn but the last may bring a map.
                     let (maps, texts) = (max_turns - turn, max_turns - turn);
-                    let ahead = BudgetPlan { maps, texts };
-                    self.contexts.draw(kind, turn, ahead, self.control)?;
-                    self.contexts.remember_reflection()?;
+                    let plan = BudgetPlan { maps, texts };
+                    self.contexts.draw(kind, turn, plan, self.control)?;
+                    self.contexts.prefill_reflection()?;
                 }
                 // The context stays as it was: greedy decoding would only write the same again.
                 Step::Nothing if self.generator.repeats_itself() => {
-                    return Ok((unanswered(&generation), String::new()));
+                    return Ok((no_answer_status(&generation), String::new()));
                 }
                 Step::Nothing => {}
             }
@@ -257,11 +220,11 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
     fn perception(&mut self) -> Result<Ended> {
         const OPENING: &str = "<answer>";
         for (kind, maps) in [(MapKind::Depth, 2), (MapKind::Segmentation, 1)] {
-            self.contexts.remember_instruction(kind)?;
-            let ahead = BudgetPlan { maps, texts: 1 };
-            self.contexts.draw(kind, 0, ahead, self.control)?;
+            self.contexts.prefill_instruction(kind)?;
+            let plan = BudgetPlan { maps, texts: 1 };
+            self.contexts.draw(kind, 0, plan, self.control)?;
         }
-        self.contexts.remember_opening(OPENING)?;
+        self.contexts.prefill_answer_opening(OPENING)?;
         let mut generation = self.generate(1, Stage::Answering)?;
         generation.text.insert_str(0, OPENING);
         if let Some(turn) = self.turns.last_mut() {
@@ -279,18 +242,13 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
         }
     }
 
-    /// One text: thoughts first, or the answer at once.
-    fn text(&mut self, thinking: bool) -> Result<Ended> {
-        let stage = if thinking {
-            Stage::Thinking
-        } else {
-            Stage::Answering
-        };
+    /// One text, which begins with thoughts or is the answer.
+    fn text(&mut self, stage: Stage) -> Result<Ended> {
         let generation = self.generate(1, stage)?;
         let content = match generation.text.rsplit_once("</think>") {
             Some((_, content)) => content,
             // Thoughts that were cut off hold no answer.
-            None if thinking && !generation.ended => "",
+            None if stage == Stage::Thinking && !generation.ended => "",
             None => &generation.text,
         };
         Ok((
@@ -299,7 +257,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
         ))
     }
 
-    /// Let the speaker write a turn; an answer tag in the stream is told as a stage of its own.
+    /// Generate a turn; an answer tag in the stream is reported as a stage of its own.
     fn generate(&mut self, turn: usize, stage: Stage) -> Result<Generation> {
         let started = Instant::now();
         self.control.tell(Progress::Stage(stage, turn));
@@ -316,7 +274,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
             }
             outer.tell(progress);
         });
-        let (engine, context) = (self.contexts.engine, &self.contexts.guided.full);
+        let (engine, context) = (self.contexts.model.engine, &self.contexts.guided.full);
         let generation = self
             .generator
             .generate(engine, context, turn, &mut control)?;
@@ -341,7 +299,8 @@ fn generation_status(generation: &Generation, content: &str) -> Status {
     }
 }
 
-fn unanswered(generation: &Generation) -> Status {
+/// The status of a turn without an answer behind which there is no other.
+fn no_answer_status(generation: &Generation) -> Status {
     if generation.ended {
         Status::NoAnswer
     } else {

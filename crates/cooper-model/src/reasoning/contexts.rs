@@ -1,4 +1,4 @@
-//! Where maps are drawn in the course of a conversation: its three contexts, its noise, its evidence.
+//! The three contexts of a conversation, in which text is generated and maps are drawn.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,58 +7,51 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 
 use super::budget::BudgetPlan;
-use super::prompts::Prompts;
-use super::transcript::Mode;
+use super::settings::{PromptedEngine, Settings};
 use crate::engine::{
     Control, Engine, Evidence, FlowParams, Generation, GuidanceContexts, Images, KvContext,
     MapKind, Noise, Progress, Stage, Views,
 };
 use crate::error::{Error, Result};
-use crate::perception::{draw_map, stage_of};
+use crate::perception::{MapSpec, draw_map, stage_of};
 
-/// What a conversation was opened with.
+/// The image whose size maps have: the last one, as upstream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Opened {
-    pub(super) mode: Mode,
-    /// Width and height of maps: those of the last image, as upstream.
-    pub(super) size: (u32, u32),
-    /// The number of that image, counted from 0.
-    image: usize,
+struct MappedImage {
+    /// Width and height of maps.
+    size: (u32, u32),
+    /// Its number, from 0.
+    idx: usize,
 }
 
 /// The contexts of one conversation. `without_image` holds everything but the input image, drawn maps included.
 /// Where drawing is not guided, only the full context is kept.
 #[derive(Debug)]
 pub struct GenerationContexts<'e> {
-    pub(super) engine: &'e Engine,
-    pub(super) prompts: &'e Prompts,
-    flow: &'e FlowParams,
+    pub(super) model: PromptedEngine<'e>,
+    pub(super) settings: &'e Settings,
     noise: Noise,
+    /// Noted in the evidence.
     seed: u64,
+    /// Shown to the model in place of the maps that it draws.
     shown: VecDeque<RgbImage>,
-    opened: Option<Opened>,
+    /// None before [`Self::open`].
+    mapped: Option<MappedImage>,
     pub(super) guided: GuidanceContexts,
     pub(super) evidence: Vec<Evidence>,
     pub(super) drawing_time: Duration,
 }
 
 impl<'e> GenerationContexts<'e> {
-    /// Empty contexts; `seed` is noted in the evidence.
-    pub fn new(
-        engine: &'e Engine,
-        prompts: &'e Prompts,
-        flow: &'e FlowParams,
-        noise: Noise,
-        seed: u64,
-    ) -> Self {
+    /// Empty contexts. `noise` is that of `settings.seed`, or given values where a reference is compared with.
+    pub fn new(model: PromptedEngine<'e>, settings: &'e Settings, noise: Noise) -> Self {
         Self {
-            engine,
-            prompts,
-            flow,
+            model,
+            settings,
             noise,
-            seed,
+            seed: settings.seed,
             shown: VecDeque::new(),
-            opened: None,
+            mapped: None,
             guided: GuidanceContexts::default(),
             evidence: Vec::new(),
             drawing_time: Duration::ZERO,
@@ -77,13 +70,12 @@ impl<'e> GenerationContexts<'e> {
     /// The same conversation from here on, with other noise. It copies no context.
     pub fn fork(&self, noise: Noise, seed: u64) -> Self {
         Self {
-            engine: self.engine,
-            prompts: self.prompts,
-            flow: self.flow,
+            model: self.model,
+            settings: self.settings,
             noise,
             seed,
             shown: self.shown.clone(),
-            opened: self.opened,
+            mapped: self.mapped,
             guided: self.guided.clone(),
             evidence: self.evidence.clone(),
             drawing_time: Duration::ZERO,
@@ -96,86 +88,86 @@ impl<'e> GenerationContexts<'e> {
     /// [`Error::Canceled`] after a stop; [`Error::ContextFull`] if the images and the question are too long.
     pub fn open<'p>(
         &mut self,
-        mode: Mode,
         images: impl Into<Images<'p>>,
         question: &str,
         control: &mut Control,
     ) -> Result<()> {
         let images = images.into();
-        let (number, last) = images.last();
-        self.opened = Some(Opened {
-            mode,
-            size: self
-                .engine
-                .vae_rule()
-                .output_size(last.width(), last.height()),
-            image: number,
-        });
+        let PromptedEngine { engine, prompts } = self.model;
+        let (idx, last) = images.last();
+        let size = engine.vae_rule().output_size(last.width(), last.height());
+        self.mapped = Some(MappedImage { size, idx });
         control.tell(Progress::Stage(Stage::Prefill, 0));
         control.check()?;
-        let (system, views) = self.prompts.opening(mode);
-        let (engine, noise) = (self.engine, &mut self.noise);
-        self.guided.full = engine.read_frame(system, images, views, noise, control)?;
-        if self.flow.is_guided() {
+        let (system, views) = prompts.opening(self.settings.mode);
+        self.guided.full = engine.read_frame(system, images, views, &mut self.noise, control)?;
+        if self.settings.flow.is_guided() {
             self.guided.without_image = engine.read_opening(system)?;
         }
         control.check()?;
-        self.everywhere(|engine, context| engine.add_user_text(context, question))?;
+        self.prefill_both(|engine, context| engine.add_user_text(context, question))?;
         control.check()
     }
 
-    /// What it was opened with.
-    pub(super) fn opened(&self) -> Result<Opened> {
-        let closed = || Error::Internal("a studio was not opened".into());
-        self.opened.ok_or_else(closed)
+    /// # Errors
+    /// [`Error::Internal`] before [`Self::open`].
+    pub(super) fn check_open(&self) -> Result<()> {
+        self.mapped().map(|_| ())
+    }
+
+    fn mapped(&self) -> Result<MappedImage> {
+        let closed = || Error::Internal("the contexts have read no question".into());
+        self.mapped.ok_or_else(closed)
     }
 
     /// Read a turn that calls a tool; the branch without text gets it without the call.
-    pub(super) fn remember_turn(&mut self, generation: &Generation, tag: &str) -> Result<()> {
-        let (engine, contexts) = (self.engine, &mut self.guided);
-        if self.flow.is_guided() {
+    pub(super) fn prefill_turn(&mut self, generation: &Generation, tag: &str) -> Result<()> {
+        let (engine, contexts) = (self.model.engine, &mut self.guided);
+        if self.settings.flow.is_guided() {
             contexts.without_text = contexts.full.clone();
             let without_call = generation.text.replace(tag, "");
             engine.add_turn(&mut contexts.without_text, &without_call, generation)?;
-            // It was not written behind this one.
+            // The turn was not generated in this context.
             engine.prefill_text(&mut contexts.without_image, &generation.text)?;
         }
         engine.add_turn(&mut contexts.full, &generation.text, generation)
     }
 
     /// Read the instruction that asks for a map; the branch without text does not get it.
-    pub(super) fn remember_instruction(&mut self, kind: MapKind) -> Result<()> {
+    pub(super) fn prefill_instruction(&mut self, kind: MapKind) -> Result<()> {
         self.guided.without_text = self.guided.full.clone();
-        let instruction = self.prompts.instruction(kind);
-        self.everywhere(|engine, context| engine.prefill_text(context, instruction))
+        let instruction = self.model.prompts.instruction(kind);
+        self.prefill_both(|engine, context| engine.prefill_text(context, instruction))
     }
 
     /// Read what follows a map.
-    pub(super) fn remember_reflection(&mut self) -> Result<()> {
-        let reflection = &self.prompts.reflection;
-        self.everywhere(|engine, context| engine.prefill_text(context, reflection))
+    pub(super) fn prefill_reflection(&mut self) -> Result<()> {
+        let reflection = &self.model.prompts.reflection;
+        self.prefill_both(|engine, context| engine.prefill_text(context, reflection))
     }
 
     /// Read the opening of the answer that the model is to write.
-    pub(super) fn remember_opening(&mut self, opening: &str) -> Result<()> {
-        self.engine.prefill_text(&mut self.guided.full, opening)
+    pub(super) fn prefill_answer_opening(&mut self, opening: &str) -> Result<()> {
+        let engine = self.model.engine;
+        engine.prefill_text(&mut self.guided.full, opening)
     }
 
     /// Draw a map in the present contexts, and look at it. Where the request has a deadline, the map has no more steps
-    /// than leave time for what is `ahead`.
+    /// than leave time for the rest of `plan`.
     pub(super) fn draw(
         &mut self,
         kind: MapKind,
         turn: usize,
-        ahead: BudgetPlan,
+        plan: BudgetPlan,
         control: &mut Control,
     ) -> Result<()> {
-        let Opened { size, image, .. } = self.opened()?;
+        let MappedImage { size, idx } = self.mapped()?;
         let started = Instant::now();
         control.tell(Progress::Stage(stage_of(kind), turn));
-        let flow = self.flow_within(size, ahead, control);
-        let (engine, contexts, noise) = (self.engine, &self.guided, &mut self.noise);
-        let drawn = draw_map(engine, kind, contexts, size, &flow, noise, control);
+        let flow = &self.flow_within(size, plan, control);
+        let (engine, noise) = (self.model.engine, &mut self.noise);
+        let spec = MapSpec { kind, size, flow };
+        let drawn = draw_map(engine, spec, &self.guided, noise, control);
         let took = started.elapsed();
         self.drawing_time += took;
         let map = drawn?;
@@ -187,13 +179,13 @@ impl<'e> GenerationContexts<'e> {
             seed: self.seed,
             steps: flow.n_steps(),
             steps_computed: map.n_computed,
-            image_idx: image,
+            image_idx: idx,
             took,
         };
         control.tell(Progress::Map(evidence.clone()));
         let shown = self.shown.pop_front();
         let image = shown.as_ref().unwrap_or(&evidence.image);
-        for context in guided_or_full(&mut self.guided, self.flow) {
+        for context in guided_or_full(&mut self.guided, &self.settings.flow) {
             engine.prefill_image(context, image, Views::Vit, &mut self.noise)?;
         }
         self.evidence.push(evidence);
@@ -201,19 +193,20 @@ impl<'e> GenerationContexts<'e> {
     }
 
     /// How the next map is drawn in the time that is left.
-    fn flow_within(&self, size: (u32, u32), ahead: BudgetPlan, control: &Control) -> FlowParams {
+    fn flow_within(&self, size: (u32, u32), plan: BudgetPlan, control: &Control) -> FlowParams {
+        let (engine, flow) = (self.model.engine, &self.settings.flow);
         let Some(left) = control.cancel().time_left() else {
-            return self.flow.clone();
+            return flow.clone();
         };
-        let n_contexts = 1 + usize::from(self.flow.is_guided());
-        let share = ahead.share(left, &self.engine.speed(), n_contexts);
-        self.engine.fitted(self.flow, size, share)
+        let n_contexts = 1 + usize::from(flow.is_guided());
+        let share = plan.share(left, &engine.speed(), n_contexts);
+        engine.fitted(flow, size, share)
     }
 
-    /// Do the same to the full context and to the one without the image.
-    fn everywhere(&mut self, read: impl Fn(&Engine, &mut KvContext) -> Result<()>) -> Result<()> {
-        for context in guided_or_full(&mut self.guided, self.flow) {
-            read(self.engine, context)?;
+    /// Read the same into the full context and into the one without the image.
+    fn prefill_both(&mut self, read: impl Fn(&Engine, &mut KvContext) -> Result<()>) -> Result<()> {
+        for context in guided_or_full(&mut self.guided, &self.settings.flow) {
+            read(self.model.engine, context)?;
         }
         Ok(())
     }

@@ -9,12 +9,10 @@ mod settings;
 mod transcript;
 mod turn;
 
-pub use answer::{
-    MAX_QUESTION_CHARS, Question, Sampler, TextGenerator, answer, answer_opened, answer_with,
-};
+pub use answer::{MAX_QUESTION_CHARS, Sampler, TextGenerator, answer, answer_opened, answer_with};
 pub use contexts::GenerationContexts;
 pub use prompts::{PlacePrompts, Prompts};
 pub use quantities::{Found, LengthUnit, last_number, numbers, parse_length_cm};
-pub use settings::Settings;
+pub use settings::{DEFAULT_MAX_TURNS, PromptedEngine, Settings};
 pub use transcript::{Mode, Status, Timings, Transcript};
 pub use turn::{Step, parse_turn, short_answer, tag_name};

@@ -1,9 +1,35 @@
-//! How the model works where a question says nothing else.
+//! With what a request is carried out: the engine, its prompts, and settings in which nothing is left open.
 
+use super::prompts::Prompts;
 use super::transcript::Mode;
-use crate::engine::{FlowParams, SamplingParams};
+use crate::engine::{Engine, FlowParams, MapKind, SamplingParams};
+use crate::perception::MapRequest;
 
-/// How the model works where a question says nothing else; each request carries the settings of its moment.
+/// Turns before the model must have answered, unless somebody says otherwise.
+pub const DEFAULT_MAX_TURNS: usize = 3;
+
+/// An engine with the prompts that steer it.
+#[derive(Clone, Copy, Debug)]
+pub struct PromptedEngine<'a> {
+    /// The network with its tokenizer.
+    pub engine: &'a Engine,
+    /// System prompts and instructions.
+    pub prompts: &'a Prompts,
+}
+
+impl<'a> PromptedEngine<'a> {
+    /// How a map is asked for in the words of these prompts.
+    pub fn map_request(&self, kind: MapKind, settings: &'a Settings) -> MapRequest<'a> {
+        MapRequest {
+            instruction: self.prompts.instruction(kind),
+            flow: &settings.flow,
+            seed: settings.seed,
+        }
+    }
+}
+
+/// How one request is carried out. Whoever takes a request resolves defaults and overrides once; nothing below looks
+/// for them elsewhere. With the image, the question and the model it decides the result.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How maps are drawn.
@@ -24,7 +50,7 @@ impl Default for Settings {
             flow: FlowParams::default(),
             sampling: SamplingParams::default(),
             mode: Mode::default(),
-            max_turns: 3,
+            max_turns: DEFAULT_MAX_TURNS,
             seed: 0,
         }
     }

@@ -7,7 +7,7 @@ use cooper_model::measure::{
     Agreement, Axis, Conclusion, Kind, Measurement, Metric, Named, Observation, conclude,
 };
 use cooper_model::perception::{DepthMap, Segmentation};
-use cooper_model::reasoning::{Question, Status, Timings, Transcript};
+use cooper_model::reasoning::{Mode, Status, Timings, Transcript};
 use image::{Rgb, RgbImage};
 use nalgebra::{Point2, Point3};
 
@@ -37,7 +37,8 @@ fn seen(answer: &str) -> Observation {
         })
     });
     Observation {
-        question: Question::default(),
+        question: String::new(),
+        mode: Mode::default(),
         transcript: Transcript {
             status: Status::Answered,
             answer: answer.into(),

@@ -5,7 +5,7 @@ use cooper_model::engine::{
     Stage,
 };
 use cooper_model::reasoning::{
-    GenerationContexts, Mode, Prompts, Question, Settings, Status, TextGenerator, Transcript,
+    GenerationContexts, Mode, PromptedEngine, Prompts, Settings, Status, TextGenerator, Transcript,
     answer_with,
 };
 use cooper_model::{Error, Result};
@@ -66,23 +66,38 @@ fn settings() -> Settings {
             time_points: 2,
             ..FlowParams::default()
         },
+        seed: 1,
         ..Settings::default()
     }
 }
 
+/// A question with the settings that it is answered with.
+struct Question {
+    text: String,
+    settings: Settings,
+}
+
+impl Question {
+    fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            settings: settings(),
+        }
+    }
+
+    fn in_mode(mut self, mode: Mode) -> Self {
+        self.settings.mode = mode;
+        self
+    }
+}
+
 fn ask(script: &mut Script, question: &Question, control: &mut Control) -> Result<Transcript> {
-    let prompts = Prompts::built_in().unwrap();
-    let settings = settings();
-    let mut contexts =
-        GenerationContexts::new(&ENGINE, &prompts, &settings.flow, Noise::seeded(1), 1);
-    answer_with(
-        script,
-        &mut contexts,
-        &image(),
-        question,
-        &settings,
-        control,
-    )
+    let model = PromptedEngine {
+        engine: &ENGINE,
+        prompts: &Prompts::built_in().unwrap(),
+    };
+    let mut contexts = GenerationContexts::new(model, &question.settings, Noise::seeded(1));
+    answer_with(script, &mut contexts, &image(), &question.text, control)
 }
 
 fn run(lines: &[&'static str]) -> (Transcript, Script) {
@@ -95,20 +110,22 @@ fn run(lines: &[&'static str]) -> (Transcript, Script) {
 #[test]
 fn maps_have_the_size_of_the_last_image_and_say_so() {
     let narrow = image::imageops::rotate90(&image());
-    let (prompts, settings) = (Prompts::built_in().unwrap(), settings());
+    let settings = settings();
+    let model = PromptedEngine {
+        engine: &ENGINE,
+        prompts: &Prompts::built_in().unwrap(),
+    };
     let rule = ENGINE.vae_rule();
     for (images, last) in [
         (vec![image(), narrow.clone()], &narrow),
         (vec![narrow.clone(), image()], &image()),
     ] {
-        let mut contexts =
-            GenerationContexts::new(&ENGINE, &prompts, &settings.flow, Noise::seeded(1), 1);
+        let mut contexts = GenerationContexts::new(model, &settings, Noise::seeded(1));
         let transcript = answer_with(
             &mut Script::new(&[DEPTH, ANSWER]),
             &mut contexts,
             Images::new(&images[0], [&images[1]]),
-            &Question::new("How far?"),
-            &settings,
+            "How far?",
             &mut Control::unattended(),
         );
         let map = &transcript.unwrap().evidence[0];
@@ -172,10 +189,7 @@ fn a_greedy_speaker_is_not_asked_the_same_again() {
 #[test]
 fn perception_draws_both_maps_first_and_opens_the_answer() {
     let mut script = Script::new(&["3</answer> and more"]);
-    let question = Question {
-        mode: Some(Mode::Perception),
-        ..Question::new("How many?")
-    };
+    let question = Question::new("How many?").in_mode(Mode::Perception);
     let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
     assert_eq!(
         (transcript.status, transcript.answer.as_str()),
@@ -199,10 +213,7 @@ fn text_answers_after_its_thoughts_and_direct_at_once() {
         (Mode::Direct, "\\boxed{7}", (Status::Answered, "7")),
     ] {
         let mut script = Script::new(&[line]);
-        let question = Question {
-            mode: Some(mode),
-            ..Question::new("Where?")
-        };
+        let question = Question::new("Where?").in_mode(mode);
         let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
         assert_eq!(
             (transcript.status, transcript.answer.as_str()),
@@ -270,10 +281,7 @@ fn a_stop_behind_an_answer_keeps_the_answer() {
     );
     let mut script = Script::new(&["3</answer>"]);
     (script.ended, script.canceled) = (false, true);
-    let question = Question {
-        mode: Some(Mode::Perception),
-        ..Question::new("How many?")
-    };
+    let question = Question::new("How many?").in_mode(Mode::Perception);
     let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
     assert_eq!(
         (transcript.status, transcript.answer.as_str()),

@@ -4,8 +4,8 @@ use cooper_model::engine::{
     Control, Engine, FlowParams, Generation, GuidanceContexts, Images, KvContext, MapKind,
     ModelOptions, Noise, SamplingParams, Views, WorkDone,
 };
-use cooper_model::perception::{draw_map_of, estimate_depth, segment};
-use cooper_model::reasoning::{Mode, Prompts, Question, Settings, Transcript, answer};
+use cooper_model::perception::{MapRequest, draw_map_of, estimate_depth, segment};
+use cooper_model::reasoning::{Mode, PromptedEngine, Prompts, Settings, Transcript, answer};
 use image::RgbImage;
 
 use crate::common::{difference, image, model_options};
@@ -32,21 +32,27 @@ fn settings(mode: Mode) -> Settings {
 }
 
 fn ask(engine: &Engine, image: &RgbImage, words: &str, mode: Mode, seed: u64) -> Transcript {
-    let question = Question {
-        seed: Some(seed),
-        ..Question::new(words)
+    let prompts = &Prompts::built_in().unwrap();
+    let settings = Settings {
+        seed,
+        ..settings(mode)
     };
-    let (prompts, settings) = (Prompts::built_in().unwrap(), settings(mode));
+    let model = PromptedEngine { engine, prompts };
     let control = &mut Control::unattended();
-    answer(engine, &prompts, image, &question, &settings, control).unwrap()
+    answer(model, image, words, &settings, control).unwrap()
 }
 
 fn depth(engine: &Engine, image: &RgbImage) -> Vec<f32> {
-    let instruction = Prompts::built_in().unwrap().depth_instruction;
-    let flow = settings(Mode::Direct).flow;
+    let instruction = &Prompts::built_in().unwrap().depth_instruction;
+    let request = MapRequest {
+        instruction,
+        flow: &settings(Mode::Direct).flow,
+        seed: 0,
+    };
     let control = &mut Control::unattended();
-    let map = estimate_depth(engine, &instruction, image, &flow, 0, control);
-    map.unwrap().values
+    estimate_depth(engine, &request, image, control)
+        .unwrap()
+        .values
 }
 
 /// What `work` added.
@@ -171,9 +177,12 @@ fn maps_and_questions_share_a_frame() {
     let (engine, frame) = (engine(), image());
     depth(&engine, &frame);
     let work = counted(&engine, || {
-        let instruction = Prompts::built_in().unwrap().segmentation_instruction;
-        let (flow, control) = (settings(Mode::Direct).flow, &mut Control::unattended());
-        segment(&engine, &instruction, &frame, &flow, 0, control).unwrap();
+        let request = MapRequest {
+            instruction: &Prompts::built_in().unwrap().segmentation_instruction,
+            flow: &settings(Mode::Direct).flow,
+            seed: 0,
+        };
+        segment(&engine, &request, &frame, &mut Control::unattended()).unwrap();
     });
     assert_eq!(image_work(&work), (0, 0, false));
     // A system prompt stands before the image: its blocks are read anew, but not encoded.
@@ -284,12 +293,14 @@ fn no_branch_is_computed_that_guidance_does_not_need() {
 #[test]
 fn a_map_of_a_kept_frame_is_the_map_of_a_new_one() {
     let engine = engine();
-    let instruction = Prompts::built_in().unwrap().depth_instruction;
+    let request = MapRequest {
+        instruction: &Prompts::built_in().unwrap().depth_instruction,
+        flow: &settings(Mode::Direct).flow,
+        seed: 9,
+    };
     let draw = || {
-        let (noise, control) = (&mut Noise::seeded(9), &mut Control::unattended());
-        let (kind, flow) = (MapKind::Depth, settings(Mode::Direct).flow);
-        let frame = image();
-        let map = draw_map_of(&engine, kind, &instruction, &frame, &flow, noise, control);
+        let control = &mut Control::unattended();
+        let map = draw_map_of(&engine, MapKind::Depth, &request, &image(), control);
         map.unwrap().latent
     };
     let (first, again) = (draw(), draw());

@@ -2,7 +2,8 @@
 
 use cooper_model::engine::{Control, Engine, FlowParams, Generation, KvContext, MapKind, Noise};
 use cooper_model::reasoning::{
-    GenerationContexts, Mode, Prompts, Question, Settings, TextGenerator, Transcript, answer_with,
+    GenerationContexts, Mode, PromptedEngine, Prompts, Settings, TextGenerator, Transcript,
+    answer_with,
 };
 use cooper_model::{Error, Result};
 use image::RgbImage;
@@ -68,37 +69,29 @@ impl TextGenerator for Script {
 fn run(engine: &Engine, report: &mut Report, name: &str, mode: Mode) -> Result<()> {
     let golden = report.golden;
     let prompts = prompts(report)?;
+    let mut script = Script {
+        lines: golden.texts(&format!("/{name}/script")).unwrap_or_default(),
+        moments: Vec::new(),
+    };
     let settings = Settings {
         flow: FlowParams {
             time_points: TIME_POINTS,
             ..FlowParams::default()
         },
         mode,
+        max_turns: script.lines.len().max(1),
         ..Settings::default()
     };
-    let mut script = Script {
-        lines: golden.texts(&format!("/{name}/script")).unwrap_or_default(),
-        moments: Vec::new(),
+    let model = PromptedEngine {
+        engine,
+        prompts: &prompts,
     };
     let noise = noise(report, name)?;
     let shown = shown(report, name)?;
-    let mut contexts =
-        GenerationContexts::new(engine, &prompts, &settings.flow, noise, 0).showing(shown);
-    let question = Question {
-        text: golden.text("/prompt")?.into(),
-        max_turns: Some(script.lines.len().max(1)),
-        ..Question::default()
-    };
+    let mut contexts = GenerationContexts::new(model, &settings, noise).showing(shown);
+    let (image, question) = (&golden.image, golden.text("/prompt")?);
     let control = &mut Control::unattended();
-    let image = &golden.image;
-    let transcript = answer_with(
-        &mut script,
-        &mut contexts,
-        image,
-        &question,
-        &settings,
-        control,
-    )?;
+    let transcript = answer_with(&mut script, &mut contexts, image, question, control)?;
     moments(report, name, &script.moments)?;
     outputs(report, name, &transcript)
 }

@@ -1,7 +1,7 @@
 //! The configuration of `cooper train grpo`.
 
 use cooper_model::engine::{FlowParams, SamplingParams};
-use cooper_model::reasoning::Mode;
+use cooper_model::reasoning::{DEFAULT_MAX_TURNS, Mode, Settings};
 use cooper_model::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ impl Default for GrpoTraining {
             temperature: 1.0,
             top_p: 1.0,
             max_new_tokens: 4096,
-            max_turns: 3,
+            max_turns: DEFAULT_MAX_TURNS,
             flow: None,
             epsilon_low: 0.2,
             epsilon_high: 0.2,
@@ -116,18 +116,21 @@ impl GrpoTraining {
 
     /// # Errors
     /// [`Error::Weights`] if the model's own values cannot be read.
-    pub(super) fn flow(&self) -> Result<FlowParams> {
-        match &self.flow {
-            Some(flow) => Ok(flow.clone()),
-            None => FlowParams::of_model(&self.run.init),
-        }
-    }
-
-    pub(super) fn sampling(&self) -> SamplingParams {
-        SamplingParams {
-            max_new_tokens: self.max_new_tokens,
-            temperature: self.temperature,
-            top_p: self.top_p,
-        }
+    pub(super) fn settings(&self) -> Result<Settings> {
+        Ok(Settings {
+            flow: match &self.flow {
+                Some(flow) => flow.clone(),
+                None => FlowParams::of_model(&self.run.init)?,
+            },
+            sampling: SamplingParams {
+                max_new_tokens: self.max_new_tokens,
+                temperature: self.temperature,
+                top_p: self.top_p,
+            },
+            mode: self.mode,
+            max_turns: self.max_turns,
+            // Each answer has its own.
+            seed: 0,
+        })
     }
 }

@@ -1,10 +1,10 @@
 //! Rollouts: a question is opened once, and each answer of its group goes on from a fork.
 
 use cooper_model::Result;
-use cooper_model::engine::{Control, Engine, FlowParams, Generation, KvContext, Noise, Views};
+use cooper_model::engine::{Control, Engine, Generation, KvContext, Noise, Views};
 use cooper_model::model::Tokenizer;
 use cooper_model::reasoning::{
-    GenerationContexts, Mode, Prompts, TextGenerator, Transcript, answer_opened,
+    GenerationContexts, PromptedEngine, Prompts, Settings, TextGenerator, Transcript, answer_opened,
 };
 
 use super::questions::Asked;
@@ -13,12 +13,10 @@ use crate::training::sample::{Part, Visibility};
 /// How a question is opened for its group.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening<'a> {
-    /// `Interleaved` or `Text`.
-    pub mode: Mode,
     /// The texts around the question.
     pub prompts: &'a Prompts,
-    /// How maps are drawn.
-    pub flow: &'a FlowParams,
+    /// How answers are generated; the mode is `Interleaved` or `Text`.
+    pub settings: &'a Settings,
 }
 
 impl<'a> Opening<'a> {
@@ -32,16 +30,17 @@ impl<'a> Opening<'a> {
         asked: &Asked,
         seed: u64,
     ) -> Result<GenerationContexts<'a>> {
-        let noise = Noise::seeded(seed);
-        let mut contexts = GenerationContexts::new(engine, self.prompts, self.flow, noise, seed);
+        let prompts = self.prompts;
+        let model = PromptedEngine { engine, prompts };
+        let mut contexts = GenerationContexts::new(model, self.settings, Noise::seeded(seed));
         let mut control = Control::unattended();
-        contexts.open(self.mode, &*asked.image, &asked.question, &mut control)?;
+        contexts.open(&*asked.image, &asked.question, &mut control)?;
         Ok(contexts)
     }
 
     /// What was read, as the trunk of a training sample.
     pub fn parts(&self, asked: &Asked) -> Vec<Part> {
-        let (system, views) = self.prompts.opening(self.mode);
+        let (system, views) = self.prompts.opening(self.settings.mode);
         let system = system.map(Part::prompt);
         let rest = [Part::read(&asked.image, views), Part::user(&asked.question)];
         system.into_iter().chain(rest).collect()
@@ -57,7 +56,7 @@ pub struct Rollout {
     pub transcript: Transcript,
 }
 
-/// Answer on a fork of an opened studio; `seed` is of the maps' noise.
+/// Answer on a fork of contexts that have read the question; `seed` is of the maps' noise.
 ///
 /// # Errors
 /// If the network fails.
@@ -80,7 +79,7 @@ pub fn roll_out(
     })
 }
 
-/// Keeps what a speaker says.
+/// Keeps what a generator writes.
 struct Recorder<'a> {
     generator: &'a mut dyn TextGenerator,
     generations: Vec<Generation>,
@@ -95,7 +94,7 @@ impl TextGenerator for Recorder<'_> {
         control: &mut Control,
     ) -> Result<Generation> {
         let generation = self.generator.generate(engine, context, turn, control)?;
-        // What it heard would hold the memory of a whole context.
+        // Its context would hold the memory of all that was read.
         self.generations.push(Generation {
             heard: None,
             ..generation.clone()

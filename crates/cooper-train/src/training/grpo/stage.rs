@@ -4,9 +4,9 @@ use std::iter::repeat_n;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use cooper_model::engine::{Engine, FlowParams, MapKind, SamplingParams};
+use cooper_model::engine::{Engine, MapKind};
 use cooper_model::model::UnifiedModel;
-use cooper_model::reasoning::{Prompts, Sampler, Status, Transcript};
+use cooper_model::reasoning::{Prompts, Sampler, Settings, Status, Transcript};
 use cooper_model::{Error, Result};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -97,8 +97,7 @@ impl Group {
 #[derive(Debug)]
 pub struct GrpoStage<'c> {
     config: &'c GrpoTraining,
-    sampling: SamplingParams,
-    flow: FlowParams,
+    settings: Settings,
     model: UnifiedModel,
     /// Answers with the present weights, which it shares with `model`, and tracks no gradients.
     engine: Engine,
@@ -129,8 +128,7 @@ impl<'c> GrpoStage<'c> {
         };
         let stage = Self {
             config,
-            sampling: config.sampling(),
-            flow: config.flow()?,
+            settings: config.settings()?,
             model: directory.model(parameters.builder())?,
             engine,
             reference: (config.beta > 0.0).then(reference).transpose()?,
@@ -156,9 +154,8 @@ impl<'c> GrpoStage<'c> {
     /// How questions are opened.
     pub fn opening(&self) -> Opening<'_> {
         Opening {
-            mode: self.config.mode,
             prompts: &self.prompts,
-            flow: &self.flow,
+            settings: &self.settings,
         }
     }
 
@@ -171,10 +168,10 @@ impl<'c> GrpoStage<'c> {
         let answer = |i: usize| {
             let seed = mixed(seed, 1 + i as u64);
             let mut sampler = Sampler {
-                params: &self.sampling,
+                params: &self.settings.sampling,
                 seed,
             };
-            roll_out(&contexts, &mut sampler, self.config.max_turns, seed)
+            roll_out(&contexts, &mut sampler, self.settings.max_turns, seed)
         };
         (0..self.config.num_generations).map(answer).collect()
     }
@@ -195,7 +192,7 @@ impl<'c> GrpoStage<'c> {
             trunk: self.opening().parts(&asked),
             branches: branches.collect::<Result<_>>()?,
         };
-        // The collator draws the same latents as the studio did.
+        // The collator draws the same latents as the opening did.
         let mut rng = StdRng::seed_from_u64(seed);
         let totals: Vec<f64> = rewards.iter().map(Reward::total).collect();
         Ok(Group {

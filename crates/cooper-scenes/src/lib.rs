@@ -32,7 +32,7 @@ pub use cast::{CEILING, FIRST_OBJECT, FLOOR, PixelBox, WALL};
 pub use colors::{CEILING_GREY, ColorName, FLOOR_GREY, WALL_GREY};
 pub use config::SceneConfig;
 pub use object::Object;
-pub use questions::{Grounding, Question, QuestionKind, Tool, close_choice};
+pub use questions::{Grounding, Question, QuestionKind, Tool};
 pub use ray::Ray;
 pub use room::Room;
 pub use sampling::Span;

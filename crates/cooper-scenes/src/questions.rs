@@ -14,11 +14,9 @@ mod ask;
 mod choices;
 mod facts;
 mod grounding;
-mod judge;
 mod pairs;
 mod singles;
 
-pub use choices::close_choice;
 pub use grounding::Grounding;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};

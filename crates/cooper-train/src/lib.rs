@@ -14,4 +14,5 @@
 pub mod conformance;
 pub mod evaluation;
 mod json_lines;
+mod scene_truth;
 pub mod training;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use cooper_model::engine::Cancel;
+use cooper_model::reasoning::answers::LengthRule;
 use cooper_model::reasoning::{DEFAULT_MAX_TURNS, Mode, Status, Transcript};
 use cooper_model::{Error, Result};
 use cooper_perception::pipeline::{LoadedModel, ModelRunner, Settings, Task, TaskResult};
 use cooper_train::evaluation::qa::{
-    Answered, Judge, LengthRule, QaItem, QaRow, QaSet, extract, mode_name, qa_report, score,
+    Answered, Extracted, Judge, QaItem, QaRow, QaSet, mode_name, qa_report, score,
 };
 use image::RgbImage;
 use serde_json::json;
@@ -262,7 +263,7 @@ impl Respondent {
         settings: &Settings,
     ) -> Result<Answered> {
         let transcript = self.ask(item, image, settings)?;
-        let by_rule = || extract(&item.truth.form, &transcript.answer);
+        let by_rule = || Extracted::by_rules(&item.truth.form, &transcript.answer);
         let said = without_thoughts(transcript.text());
         let (extracted, judge_failure) = match &self.judge {
             Some(judge) if !said.is_empty() => match judge.read(item, said) {

@@ -99,7 +99,7 @@ fn asked() -> Asked {
         image: Arc::new(image()),
         question: "How many?".into(),
         kind: "count".into(),
-        truth: Truth::Text("2".into()),
+        truth: Truth::of_answer("2").unwrap(),
         flag: Flag::Positive,
     }
 }

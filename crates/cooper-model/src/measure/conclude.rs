@@ -3,10 +3,10 @@
 use cooper_metric::{Affine, Interpolation, Intrinsics, quantile};
 use nalgebra::{Point2, Point3, Vector3};
 
-use super::measurement::{Axis, Kind, Measurement};
+use super::measurement::{Kind, Measurement};
 use super::observe::Observation;
-use super::reading;
 use crate::perception::{DepthMap, UNLABELED};
+use crate::reasoning::answers::{Axis, count, length_m, order, same_thing, side};
 
 /// Lengths agree if they differ by at most this share of the map's,
 const LENGTH_SHARE: f64 = 0.25;
@@ -80,7 +80,7 @@ pub fn conclude(
     };
     let checked = match measurement.kind() {
         Kind::Distance | Kind::Size => {
-            found.value = reading::length_m(answer);
+            found.value = length_m(answer);
             let map_value = match measurement.kind() {
                 Kind::Size => pixels.size_m(measurement.axis()),
                 _ => pixels.distance_m(measurement.axis(), measurement.objects().len()),
@@ -89,14 +89,14 @@ pub fn conclude(
             map_value.and_then(|map| compare_lengths(found.value, map))
         }
         Kind::Count => {
-            found.value = reading::count(answer);
+            found.value = count(answer);
             let map_value = pixels.count(&measurement.objects()[0]);
             found.map_value = map_value.as_ref().ok().copied();
             map_value.and_then(|map| compare_counts(found.value, map))
         }
         Kind::Relation => pixels.relation(answer, measurement.axis()),
         Kind::Order => {
-            let order = reading::order(answer, measurement.objects());
+            let order = order(answer, measurement.objects());
             if let Some(order) = &order {
                 let name = |i: &usize| measurement.objects()[*i].clone();
                 found.ordered = order.iter().map(name).collect();
@@ -237,7 +237,7 @@ impl Pixels<'_> {
         }
         let called = self.seen.names.iter();
         let n = called
-            .filter(|named| reading::same_thing(&named.name, object))
+            .filter(|named| same_thing(&named.name, object))
             .count();
         Ok(n as f64)
     }
@@ -253,7 +253,7 @@ impl Pixels<'_> {
     }
 
     fn relation(&self, answer: &str, axis: Axis) -> Result<(), Doubt> {
-        let Some((axis, side)) = reading::side(answer, axis) else {
+        let Some((axis, side)) = side(answer, axis) else {
             return cannot_tell("the answer names no side");
         };
         let (first, least) = self.coordinate(0, axis)?;
@@ -295,7 +295,7 @@ impl Pixels<'_> {
     fn named_alike(&self, object: &str) -> Result<(), Doubt> {
         self.place(0)?;
         match self.seen.names.first() {
-            Some(named) if reading::same_thing(&named.name, object) => Ok(()),
+            Some(named) if same_thing(&named.name, object) => Ok(()),
             Some(named) if !named.name.trim().is_empty() => differs(format!(
                 "asked what is there, the model says: {}",
                 named.name

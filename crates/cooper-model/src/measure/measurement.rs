@@ -1,6 +1,7 @@
 //! What is asked, and how it is put in words.
 
 use crate::error::{Error, Result};
+use crate::reasoning::answers::Axis;
 
 /// Objects that can be put in order.
 pub const MAX_OBJECTS: usize = 8;
@@ -22,19 +23,6 @@ pub enum Kind {
     Count,
     /// Where an object is.
     Locate,
-}
-
-/// Along what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Axis {
-    /// Straight line, largest extent, whichever tells most, near to far.
-    Any,
-    /// Left to right.
-    X,
-    /// Top to bottom.
-    Y,
-    /// Near to far.
-    Z,
 }
 
 /// A typed question that can be asked.

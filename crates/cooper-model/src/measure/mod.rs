@@ -9,8 +9,8 @@
 mod conclude;
 mod measurement;
 mod observe;
-mod reading;
 
+pub use crate::reasoning::answers::Axis;
 pub use conclude::{Agreement, Conclusion, Metric, conclude};
-pub use measurement::{Axis, Kind, MAX_OBJECTS, Measurement};
+pub use measurement::{Kind, MAX_OBJECTS, Measurement};
 pub use observe::{MAX_NAMED_REGIONS, Named, Observation, names_at, observe};

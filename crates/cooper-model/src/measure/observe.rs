@@ -6,11 +6,11 @@ use std::time::Instant;
 use image::RgbImage;
 use nalgebra::Point2;
 
-use super::measurement::{Axis, Kind, Measurement};
-use super::reading;
+use super::measurement::{Kind, Measurement};
 use crate::engine::{Control, Evidence, MapKind};
 use crate::error::{Error, Result};
 use crate::perception::{DepthMap, Segmentation, draw_map_of};
+use crate::reasoning::answers::{Axis, pixel_at_percent};
 use crate::reasoning::{Mode, PromptedEngine, Settings, Status, Transcript, answer};
 
 /// Tokens of an answer about a place.
@@ -161,13 +161,13 @@ impl Observer<'_> {
         let size = self.image.dimensions();
         match measurement.kind() {
             Kind::Count => Ok(Vec::new()),
-            Kind::Locate => Ok(vec![reading::place(&transcript.answer, size)]),
+            Kind::Locate => Ok(vec![pixel_at_percent(&transcript.answer, size)]),
             _ => {
                 let named = measurement.named();
                 let place = |object: &String| {
                     let question = self.model.prompts.place.locate(object);
                     let answer = self.answer_directly(&question, control)?;
-                    Ok(reading::place(&answer, size))
+                    Ok(pixel_at_percent(&answer, size))
                 };
                 named.iter().map(place).collect()
             }

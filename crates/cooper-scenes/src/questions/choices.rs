@@ -18,18 +18,6 @@ pub(super) fn letter(i: usize) -> char {
     char::from(b'A' + (i % 26) as u8)
 }
 
-/// A length that is off by at most this share of a choice means that choice, if it is the only one.
-const CLOSE_SHARE: f64 = 0.12;
-
-/// The only one of the choices, lengths in one unit, to which a given length is close: whoever measures 2.4 m and is
-/// offered 1.5 m, 2.5 m and 4 m means the second.
-pub fn close_choice(given: f64, choices: &[f64]) -> Option<usize> {
-    let is_close = |length: f64| (given - length).abs() <= CLOSE_SHARE * length;
-    let mut close = (0..choices.len()).filter(|&i| is_close(choices[i]));
-    let position = close.next()?;
-    close.next().is_none().then_some(position)
-}
-
 /// Shuffle the right answer among the wrong ones: its letter and all choices.
 pub(super) fn lettered(
     right: String,

@@ -5,14 +5,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cooper_model::perception::Segmentation;
-use cooper_model::reasoning::LengthUnit;
+use cooper_model::reasoning::answers::{AnswerForm, LengthUnit, Reading, Truth};
 use cooper_scenes::{SceneConfig, Split};
 use cooper_train::evaluation::depth::{
     Crop, DepthProtocol, DepthSource, DepthTask, DepthTruth, gradient,
 };
-use cooper_train::evaluation::qa::{
-    AnswerForm, Extracted, Judge, JudgeOptions, QaItem, QaSet, Truth,
-};
+use cooper_train::evaluation::qa::{Extracted, Judge, JudgeOptions, QaItem, QaSet};
 use cooper_train::evaluation::segmentation::{
     SegmentationRow, SegmentationSource, segmentation_report,
 };
@@ -340,7 +338,7 @@ fn a_judge_is_asked_again_after_a_failure() {
     let replies = vec![(500, "{}".into()), (200, "no JSON".into()), reply("B")];
     let (url, served) = endpoint(replies);
     let read = judge(&url, 3).read(&which(), "the second one").unwrap();
-    assert_eq!(read, Some(Extracted::Letter('B')));
+    assert_eq!(read, Some(Extracted::Read(Reading::Letter('B'))));
     let asked = served.join().unwrap();
     assert!(
         asked[2].starts_with("POST /v1/chat/completions "),

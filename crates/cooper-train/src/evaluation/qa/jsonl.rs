@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use cooper_model::Result;
+use cooper_model::reasoning::answers::{Truth, TruthHints};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::item::{Hints, ImageRef, QaItem, QaSet, Store, Truth};
+use super::item::{ImageRef, QaItem, QaSet, Store};
 use crate::evaluation::files::{Broken, folder_of, read_json_lines};
 
 /// A row; keys that are not listed are ignored.
@@ -68,7 +69,7 @@ fn item(name: String, row: Row) -> std::result::Result<QaItem, String> {
         image_idx: 0,
         question,
         kind: row.kind.unwrap_or_else(|| "all".into()),
-        truth: Truth::new(Hints {
+        truth: Truth::new(TruthHints {
             answer,
             choices: row.choices,
             value: row.value,

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
+use cooper_model::reasoning::answers::{AnswerForm, Reading};
 use cooper_model::{Error, Result};
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use super::extract::{Extracted, extract};
-use super::item::{AnswerForm, QaItem};
+use super::item::QaItem;
+use super::score::Extracted;
 
 /// The most of an answer that is sent.
 const MAX_CHARS: usize = 8192;
@@ -134,11 +135,11 @@ fn understood(form: &AnswerForm, reply: &str) -> Option<Extracted> {
         return None;
     }
     match form {
-        AnswerForm::Text => match extract(&AnswerForm::Number(0.0), reply)? {
-            Extracted::Number(grade) => Some(Extracted::Grade(grade.clamp(0.0, 1.0))),
+        AnswerForm::Text => match AnswerForm::Number(0.0).read(reply)? {
+            Reading::Number(grade) => Some(Extracted::Grade(grade.clamp(0.0, 1.0))),
             _ => None,
         },
-        form => extract(form, reply),
+        form => Extracted::by_rules(form, reply),
     }
 }
 
@@ -176,14 +177,17 @@ fn prompt(item: &QaItem, answer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cooper_model::reasoning::LengthUnit;
+    use cooper_model::reasoning::answers::LengthUnit;
 
     use super::*;
 
     #[test]
     fn replies_are_read_by_the_same_rules() {
         let choices = AnswerForm::Choice(vec!["red".into(), "blue".into()]);
-        assert_eq!(understood(&choices, "B"), Some(Extracted::Letter('B')));
+        assert_eq!(
+            understood(&choices, "B"),
+            Some(Extracted::Read(Reading::Letter('B')))
+        );
         assert_eq!(understood(&choices, "Z"), None);
         let length = AnswerForm::Length {
             cm: 100.0,
@@ -191,7 +195,7 @@ mod tests {
         };
         assert_eq!(
             understood(&length, "30 cm"),
-            Some(Extracted::LengthCm(30.0))
+            Some(Extracted::Read(Reading::LengthCm(30.0)))
         );
         assert_eq!(understood(&length, "NONE."), None);
         assert_eq!(

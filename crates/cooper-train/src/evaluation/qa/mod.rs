@@ -1,16 +1,16 @@
-//! Questions about images: where they come from, what was meant by an answer, and what it is worth.
+//! Questions about images: where they come from, and what an answer is worth. Answers are read by
+//! [`cooper_model::reasoning::answers`].
 
-mod extract;
 mod item;
 mod jsonl;
 mod judge;
 mod report;
 mod scenes;
 mod score;
+mod source;
 mod tsv;
 
-pub use extract::{Extracted, extract};
-pub use item::{AnswerForm, ImageRef, QaItem, QaSet, Truth};
+pub use item::{ImageRef, QaItem, QaSet};
 pub use judge::{Judge, JudgeOptions};
 pub use report::{Answered, QaRow, mode_name, qa_report};
-pub use score::{LengthRule, NumberScores, Score, mean_relative_accuracy, score};
+pub use score::{Extracted, NumberScores, Score, score};

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use cooper_model::reasoning::LengthUnit;
 use cooper_scenes::{Question, QuestionKind};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::item::{AnswerForm, ImageRef, QaItem, QaSet, Store, Truth};
+use super::item::{ImageRef, QaItem, QaSet, Store};
 use crate::evaluation::scene_set::SceneSet;
+use crate::scene_truth::scene_truth;
 
 /// See [`QaSet::scenes`].
 pub(super) fn generate(scenes: SceneSet, per_scene: usize) -> QaSet {
@@ -22,7 +22,7 @@ pub(super) fn generate(scenes: SceneSet, per_scene: usize) -> QaSet {
                 name: format!("scene {index} #{n}"),
                 image_idx: index,
                 kind: question.kind.name().into(),
-                truth: truth(&question),
+                truth: scene_truth(&question),
                 question: question.text,
             });
         }
@@ -57,28 +57,36 @@ fn balanced(questions: Vec<Question>, n: usize, index: usize) -> Vec<Question> {
     chosen
 }
 
-fn truth(question: &Question) -> Truth {
-    let unit = question.unit.and_then(LengthUnit::parse);
-    let form = match (question.value, unit) {
-        _ if !question.choices.is_empty() => AnswerForm::Choice(question.choices.clone()),
-        (Some(value), Some(unit)) => AnswerForm::Length {
-            cm: value * unit.cm(),
-            unit,
-        },
-        (Some(value), None) => AnswerForm::Integer(value),
-        (None, _) => AnswerForm::Text,
-    };
-    Truth {
-        text: question.answer.clone(),
-        form,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use cooper_model::reasoning::answers::{AnswerForm, LengthRule, Truth};
     use cooper_scenes::{SceneConfig, Split};
 
+    use super::super::score::{Extracted, score};
     use super::*;
+
+    fn value(truth: &Truth, answer: &str) -> f64 {
+        let extracted = Extracted::by_rules(&truth.form, answer);
+        score(truth, extracted.as_ref(), LengthRule::Within25).value
+    }
+
+    fn relative_error(truth: &Truth, answer: &str) -> Option<f64> {
+        let extracted = Extracted::by_rules(&truth.form, answer);
+        let score = score(truth, extracted.as_ref(), LengthRule::Within25);
+        score.number.and_then(|number| number.relative_error)
+    }
+
+    #[test]
+    fn lengths_have_a_relative_error_and_choices_none() {
+        let length = Truth::of_answer("2.0 m").unwrap();
+        assert!((relative_error(&length, "3 m").unwrap() - 0.5).abs() < 1e-9);
+        assert_eq!(relative_error(&length, "far"), None);
+        let choice = Truth {
+            text: "B".into(),
+            form: AnswerForm::Choice(vec!["1.0 m".into(), "2.0 m".into()]),
+        };
+        assert_eq!(relative_error(&choice, "2.0 m"), None);
+    }
 
     fn scenes(split: Split, n: usize) -> SceneSet {
         SceneSet {
@@ -109,25 +117,23 @@ mod tests {
 
     #[test]
     fn what_is_said_to_be_right_scores() {
-        use super::super::extract::extract;
-        use super::super::score::{LengthRule, score};
         for item in QaSet::scenes(scenes(Split::Validation, 20), 100).items {
-            let said = extract(&item.truth.form, &item.truth.text);
-            let score = score(&item.truth, said.as_ref(), LengthRule::Within25);
-            assert_eq!(score.value, 1.0, "{item:?}");
+            assert_eq!(value(&item.truth, &item.truth.text), 1.0, "{item:?}");
+            if let AnswerForm::Length { .. } = item.truth.form {
+                let error = relative_error(&item.truth, &item.truth.text);
+                assert!(error.unwrap() < 0.25, "{item:?}");
+            }
         }
     }
 
     #[test]
-    fn rules_agree_with_the_scenes_own_judge() {
-        use super::super::extract::extract;
-        use super::super::score::{LengthRule, score};
+    fn scores_and_rewards_agree() {
         let set = scenes(Split::Validation, 30);
         let mut n_right = 0;
         for index in 0..set.n {
             let mut rng = StdRng::seed_from_u64(index as u64);
             for question in set.scene(index).questions(&mut rng) {
-                let truth = truth(&question);
+                let truth = scene_truth(&question);
                 let mut given: Vec<String> =
                     ["A", "(b)", "The red box.", "1.0 m", "150 cm", "2", ""]
                         .map(Into::into)
@@ -141,13 +147,9 @@ mod tests {
                         .map(|c| c.trim_end_matches(" m").into()),
                 );
                 for given in given {
-                    let said = extract(&truth.form, &given);
-                    let value = score(&truth, said.as_ref(), LengthRule::Within25).value;
-                    let is_right = question.judge(&given);
-                    // Rules take any form of a number: `2.0 m` for a count of 2, `2` for the choice `2.0 m`.
-                    let may_differ = !is_right && given.contains(|c: char| c.is_ascii_digit());
-                    let agrees = (value == 1.0) == is_right;
-                    assert!(agrees || may_differ, "{given:?} to {question:?}");
+                    let value = value(&truth, &given);
+                    let is_right = truth.is_right(&given, LengthRule::Within25);
+                    assert_eq!(value == 1.0, is_right, "{given:?} to {question:?}");
                     n_right += usize::from(is_right);
                 }
             }

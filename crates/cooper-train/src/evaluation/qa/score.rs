@@ -1,25 +1,30 @@
 //! What an answer is worth.
 
+use cooper_model::reasoning::answers::{
+    AnswerForm, LengthRule, Reading, Truth, mean_relative_accuracy,
+};
 use serde::Serialize;
 
-use super::extract::{Extracted, plain};
-use super::item::{AnswerForm, Truth};
+/// What was found in an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Extracted {
+    /// What it says.
+    Read(Reading),
+    /// How right a judge finds it, from 0 to 1.
+    Grade(f64),
+}
 
-/// When a length counts as right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LengthRule {
-    /// Off by at most a quarter of the truth.
-    #[default]
-    Within25,
-    /// Less than twice and more than half the truth (Q-SpatialBench).
-    Factor2,
+impl Extracted {
+    /// Read an answer without a judge.
+    pub fn by_rules(form: &AnswerForm, answer: &str) -> Option<Self> {
+        form.read(answer).map(Self::Read)
+    }
 }
 
 /// How far a number or a length is from the truth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct NumberScores {
-    /// |p − g| / g; none if no number was said.
+    /// |p − g| / g; none if no number was found.
     pub relative_error: Option<f64>,
     /// See [`mean_relative_accuracy`].
     pub mra: f64,
@@ -40,107 +45,51 @@ pub struct Score {
     pub number: Option<NumberScores>,
 }
 
-/// Score what was read from an answer: letters, yes and no, words and whole numbers are right or wrong, numbers have
-/// their mean relative accuracy, lengths are right by `rule`. Nothing read scores nothing.
-///
-/// Source: VLMEvalKit's SIBench and Q-SpatialBench (`cooper_spec.md` §10.1).
+/// Score what was found in an answer: a judge's grade as it is, a reading by [`Truth::credit`]. Nothing found scores 0.
 pub fn score(truth: &Truth, extracted: Option<&Extracted>, rule: LengthRule) -> Score {
-    let exact = |is_right: bool| Score {
-        value: f64::from(u8::from(is_right)),
-        readable: true,
-        number: None,
+    let reading = match extracted {
+        Some(Extracted::Grade(grade)) => {
+            return Score {
+                value: grade.clamp(0.0, 1.0),
+                readable: true,
+                number: None,
+            };
+        }
+        Some(Extracted::Read(reading)) => Some(reading),
+        None => None,
     };
-    match (&truth.form, extracted) {
-        (_, Some(Extracted::Grade(grade))) => Score {
-            value: grade.clamp(0.0, 1.0),
-            readable: true,
-            number: None,
-        },
-        (AnswerForm::Choice(_), Some(Extracted::Letter(letter))) => {
-            exact(truth.text == letter.to_string())
-        }
-        (AnswerForm::YesNo, Some(Extracted::Yes(yes))) => {
-            exact(truth.text == if *yes { "yes" } else { "no" })
-        }
-        (AnswerForm::Integer(g), Some(Extracted::Number(p))) => exact(p == g),
-        (AnswerForm::Text, Some(Extracted::Words(words))) => exact(same_words(&truth.text, words)),
-        (AnswerForm::Number(g), said) => {
-            let said = match said {
-                Some(Extracted::Number(p)) => Some(*p),
-                _ => None,
-            };
-            let number = NumberScores::new(said, *g);
-            number.into_score(number.mra, said.is_some())
-        }
-        (AnswerForm::Length { cm, .. }, said) => {
-            let said = match said {
-                Some(Extracted::LengthCm(p)) => Some(*p),
-                _ => None,
-            };
-            let number = NumberScores::new(said, *cm);
-            let is_right = match rule {
-                LengthRule::Within25 => number.within_25,
-                LengthRule::Factor2 => number.within_factor_2,
-            };
-            number.into_score(f64::from(u8::from(is_right)), said.is_some())
-        }
-        _ => Score::default(),
+    let credit = reading.and_then(|reading| truth.credit(reading, rule));
+    Score {
+        value: credit.unwrap_or(0.0),
+        readable: credit.is_some(),
+        number: NumberScores::of(&truth.form, reading),
     }
-}
-
-/// The share of the ten θ of 0.5, 0.55, … 0.95 for which |p − g| / |g| < 1 − θ; for a true 0 whether it was said.
-///
-/// Upstream divides by g itself, so that a negative truth is always met.
-pub fn mean_relative_accuracy(p: f64, g: f64) -> f64 {
-    if g == 0.0 {
-        return f64::from(u8::from(p == 0.0));
-    }
-    let error = (p - g).abs() / g.abs();
-    let thetas = (0..10).map(|i| 0.5 + 0.05 * f64::from(i));
-    thetas.filter(|theta| error < 1.0 - theta).count() as f64 / 10.0
 }
 
 impl NumberScores {
-    fn new(said: Option<f64>, g: f64) -> Self {
-        let Some(p) = said else {
-            return Self::default();
+    /// None where no number is asked for.
+    fn of(form: &AnswerForm, reading: Option<&Reading>) -> Option<Self> {
+        let (number, truth) = match (form, reading) {
+            (AnswerForm::Number(truth), Some(Reading::Number(number))) => (number, truth),
+            (AnswerForm::Length { cm, .. }, Some(Reading::LengthCm(length))) => (length, cm),
+            (AnswerForm::Number(_) | AnswerForm::Length { .. }, _) => return Some(Self::default()),
+            _ => return None,
         };
-        let error = (p - g).abs() / g.abs();
-        Self {
+        let (p, g) = (*number, *truth);
+        Some(Self {
             // Of a true 0 there is no share.
-            relative_error: Some(error).filter(|e| e.is_finite()),
+            relative_error: Some((p - g).abs() / g.abs()).filter(|error| error.is_finite()),
             mra: mean_relative_accuracy(p, g),
-            within_factor_2: p / g > 0.0 && (p / g).max(g / p) < 2.0,
-            // 0.25 of a decimal fraction is seldom met to the last bit.
-            within_25: error <= 0.25 + 1e-9,
-        }
+            within_factor_2: LengthRule::Factor2.accepts(p, g),
+            within_25: LengthRule::Within25.accepts(p, g),
+        })
     }
-
-    fn into_score(self, value: f64, readable: bool) -> Score {
-        Score {
-            value,
-            readable,
-            number: Some(self),
-        }
-    }
-}
-
-/// Whether words are the true ones. MM-Vet's truths list alternatives (`<OR>`) of parts (`<AND>`) to be mentioned.
-fn same_words(truth: &str, words: &str) -> bool {
-    if !truth.contains("<AND>") && !truth.contains("<OR>") {
-        return plain(truth) == words;
-    }
-    let mentions = |part: &str| words.contains(&plain(part));
-    truth
-        .split("<OR>")
-        .any(|parts| parts.split("<AND>").all(mentions))
 }
 
 #[cfg(test)]
 mod tests {
-    use cooper_model::reasoning::LengthUnit;
+    use cooper_model::reasoning::answers::{AnswerForm, LengthUnit};
 
-    use super::super::extract::extract;
     use super::*;
 
     fn value(form: AnswerForm, truth: &str, answer: &str, rule: LengthRule) -> f64 {
@@ -148,26 +97,12 @@ mod tests {
             text: truth.into(),
             form,
         };
-        score(&truth, extract(&truth.form, answer).as_ref(), rule).value
-    }
-
-    #[test]
-    fn mean_relative_accuracy_by_hand() {
-        // Errors: 0, 4 %, 9 %, 20.1 %, 49 %, 50 %, 100 %; bounds 50 %, 45 %, … 5 %.
-        for (p, expected) in [
-            (100.0, 1.0),
-            (104.0, 1.0),
-            (91.0, 0.9),
-            (120.1, 0.6),
-            (149.0, 0.1),
-            (150.0, 0.0),
-            (0.0, 0.0),
-        ] {
-            assert_eq!(mean_relative_accuracy(p, 100.0), expected, "{p}");
-        }
-        assert_eq!(mean_relative_accuracy(0.0, 0.0), 1.0);
-        assert_eq!(mean_relative_accuracy(1.0, 0.0), 0.0);
-        assert_eq!(mean_relative_accuracy(5.0, -5.0), 0.0);
+        score(
+            &truth,
+            Extracted::by_rules(&truth.form, answer).as_ref(),
+            rule,
+        )
+        .value
     }
 
     #[test]

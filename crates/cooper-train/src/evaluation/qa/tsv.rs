@@ -17,11 +17,12 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cooper_imaging::decode_rgb;
+use cooper_model::reasoning::answers::{Truth, TruthHints};
 use cooper_model::{Error, Result};
 use csv::{ByteRecord, Position, Reader, ReaderBuilder};
 use image::RgbImage;
 
-use super::item::{Hints, ImageRef, QaItem, QaSet, Store, Truth};
+use super::item::{ImageRef, QaItem, QaSet, Store};
 use super::jsonl::Images;
 use crate::evaluation::files::{Broken, folder_of};
 
@@ -246,7 +247,7 @@ fn item(name: String, row: &Row) -> std::result::Result<QaItem, String> {
 
 type Cell<'c> = dyn Fn(&str) -> Option<String> + 'c;
 
-fn hints(cell: &Cell, choices: Vec<String>) -> std::result::Result<Hints, String> {
+fn hints(cell: &Cell, choices: Vec<String>) -> std::result::Result<TruthHints, String> {
     let mut answer = cell("answer").unwrap_or_default();
     let mut unit = cell("answer_unit");
     let mut value = cell("answer_value").and_then(|value| value.parse().ok());
@@ -259,7 +260,7 @@ fn hints(cell: &Cell, choices: Vec<String>) -> std::result::Result<Hints, String
     if answer.is_empty() {
         return Err("expected an answer, got none".into());
     }
-    Ok(Hints {
+    Ok(TruthHints {
         answer,
         choices,
         value,
@@ -277,7 +278,7 @@ fn pair(text: &str) -> Option<(f64, String)> {
 }
 
 /// The question as it is asked: VLMEvalKit's order, in words of our own.
-fn prompt(cell: &Cell, question: String, hints: &Hints) -> String {
+fn prompt(cell: &Cell, question: String, hints: &TruthHints) -> String {
     let mut prompt = String::new();
     if let Some(hint) = cell("hint") {
         prompt += &format!("Hint: {hint}\n");

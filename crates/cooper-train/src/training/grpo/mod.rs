@@ -16,7 +16,7 @@ mod stage;
 
 pub use config::GrpoTraining;
 pub use policy::{Scores, divergence, policy_losses, score};
-pub use questions::{Asked, Flag, QuestionRows, QuestionSource, SceneQuestions, Truth};
+pub use questions::{Asked, Flag, QuestionRows, QuestionSource, SceneQuestions};
 pub use rewards::{
     Reward, RewardWeights, advantages, calls_tool, exploration, group_rewards, is_well_formed,
 };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cooper_imaging::load_rgb;
+use cooper_model::reasoning::answers::Truth;
 use cooper_model::{Error, Result};
 use cooper_scenes::{Question, QuestionKind, Scene, SceneConfig, Split};
 use image::RgbImage;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::json_lines::{JsonLines, folder_of};
+use crate::scene_truth::scene_truth;
 use crate::training::draws::row_of_epoch;
 
 /// Scenes that are looked through for a question of a wanted kind.
@@ -34,36 +36,6 @@ pub enum Flag {
     Boundary,
 }
 
-/// How an answer is found right.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Truth {
-    /// As a scene's question judges it.
-    Scene(Box<Question>),
-    /// The same words but for case and space around them; `(A)` is `A`.
-    Text(String),
-}
-
-impl Truth {
-    /// Whether a short answer, its box removed, is right.
-    pub fn holds(&self, given: &str) -> bool {
-        match self {
-            Self::Scene(question) => question.judge(given),
-            Self::Text(truth) => !given.trim().is_empty() && plain(given) == plain(truth),
-        }
-    }
-}
-
-fn plain(text: &str) -> String {
-    let text = text.trim().to_lowercase();
-    let inner = text
-        .strip_prefix('(')
-        .and_then(|rest| rest.strip_suffix(')'));
-    match inner {
-        Some(letter) if letter.chars().count() == 1 => letter.to_string(),
-        _ => text,
-    }
-}
-
 /// A question that is asked.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -73,7 +45,7 @@ pub struct Asked {
     pub question: String,
     /// Its kind, for the log.
     pub kind: String,
-    /// How an answer is found right.
+    /// What answers are compared with.
     pub truth: Truth,
     /// What maps do for it.
     pub flag: Flag,
@@ -162,7 +134,7 @@ impl SceneQuestions {
             question: question.text.clone(),
             kind: question.kind.name().into(),
             flag: flag.unwrap_or_else(|| usual_flag(&question)),
-            truth: Truth::Scene(Box::new(question)),
+            truth: scene_truth(&question),
         }
     }
 }
@@ -175,9 +147,9 @@ fn usual_flag(question: &Question) -> Flag {
     }
 }
 
-/// A row of a file.
+/// A row of a file, as it is written.
 #[derive(Clone, Debug, Deserialize)]
-struct Row {
+struct RawRow {
     image: PathBuf,
     question: String,
     answer: Words,
@@ -195,17 +167,41 @@ enum Words {
     Number(serde_json::Number),
 }
 
+/// A row of a file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "RawRow")]
+struct Row {
+    image: PathBuf,
+    question: String,
+    kind: String,
+    truth: Truth,
+    flag: Flag,
+}
+
+impl TryFrom<RawRow> for Row {
+    type Error = String;
+
+    fn try_from(row: RawRow) -> std::result::Result<Self, String> {
+        Ok(Self {
+            truth: Truth::of_answer(match row.answer {
+                Words::Text(text) => text,
+                Words::Number(number) => number.to_string(),
+            })?,
+            image: row.image,
+            question: row.question,
+            kind: row.kind.unwrap_or_else(|| "all".into()),
+            flag: row.flag,
+        })
+    }
+}
+
 impl Row {
     fn asked(&self, root: &Path) -> Result<Asked> {
-        let truth = match &self.answer {
-            Words::Text(text) => text.clone(),
-            Words::Number(number) => number.to_string(),
-        };
         Ok(Asked {
             image: Arc::new(load_rgb(&root.join(&self.image))?),
             question: self.question.clone(),
-            kind: self.kind.clone().unwrap_or_else(|| "all".into()),
-            truth: Truth::Text(truth),
+            kind: self.kind.clone(),
+            truth: self.truth.clone(),
             flag: self.flag,
         })
     }
@@ -287,13 +283,17 @@ fn rows(file: &Path) -> Result<Vec<Row>> {
 
 #[cfg(test)]
 mod tests {
+    use cooper_model::reasoning::answers::{AnswerForm, LengthRule};
     use rand::SeedableRng;
 
     use super::*;
 
     #[test]
     fn words_are_compared_without_case_and_brackets() {
-        let truth = Truth::Text("(A)".into());
+        let is_right = |truth: &str, given: &str| {
+            let truth = Truth::of_answer(truth).unwrap();
+            truth.is_right(given, LengthRule::default())
+        };
         for (given, expected) in [
             ("a", true),
             (" (A) ", true),
@@ -301,10 +301,14 @@ mod tests {
             ("(A) red", false),
             ("", false),
         ] {
-            assert_eq!(truth.holds(given), expected, "{given:?}");
+            assert_eq!(is_right("(A)", given), expected, "{given:?}");
         }
-        assert!(Truth::Text("Red box".into()).holds("red box"));
-        assert!(!Truth::Text(String::new()).holds(" "));
+        assert!(is_right("Red box", "red box"));
+        let nothing = Truth {
+            text: String::new(),
+            form: AnswerForm::Text,
+        };
+        assert!(!nothing.is_right(" ", LengthRule::default()));
     }
 
     #[test]
@@ -318,13 +322,11 @@ mod tests {
         for n in 0..40 {
             let mut rng = StdRng::seed_from_u64(n);
             let asked = questions.ask(n, &mut rng).unwrap();
-            let Truth::Scene(question) = &asked.truth else {
-                panic!("{asked:?}");
-            };
             assert_eq!(asked.flag, Flag::Negative);
-            assert!(asked.truth.holds(&question.answer));
-            assert_eq!(asked.kind, question.kind.name());
-            n_counts += usize::from(question.kind == QuestionKind::Count);
+            let truth = &asked.truth;
+            assert!(truth.is_right(&truth.text, LengthRule::default()));
+            let kind = questions.kinds.iter().find(|k| k.name() == asked.kind);
+            n_counts += usize::from(*kind.unwrap() == QuestionKind::Count);
         }
         assert!((10..=30).contains(&n_counts), "{n_counts}");
     }

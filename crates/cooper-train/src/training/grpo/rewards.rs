@@ -3,11 +3,12 @@
 //! Source: COOPER's CPR rewards. The released code drops the first turn before it looks for tool calls; here it counts.
 
 use cooper_model::engine::MapKind;
+use cooper_model::reasoning::answers::{LengthRule, Truth};
 use cooper_model::reasoning::{Mode, Transcript, tag_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::questions::{Flag, Truth};
+use super::questions::Flag;
 
 /// Added to a group's standard deviation.
 const STD_EPS: f64 = 1e-4;
@@ -81,7 +82,7 @@ pub fn group_rewards(
         _ => vec![0.0; answers.len()],
     };
     let reward = |(answer, explored): (&&Transcript, f64)| {
-        let is_right = truth.holds(&answer.answer);
+        let is_right = truth.is_right(&answer.answer, LengthRule::default());
         let formed = is_well_formed(mode, &answer.turns);
         Reward {
             answer: weights.answer * f64::from(u8::from(is_right)),
@@ -278,7 +279,7 @@ mod tests {
             said("", &[CALL, CALL, "cut"]),
         ];
         let group: Vec<&Transcript> = group.iter().collect();
-        let truth = Truth::Text("b".into());
+        let truth = Truth::of_answer("b").unwrap();
         let weights = RewardWeights::default();
         let totals = |flag, weights: &RewardWeights, mode, group: &[&Transcript]| -> Vec<f64> {
             let rewards = group_rewards(weights, mode, &truth, flag, group);

@@ -1,4 +1,4 @@
-//! Numbers and lengths in an answer's words: digits, words, units, ranges.
+//! Numbers and lengths in an answer: digits, words, units, ranges.
 
 /// A unit of length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +86,12 @@ pub fn numbers(text: &str) -> Vec<Found> {
         let in_word = before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
         // In `2-3` and `A-3` the line joins; elsewhere it is a sign.
         let joined = before_sign.is_some_and(|b| b.is_ascii_alphanumeric());
+        // `2.0.0` is no number.
+        let goes_on =
+            bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
         let negative = before == Some(b'-') && !joined;
         let digits: String = text[at..end].chars().filter(|c| *c != ',').collect();
-        if let (false, Ok(value)) = (in_word, digits.parse::<f64>()) {
+        if let (false, Ok(value)) = (in_word || goes_on, digits.parse::<f64>()) {
             found.push(Found {
                 value: if negative { -value } else { value },
                 start: at,
@@ -156,7 +159,17 @@ pub fn last_number(text: &str) -> Option<f64> {
         .or_else(in_words)
 }
 
-/// The length that a text tells, in centimetres; `unit` is that of a number without one.
+/// How many: the last number, if it is whole and not negative.
+pub fn count(answer: &str) -> Option<f64> {
+    last_number(answer).filter(|n| *n >= 0.0 && n.fract() == 0.0)
+}
+
+/// A length in metres; a number without a unit is metres. See [`parse_length_cm`].
+pub fn length_m(answer: &str) -> Option<f64> {
+    parse_length_cm(answer, LengthUnit::Meter).map(|cm| cm / 100.0)
+}
+
+/// The length in a text, in centimetres; `unit` is that of a number without one.
 ///
 /// Looked for in this order: Q-SpatialBench's `scalar{…}` and `distance_unit{…}`, the first number with a unit of
 /// length, the first number. Ranges (`2-3 m`, `2 to 3 m`) are averaged. None below or at 0.
@@ -271,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_is_no_length_is_none() {
-        for text in ["", "far", "-2 m", "0 m", "m", "B2"] {
+        for text in ["", "far", "-2 m", "0 m", "m", "B2", "2.0.0"] {
             check(text, None);
         }
     }
@@ -284,5 +297,12 @@ mod tests {
             [-3.0, 4.5, 1200.0, 1.0, 2.0, 0.5]
         );
         assert_eq!(values("2-3 x-7"), [2.0, 3.0, 7.0]);
+    }
+
+    #[test]
+    fn counts_are_whole() {
+        assert_eq!(count("There are three."), Some(3.0));
+        assert_eq!(count("2.5"), None);
+        assert_eq!(length_m("about 35 cm"), Some(0.35));
     }
 }

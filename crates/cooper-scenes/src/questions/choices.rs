@@ -40,7 +40,7 @@ pub(super) fn with_choices(stem: &str, choices: &[String]) -> String {
     text
 }
 
-/// How finely a number is told.
+/// How finely a number is written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grain {
     /// Numbers are multiples of it, in metres.
@@ -51,14 +51,14 @@ pub(super) struct Grain {
 
 impl Grain {
     /// `2.4 m`
-    pub(super) fn tell(self, value_m: f64) -> String {
-        self.tell_steps(self.steps(value_m))
+    pub(super) fn format(self, value_m: f64) -> String {
+        self.format_steps(self.steps(value_m))
     }
 
     /// About the number.
     pub fn estimate(self, value_m: f64, rng: &mut StdRng) -> String {
         let share = between(rng, [1.0 - ESTIMATE_ERROR, 1.0 + ESTIMATE_ERROR]);
-        self.tell(value_m * share)
+        self.format(value_m * share)
     }
 
     /// Three wrong numbers; the right one is equally likely to be the smallest, second, third or largest.
@@ -79,14 +79,14 @@ impl Grain {
             larger = (larger * Self::ratio(rng)).ceil();
             found.push(larger);
         }
-        found.into_iter().map(|n| self.tell_steps(n)).collect()
+        found.into_iter().map(|n| self.format_steps(n)).collect()
     }
 
     fn steps(self, value_m: f64) -> f64 {
         (value_m / self.step).round().max(1.0)
     }
 
-    fn tell_steps(self, n_steps: f64) -> String {
+    fn format_steps(self, n_steps: f64) -> String {
         format!("{:.*} m", self.decimals, n_steps * self.step)
     }
 
@@ -125,7 +125,7 @@ mod tests {
                     .iter()
                     .map(|t| number(t))
                     .collect();
-                all.push(number(&grain.tell(value)));
+                all.push(number(&grain.format(value)));
                 all.sort_by(f64::total_cmp);
                 assert!(all.len() == 4 && all[0] > 0.0, "{all:?}");
                 for pair in all.windows(2) {

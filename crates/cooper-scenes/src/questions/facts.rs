@@ -5,6 +5,11 @@
 use super::super::object::Object;
 use super::super::scene::Scene;
 
+/// `the red box`
+pub(super) fn the(object: &Object) -> String {
+    format!("the {}", object.name())
+}
+
 /// `red box at 24 61`
 pub(super) fn place(scene: &Scene, object: &Object) -> String {
     let [x, y] = percent_place(scene, object);

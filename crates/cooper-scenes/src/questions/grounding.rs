@@ -1,7 +1,7 @@
 //! Grounding: what is at a place, where something is, and what there is, all tied to pixels.
 //!
 //! Short and many, these teach a young model to bind names to places before it compares them.
-//! A place is told as in the thoughts, in percent of the image's width and height.
+//! A place is written as in the thoughts, in percent of the image's width and height.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -10,8 +10,7 @@ use super::super::cast::{CEILING, FIRST_OBJECT, FLOOR};
 use super::super::object::Object;
 use super::super::sampling::{chance, whole};
 use super::super::scene::Scene;
-use super::facts;
-use super::singles::the;
+use super::facts::{self, the};
 
 /// The share of questions for what is at a place,
 const WHAT_SHARE: f64 = 0.4;
@@ -62,7 +61,7 @@ fn what(scene: &Scene, rng: &mut StdRng) -> Grounding {
         },
     };
     Grounding {
-        question: format!("What is at {}?", told(scene, pixel)),
+        question: format!("What is at {}?", percent_place(scene, pixel)),
         answer,
     }
 }
@@ -70,7 +69,7 @@ fn what(scene: &Scene, rng: &mut StdRng) -> Grounding {
 fn how_far(scene: &Scene, rng: &mut StdRng) -> Grounding {
     let pixel = pixel(scene, rng);
     Grounding {
-        question: format!("What is the depth at {}?", told(scene, pixel)),
+        question: format!("What is the depth at {}?", percent_place(scene, pixel)),
         answer: format!("{:.1} m", scene.depth[pixel]),
     }
 }
@@ -118,7 +117,7 @@ fn object(scene: &Scene, id: u8) -> Option<&Object> {
 }
 
 /// The place of a pixel in whole percent.
-fn told(scene: &Scene, pixel: usize) -> String {
+fn percent_place(scene: &Scene, pixel: usize) -> String {
     let (width, height) = scene.image.dimensions();
     let (column, row) = (pixel % width as usize, pixel / width as usize);
     let [x, y] = [(column, width), (row, height)]

@@ -5,10 +5,10 @@ use rand::rngs::StdRng;
 use super::super::object::Object;
 use super::super::sampling::{chance, whole};
 use super::super::scene::Scene;
-use super::ask::Draft;
 use super::choices::Grain;
-use super::singles::the;
-use super::{QuestionKind, facts};
+use super::draft::Draft;
+use super::facts::{self, the};
+use super::question::QuestionKind;
 
 /// Two ranges are told apart if they differ by this,
 const RANGE_M: f64 = 0.3;
@@ -18,7 +18,7 @@ const RANGE_SHARE: f64 = 0.08;
 const COLUMN_SHARE: f64 = 0.06;
 /// Two heights are told apart if they differ by this.
 const HEIGHT_M: f64 = 0.15;
-/// How finely the way between two objects is told.
+/// How finely the distance between two objects is written.
 const DISTANCE: Grain = Grain {
     step: 0.1,
     decimals: 1,
@@ -34,7 +34,7 @@ struct Comparison {
     /// Completes `Is the red box`, up to the other object.
     than: &'static [&'static str],
     fact: fn(&Scene, &Object) -> String,
-    /// The number of a fact that is compared, as it is told there.
+    /// The number of a fact that is compared, as it is written there.
     number: fn(&Scene, &Object) -> String,
 }
 
@@ -154,7 +154,7 @@ fn distance(scene: &Scene, pair: [usize; 2], rng: &mut StdRng) -> Draft {
         kind: QuestionKind::ObjectDistance,
         stem: open.clone(),
         open,
-        right: DISTANCE.tell(value),
+        right: DISTANCE.format(value),
         wrong: DISTANCE.wrong(value, rng),
         estimate: Some(DISTANCE.estimate(value, rng)),
         value: Some(value),
@@ -164,21 +164,21 @@ fn distance(scene: &Scene, pair: [usize; 2], rng: &mut StdRng) -> Draft {
     }
 }
 
-/// `0.4 left, 0.6 right: 1.0. 2.3, 3.1: 0.8.`: how far two centres are apart sideways and ahead, in metres, reckoned from
-/// numbers as they are told.
+/// `0.4 left, 0.6 right: 1.0. 2.3, 3.1: 0.8.`: how far two centres are apart sideways and in depth, in metres, computed
+/// from the numbers as they are written.
 fn legs(a: &Object, b: &Object) -> String {
-    let told = |m: f64| (m * 10.0).round() / 10.0;
-    let aside = [a, b].map(|o| told(o.center_in_camera.x));
-    let ahead = [a, b].map(|o| told(o.center_in_camera.z));
+    let rounded = |m: f64| (m * 10.0).round() / 10.0;
+    let lateral = [a, b].map(|o| rounded(o.center_in_camera.x));
+    let depth = [a, b].map(|o| rounded(o.center_in_camera.z));
     let leg = |[a, b]: [f64; 2]| (a - b).abs();
     let [side_a, side_b] = [a, b].map(facts::side);
     format!(
         "{:.1} {side_a}, {:.1} {side_b}: {:.1}. {:.1}, {:.1}: {:.1}.",
-        aside[0].abs(),
-        aside[1].abs(),
-        leg(aside),
-        ahead[0],
-        ahead[1],
-        leg(ahead)
+        lateral[0].abs(),
+        lateral[1].abs(),
+        leg(lateral),
+        depth[0],
+        depth[1],
+        leg(depth)
     )
 }

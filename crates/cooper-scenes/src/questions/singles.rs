@@ -6,29 +6,25 @@ use super::super::object::Object;
 use super::super::sampling::{chance, whole};
 use super::super::scene::Scene;
 use super::super::solid::Category;
-use super::ask::Draft;
 use super::choices::{Grain, wrong_counts};
-use super::{QuestionKind, facts};
+use super::draft::Draft;
+use super::facts::{self, the};
+use super::question::QuestionKind;
 
 /// The share of scenes in which a category is counted that is not there.
 const NONE_SHARE: f64 = 0.2;
 /// A size is asked for if at least this share of the object is visible.
 const WHOLE_SHARE: f64 = 0.85;
-/// How finely the way from the camera is told.
+/// How finely the distance from the camera is written.
 const RANGE: Grain = Grain {
     step: 0.1,
     decimals: 1,
 };
-/// How finely sizes are told.
+/// How finely sizes are written.
 const SIZE: Grain = Grain {
     step: 0.05,
     decimals: 2,
 };
-
-/// `the red box`
-pub(super) fn the(object: &Object) -> String {
-    format!("the {}", object.name())
-}
 
 /// All that can be asked about an object, given by its index.
 pub(super) fn about(scene: &Scene, index: usize, rng: &mut StdRng) -> Vec<Draft> {
@@ -60,9 +56,14 @@ fn camera_distance(scene: &Scene, index: usize, rng: &mut StdRng) -> Draft {
         2 => format!("What is the distance to {x}?"),
         _ => format!("How far is it to {x}?"),
     };
-    let kind = QuestionKind::CameraDistance;
-    let thought = facts::range(scene, object);
-    measure(kind, open, RANGE, object.nearest_m, index, thought, rng)
+    let measured = Measured {
+        kind: QuestionKind::CameraDistance,
+        index,
+        value_m: object.nearest_m,
+        grain: RANGE,
+        thought: facts::range(scene, object),
+    };
+    measured.draft(open, rng)
 }
 
 fn size(scene: &Scene, index: usize, rng: &mut StdRng) -> Draft {
@@ -76,34 +77,45 @@ fn size(scene: &Scene, index: usize, rng: &mut StdRng) -> Draft {
         (false, 0) => format!("What is the width of {x}?"),
         (false, _) => format!("How wide is {x}?"),
     };
-    let (value, thought) = if is_height {
+    let (value_m, thought) = if is_height {
         (object.height_m(), facts::tall(scene, object))
     } else {
         (object.width_m(), facts::wide(scene, object))
     };
-    measure(QuestionKind::Size, open, SIZE, value, index, thought, rng)
+    let measured = Measured {
+        kind: QuestionKind::Size,
+        index,
+        value_m,
+        grain: SIZE,
+        thought,
+    };
+    measured.draft(open, rng)
 }
 
-fn measure(
+/// A length of one object.
+struct Measured {
     kind: QuestionKind,
-    open: String,
-    grain: Grain,
-    value: f64,
     index: usize,
+    value_m: f64,
+    /// How finely it is written.
+    grain: Grain,
     thought: String,
-    rng: &mut StdRng,
-) -> Draft {
-    Draft {
-        kind,
-        stem: open.clone(),
-        open,
-        right: grain.tell(value),
-        wrong: grain.wrong(value, rng),
-        estimate: Some(grain.estimate(value, rng)),
-        value: Some(value),
-        unit: Some("m"),
-        objects: vec![index],
-        thought,
+}
+
+impl Measured {
+    fn draft(self, open: String, rng: &mut StdRng) -> Draft {
+        Draft {
+            kind: self.kind,
+            stem: open.clone(),
+            open,
+            right: self.grain.format(self.value_m),
+            wrong: self.grain.wrong(self.value_m, rng),
+            estimate: Some(self.grain.estimate(self.value_m, rng)),
+            value: Some(self.value_m),
+            unit: Some("m"),
+            objects: vec![self.index],
+            thought: self.thought,
+        }
     }
 }
 

@@ -111,7 +111,7 @@ impl DepthArgs {
             return Err(Error::Internal("the model returned no depth map".into()));
         };
         match self.format {
-            DepthFormat::Color => output::write_rgb_png(path, &map.color)?,
+            DepthFormat::Color => output::write_rgb_png(path, &map.color())?,
             DepthFormat::Relative => write_depth(path, *encoding, &map)?,
         }
         note(&format!(

@@ -191,7 +191,7 @@ impl Maps {
             Ok(convert::depth_image(&depth, header))
         });
         publish(&self.depth_color, || {
-            Ok(convert::rgb_image(&depth.color, header))
+            Ok(convert::rgb_image(&depth.color(), header))
         });
         let metric = self.publish_metric_depth(&frame, &depth).await;
         if has_subscribers(&self.confidence) {

@@ -17,7 +17,7 @@ fn main() -> Result<()> {
     let cooper = Cooper::open(Path::new(dir))?;
     let image = cooper_model::load_rgb(Path::new(image))?;
     let depth = cooper.estimate_depth(&image)?;
-    let saved = depth.color.save(out);
+    let saved = depth.color().save(out);
     saved.map_err(|error| Error::invalid(out.as_str(), error.to_string()))?;
     let mean = depth.values.iter().sum::<f32>() / depth.values.len() as f32;
     println!(

@@ -11,16 +11,42 @@ use crate::reasoning::{PromptedEngine, Prompts, Settings, Transcript, answer};
 
 /// A loaded model with its prompts and settings.
 ///
-/// Every call is a function of the image, the words, [`Cooper::settings`] and the seed in them: the same again gives the
-/// same result on the same device. Calls block until they are done; for streamed text, stops and time budgets use
-/// [`crate::reasoning::answer`] with a [`Control`] of your own.
+/// Every result is a function of the image, the question and [`Cooper::settings`], which hold the seed: the same input
+/// gives the same result on the same device. Calls block until they are done. For streamed text, progress, stops and
+/// time budgets call [`crate::reasoning::answer`] with [`Cooper::model`] and a [`Control`] of your own:
+///
+/// ```
+/// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
+/// use std::time::{Duration, Instant};
+///
+/// use cooper_model::Cooper;
+/// use cooper_model::engine::{Cancel, Control, Progress};
+/// use cooper_model::reasoning::{Mode, Settings, answer};
+///
+/// let cooper = Cooper::open(dir.as_ref())?;
+/// let image = image::RgbImage::from_pixel(128, 96, image::Rgb([90, 90, 90]));
+/// let settings = Settings {
+///     mode: Mode::Text,
+///     seed: 7,
+///     ..cooper.settings.clone()
+/// };
+/// let deadline = Instant::now() + Duration::from_secs(30);
+/// let mut control = Control::new(Cancel::at(deadline), |progress| {
+///     if let Progress::Text(delta) = progress {
+///         print!("{delta}");
+///     }
+/// });
+/// let transcript = answer(cooper.model(), &image, "How many boxes?", &settings, &mut control)?;
+/// assert!(!transcript.turns.is_empty());
+/// # Ok::<(), cooper_model::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Cooper {
-    /// The network, its tokenizer, and what it keeps of images that it has seen.
+    /// The network with its tokenizer and prefix cache.
     pub engine: Engine,
-    /// The texts that steer it.
+    /// System prompts and instructions.
     pub prompts: Prompts,
-    /// How questions are answered and maps are drawn.
+    /// How questions are answered and maps are drawn. Change them between calls.
     pub settings: Settings,
 }
 
@@ -65,7 +91,7 @@ impl Cooper {
 
     /// Answer a question about an image, in the mode of [`Cooper::settings`].
     ///
-    /// The model not finding an answer is no error: see [`Transcript::status`].
+    /// A transcript without an answer is no error: see [`Transcript::status`].
     ///
     /// ```
     /// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
@@ -86,7 +112,8 @@ impl Cooper {
         answer(self.model(), image, question, &self.settings, &mut control)
     }
 
-    /// Draw the relative depth of an image, 0 near to 1 far, at the image's size.
+    /// Draw the relative depth of an image, 0 near to 1 far, at the image's size. It has no metres: scale and shift are
+    /// unknown.
     ///
     /// # Errors
     /// If the network fails.
@@ -96,6 +123,18 @@ impl Cooper {
     }
 
     /// Draw the segmentation of an image and find its regions, at the image's size.
+    ///
+    /// ```
+    /// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
+    /// # let cooper = cooper_model::Cooper::open(dir.as_ref())?;
+    /// let image = image::RgbImage::from_fn(128, 96, |x, y| image::Rgb([x as u8, y as u8, 90]));
+    /// let segmentation = cooper.segment(&image)?;
+    /// for region in &segmentation.regions {
+    ///     println!("{}: {} pixels around {}", region.id, region.n_pixels, region.centroid);
+    /// }
+    /// assert_eq!(segmentation.labels.len(), 128 * 96);
+    /// # Ok::<(), cooper_model::Error>(())
+    /// ```
     ///
     /// # Errors
     /// If the network fails.

@@ -1,6 +1,6 @@
-//! The one error type above the network: each variant says who can act on it.
+//! The error type of all layers above the network: each variant names who can act on it.
 //!
-//! The layers `tensor`, `flow` and `model` use [`candle_core::Result`]; everything above uses [`Result`].
+//! The layers `flow` and `model` use [`candle_core::Result`]; everything above uses [`Result`].
 //! Nothing here knows ROS: `ros::codes` maps these to interface constants.
 
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub enum Error {
     /// No camera of that name is configured.
     #[error("there is no camera `{camera}`; the configured ones are: {known}")]
     UnknownCamera {
-        /// The name that was asked for.
+        /// The requested name.
         camera: String,
         /// The configured names.
         known: String,
@@ -29,7 +29,7 @@ pub enum Error {
     NoImage {
         /// The camera.
         camera: String,
-        /// Why it is silent, or what is wrong with its newest image.
+        /// Why it sends none, or what is wrong with its newest image.
         why: String,
     },
     /// A conversation is longer than the model can read.
@@ -59,7 +59,7 @@ pub enum Error {
     /// The network itself failed (shapes, memory, device).
     #[error("the network failed: {0}")]
     Model(#[from] candle_core::Error),
-    /// Somebody asked for a stop; what existed by then may come beside it.
+    /// The request was stopped; partial results may come with it.
     #[error("canceled")]
     Canceled,
     /// The queue of waiting requests is full.
@@ -79,7 +79,7 @@ pub enum Error {
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// A bug of ours (a panic in a request); the request is lost, the process lives on.
+    /// A bug of this program (a panic in a request); the request fails, the process goes on.
     #[error("internal error: {0}")]
     Internal(String),
 }

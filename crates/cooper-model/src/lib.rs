@@ -1,8 +1,17 @@
 //! COOPER: one model that reads an image, draws its depth and segmentation, and reasons about space.
 //!
-//! Start at [`Cooper`]: load a model directory, ask about an image, draw its maps. Behind it, from the bottom to the top:
-//! [`flow`] (rectified flow without a network), [`model`] (the network), [`engine`] (contexts, text, latents),
-//! [`perception`] (maps and regions), [`reasoning`] (the loop in turns), [`measure`] (typed questions).
+//! Start at [`Cooper`]: load a model directory, ask about an image, draw its maps.
+//!
+//! | module | what it does | start at |
+//! |---|---|---|
+//! | [`measure`] | typed questions, answered in numbers and checked against maps | [`measure::observe`], [`measure::conclude`] |
+//! | [`reasoning`] | questions in four modes; what answers say | [`reasoning::answer`], [`reasoning::answers`] |
+//! | [`perception`] | depth maps, segmentations, regions | [`perception::estimate_depth`], [`perception::segment`] |
+//! | [`engine`] | contexts, prefill, text generation, latents | [`engine::Engine`], [`engine::Control`] |
+//! | [`model`] | the network | [`model::UnifiedModel`] |
+//! | [`flow`] | rectified flow without a network | [`flow::sample`] |
+//!
+//! A layer uses only those below it.
 //!
 //! Knows neither ROS nor training. The model is BAGEL-7B-MoT as COOPER (arXiv 2512.04563) trains it, or a smaller one of
 //! the same layout; all sizes come from the model directory.

@@ -36,7 +36,7 @@ pub(super) fn write_depth(
 ) -> Result<()> {
     for (interface, raster) in [
         (&interfaces::DEPTH_RELATIVE, map.raster()),
-        (&interfaces::DEPTH_COLOR, Raster::rgb(&map.color)),
+        (&interfaces::DEPTH_COLOR, Raster::rgb(&map.color())),
     ] {
         write_map(output, interface, frame, times, raster)?;
     }

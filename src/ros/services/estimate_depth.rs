@@ -64,7 +64,7 @@ async fn respond(
         error_code: codes::NONE,
         header: convert::std_header(header),
         depth_relative: convert::depth_image(&depth, header),
-        color: convert::rgb_image(&depth.color, header),
+        color: convert::rgb_image(&depth.color(), header),
         confidence: confidence(shared, request, &frame, &depth).await?,
         ..without_scale()
     };

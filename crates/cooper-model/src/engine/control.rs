@@ -1,4 +1,4 @@
-//! Stopping and watching a running request: both are looked at once per token and once per flow step.
+//! Stopping and watching a running request: a stop is checked, and progress reported, at every token and flow step.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 /// Why a request was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Somebody asked for it.
+    /// By the client.
     Asked,
-    /// Its time was spent.
+    /// Its time budget was spent.
     Expired,
     /// The model was unloaded.
     Unloaded,
@@ -49,18 +49,18 @@ impl Cancel {
         }))
     }
 
-    /// Ask for a stop.
+    /// Stop the request.
     pub fn cancel(&self) {
         self.cancel_for(Stop::Asked);
     }
 
-    /// Ask for a stop for this reason; the first one holds.
+    /// Stop the request for this reason; the first reason holds.
     pub fn cancel_for(&self, why: Stop) {
         let first = self.stopped().unwrap_or(why);
         let _ = self.0.stop.set(first);
     }
 
-    /// Why a stop was asked for, if it was.
+    /// Why it was stopped, if it was.
     pub fn stopped(&self) -> Option<Stop> {
         let asked = self.0.stop.get().copied();
         asked.or_else(|| (self.time_left()? == Duration::ZERO).then_some(Stop::Expired))
@@ -72,12 +72,12 @@ impl Cancel {
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether a stop was asked for.
+    /// Whether it was stopped.
     pub fn is_canceled(&self) -> bool {
         self.stopped().is_some()
     }
 
-    /// `Ok` while nobody asked for a stop.
+    /// `Ok` until it is stopped.
     ///
     /// # Errors
     /// [`Error::Canceled`] after a stop, whatever its reason.
@@ -148,7 +148,7 @@ pub struct Evidence {
     pub took: Duration,
 }
 
-/// News from a running request.
+/// Progress of a running request.
 #[derive(Clone, Debug)]
 pub enum Progress {
     /// Another stage began, in a turn counted from 1 (0 before the first turn).
@@ -161,21 +161,21 @@ pub enum Progress {
     Map(Evidence),
 }
 
-/// Where a request looks for a stop and tells its news.
+/// How a running request is stopped and watched.
 pub struct Control<'a> {
     cancel: Cancel,
     listener: Box<dyn FnMut(Progress) + 'a>,
 }
 
-/// Nobody stops it and nobody listens.
+/// The same as [`Control::unattended`].
 impl Default for Control<'_> {
     fn default() -> Self {
-        Self::new(Cancel::default(), |_| {})
+        Self::unattended()
     }
 }
 
 impl<'a> Control<'a> {
-    /// Watch `cancel` and tell `listener`.
+    /// Stop at `cancel`, and report progress to `listener`.
     pub fn new(cancel: Cancel, listener: impl FnMut(Progress) + 'a) -> Self {
         Self {
             cancel,
@@ -196,13 +196,13 @@ impl<'a> Control<'a> {
     /// See [`Cancel::check`].
     ///
     /// # Errors
-    /// [`Error::Canceled`] when a stop was asked for.
+    /// [`Error::Canceled`] after a stop.
     pub fn check(&self) -> Result<()> {
         self.cancel.check()
     }
 
-    /// Tell the listener.
-    pub fn tell(&mut self, progress: Progress) {
+    /// Report to the listener.
+    pub fn report(&mut self, progress: Progress) {
         (self.listener)(progress);
     }
 }

@@ -1,4 +1,4 @@
-//! Writing text, token by token, on a fork of the context.
+//! Text generation, token by token, on a fork of the context.
 //!
 //! Source: BAGEL `modeling/bagel/bagel.py`, `generate_text`, and COOPER's cut of the logits to the tokenizer.
 
@@ -49,7 +49,7 @@ impl SamplingParams {
     }
 }
 
-/// A text that the model wrote.
+/// A generated text.
 #[derive(Clone, Debug, Default)]
 pub struct Generation {
     /// The ids, the start token first, the end token not among them.
@@ -60,22 +60,22 @@ pub struct Generation {
     pub ended: bool,
     /// Whether somebody stopped it.
     pub canceled: bool,
-    /// The context that it was written behind, with all of `ids` that were read in writing; see [`Engine::add_turn`].
-    pub heard: Option<KvContext>,
+    /// The context after generation: with those of `ids` whose keys and values it holds; see [`Engine::prefill_turn`].
+    pub context: Option<KvContext>,
 }
 
-/// Of what was said: what was heard follows from it.
+/// Contexts are not compared: they follow from the rest.
 impl PartialEq for Generation {
     fn eq(&self, other: &Self) -> bool {
-        let said = |s: &Self| (s.ended, s.canceled);
-        self.ids == other.ids && self.text == other.text && said(self) == said(other)
+        let outcome = |s: &Self| (s.ended, s.canceled);
+        self.ids == other.ids && self.text == other.text && outcome(self) == outcome(other)
     }
 }
 
 impl Eq for Generation {}
 
 impl Engine {
-    /// Write a text after `context`, which stays as it is; a stop returns what there is.
+    /// Generate a text after `context`, which stays as it is; a stop returns what there is.
     ///
     /// # Errors
     /// If the network fails.
@@ -89,23 +89,23 @@ impl Engine {
         let mut context = context.clone();
         let mut processor = sampling.processor(seed);
         let end = self.tokenizer.control.im_end;
-        let mut speech = Generation::default();
+        let mut generation = Generation::default();
         let mut stream = TextStream::default();
         let mut next = self.tokenizer.control.im_start;
         loop {
-            speech.ids.push(next);
-            if let Some(delta) = stream.push(self, &speech.ids)? {
-                control.tell(Progress::Text(delta));
+            generation.ids.push(next);
+            if let Some(delta) = stream.push(self, &generation.ids)? {
+                control.report(Progress::Text(delta));
             }
-            let n_new = speech.ids.len() - 1;
-            control.tell(Progress::Fraction(
+            let n_new = generation.ids.len() - 1;
+            control.report(Progress::Fraction(
                 n_new as f32 / sampling.max_new_tokens as f32,
             ));
             if n_new >= sampling.max_new_tokens || context.len() >= self.max_tokens() {
                 break;
             }
             if control.check().is_err() {
-                speech.canceled = true;
+                generation.canceled = true;
                 break;
             }
             let write = || -> Result<u32> {
@@ -120,27 +120,32 @@ impl Engine {
             next = self.timed(Part::Token, |_| 1, write)?;
             self.note(|work| work.text_tokens += 1);
             if next == end {
-                speech.ended = true;
+                generation.ended = true;
                 break;
             }
         }
-        if let Some(delta) = stream.flush(self, &speech.ids)? {
-            control.tell(Progress::Text(delta));
+        if let Some(delta) = stream.flush(self, &generation.ids)? {
+            control.report(Progress::Text(delta));
         }
-        if !speech.canceled {
-            self.measure(|speed| speed.note_text(speech.ids.len()));
+        if !generation.canceled {
+            self.measure(|speed| speed.note_text(generation.ids.len()));
         }
-        speech.text = spoken(&self.tokenizer.decode(&speech.ids)?);
-        speech.heard = Some(context);
-        Ok(speech)
+        generation.text = turn_text(&self.tokenizer.decode(&generation.ids)?);
+        generation.context = Some(context);
+        Ok(generation)
     }
 
-    /// Read `text`, which is `speech` or begins like it, into the context that `speech` was written behind. What was
-    /// read in writing is not read again, as far as the ids of both agree.
+    /// Read `text`, which is that of `generation` or begins like it, into the context in which it was generated. Keys and
+    /// values of the generation are reused as far as the ids of both agree.
     ///
     /// # Errors
     /// [`Error::ContextFull`] if it does not fit; otherwise if the network fails.
-    pub fn add_turn(&self, context: &mut KvContext, text: &str, speech: &Generation) -> Result<()> {
+    pub fn prefill_turn(
+        &self,
+        context: &mut KvContext,
+        text: &str,
+        generation: &Generation,
+    ) -> Result<()> {
         let control = self.tokenizer.control;
         let mut ids = vec![control.im_start];
         ids.extend(self.tokenizer.encode(text)?);
@@ -150,11 +155,11 @@ impl Engine {
             return Err(Error::ContextFull { limit, needed });
         }
         let mut n_known = 0;
-        if let Some(heard) = &speech.heard {
-            let n_heard = heard.len().saturating_sub(context.len());
-            let pairs = ids.iter().zip(&speech.ids).take(n_heard);
-            n_known = pairs.take_while(|(id, spoken)| id == spoken).count();
-            *context = heard.cut(context.len() + n_known);
+        if let Some(generated) = &generation.context {
+            let n_read = generated.len().saturating_sub(context.len());
+            let pairs = ids.iter().zip(&generation.ids).take(n_read);
+            n_known = pairs.take_while(|(id, generated)| id == generated).count();
+            *context = generated.cut(context.len() + n_known);
         }
         let rest = ids.get(n_known..).unwrap_or_default();
         self.model.prefill_tokens(context, rest)?;
@@ -164,7 +169,7 @@ impl Engine {
 }
 
 /// The text behind the first start token, up to an end token or another start token.
-fn spoken(decoded: &str) -> String {
+fn turn_text(decoded: &str) -> String {
     let until_end = decoded.split("<|im_end|>").next().unwrap_or_default();
     until_end
         .split("<|im_start|>")
@@ -176,30 +181,30 @@ fn spoken(decoded: &str) -> String {
 /// Decodes ids as they come, holding back a character until all its bytes are there: the pieces join to the text.
 #[derive(Default)]
 struct TextStream {
-    /// Ids told already, the start token among them.
-    n_told: usize,
+    /// Ids whose text was reported, the start token among them.
+    n_reported: usize,
     ended: bool,
 }
 
 impl TextStream {
     fn push(&mut self, engine: &Engine, ids: &[u32]) -> Result<Option<String>> {
         if self.ended || ids.len() == 1 {
-            self.n_told = ids.len();
+            self.n_reported = ids.len();
             return Ok(None);
         }
         if let Some((last, before)) = ids.split_last()
             && *last == engine.tokenizer.control.im_start
         {
-            // A second start token ends the text (see `spoken`).
+            // A second start token ends the text (see `turn_text`).
             let rest = self.flush(engine, before);
             self.ended = true;
             return rest;
         }
-        let delta = engine.tokenizer.decode(&ids[self.n_told..])?;
+        let delta = engine.tokenizer.decode(&ids[self.n_reported..])?;
         if delta.is_empty() || delta.ends_with('\u{fffd}') {
             return Ok(None);
         }
-        self.n_told = ids.len();
+        self.n_reported = ids.len();
         Ok(Some(delta))
     }
 
@@ -208,8 +213,8 @@ impl TextStream {
         if self.ended {
             return Ok(None);
         }
-        let rest = engine.tokenizer.decode(&ids[self.n_told..])?;
-        self.n_told = ids.len();
+        let rest = engine.tokenizer.decode(&ids[self.n_reported..])?;
+        self.n_reported = ids.len();
         Ok((!rest.is_empty()).then_some(rest))
     }
 }
@@ -220,8 +225,8 @@ mod tests {
 
     #[test]
     fn a_text_ends_at_an_end_token_or_a_second_start() {
-        assert_eq!(spoken("<|im_start|> a b<|im_end|>c"), " a b");
-        assert_eq!(spoken("<|im_start|>a<|im_start|>b"), "a");
-        assert_eq!(spoken(""), "");
+        assert_eq!(turn_text("<|im_start|> a b<|im_end|>c"), " a b");
+        assert_eq!(turn_text("<|im_start|>a<|im_start|>b"), "a");
+        assert_eq!(turn_text(""), "");
     }
 }

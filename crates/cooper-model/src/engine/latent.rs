@@ -109,7 +109,7 @@ impl Engine {
                 computed
             };
             number += 1;
-            control.tell(Progress::Fraction(number as f32 / n_steps as f32));
+            control.report(Progress::Fraction(number as f32 / n_steps as f32));
             Ok::<_, Error>(velocity)
         })?;
         Ok(SampledLatent { tokens, n_computed })

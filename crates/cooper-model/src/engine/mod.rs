@@ -1,4 +1,25 @@
-//! Generation: contexts grow, text is written, images are drawn. Knows nothing of questions or answers.
+//! Generation: contexts grow, text is generated, images are drawn. Knows nothing of questions or answers.
+//!
+//! ```
+//! # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
+//! use cooper_model::engine::{Control, Engine, KvContext, ModelOptions, Noise, SamplingParams, Views};
+//!
+//! let engine = Engine::load(&ModelOptions {
+//!     dir: dir.into(),
+//!     ..ModelOptions::default()
+//! })?;
+//! let image = image::RgbImage::from_pixel(128, 96, image::Rgb([90, 90, 90]));
+//! let mut context = KvContext::default();
+//! engine.prefill_image(&mut context, &image, Views::Vit, &mut Noise::seeded(0))?;
+//! engine.prefill_text(&mut context, "How many boxes are there?")?;
+//! let sampling = SamplingParams {
+//!     max_new_tokens: 8,
+//!     ..SamplingParams::default()
+//! };
+//! let generation = engine.generate_text(&context, &sampling, 0, &mut Control::unattended())?;
+//! println!("{}", generation.text);
+//! # Ok::<(), cooper_model::Error>(())
+//! ```
 
 mod available;
 mod context;

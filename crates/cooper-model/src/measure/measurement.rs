@@ -1,4 +1,4 @@
-//! What is asked, and how it is put in words.
+//! Typed questions and their words.
 
 use crate::error::{Error, Result};
 use crate::reasoning::answers::Axis;
@@ -8,7 +8,7 @@ pub const MAX_OBJECTS: usize = 8;
 /// Characters of an object's name.
 const MAX_NAME: usize = 100;
 
-/// What is asked for.
+/// The quantity of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Of one object: from the camera to it; of two: between them. In metres.
@@ -25,7 +25,7 @@ pub enum Kind {
     Locate,
 }
 
-/// A typed question that can be asked.
+/// A typed question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measurement {
     kind: Kind,
@@ -34,7 +34,7 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Check what is asked; names are trimmed.
+    /// A checked measurement; names are trimmed.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if there are too few or too many objects, or a name is empty, too long, broken into
@@ -71,7 +71,7 @@ impl Measurement {
         })
     }
 
-    /// What is asked for.
+    /// The quantity.
     pub fn kind(&self) -> Kind {
         self.kind
     }

@@ -1,7 +1,6 @@
 //! The model's answer to a measurement, and what it is compared with: where the objects are, maps, names.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use image::RgbImage;
 use nalgebra::Point2;
@@ -9,7 +8,7 @@ use nalgebra::Point2;
 use super::measurement::{Kind, Measurement};
 use crate::engine::{Control, Evidence, MapKind};
 use crate::error::{Error, Result};
-use crate::perception::{DepthMap, Segmentation, draw_map_of};
+use crate::perception::{DepthMap, Segmentation, estimate_depth, segment};
 use crate::reasoning::answers::{Axis, pixel_at_percent};
 use crate::reasoning::{Mode, PromptedEngine, Settings, Status, Transcript, answer};
 
@@ -144,6 +143,10 @@ pub fn names_at(
     names.collect()
 }
 
+fn last_map(transcript: &Transcript, kind: MapKind) -> Option<&Evidence> {
+    transcript.evidence.iter().rfind(|map| map.kind == kind)
+}
+
 struct Observer<'a> {
     model: PromptedEngine<'a>,
     image: &'a RgbImage,
@@ -190,43 +193,25 @@ impl Observer<'_> {
         }
     }
 
-    /// The last map of a kind that the model drew for itself, else a new one.
-    fn map(
-        &self,
-        kind: MapKind,
-        transcript: &Transcript,
-        control: &mut Control,
-    ) -> Result<Evidence> {
-        let mut drawn = transcript.evidence.iter().rev();
-        if let Some(map) = drawn.find(|map| map.kind == kind) {
-            return Ok(map.clone());
-        }
-        let started = Instant::now();
-        let request = self.model.map_request(kind, self.settings);
-        let map = draw_map_of(self.model.engine, kind, &request, self.image, control)?;
-        Ok(Evidence {
-            kind,
-            turn: 0,
-            image: Arc::new(map.image),
-            depth: map.depth.map(Arc::new),
-            seed: self.settings.seed,
-            steps: self.settings.flow.n_steps(),
-            steps_computed: map.n_computed,
-            image_idx: 0,
-            took: started.elapsed(),
-        })
-    }
-
+    /// The last depth map that the model drew while it answered, else a new one.
     fn depth(&self, transcript: &Transcript, control: &mut Control) -> Result<DepthMap> {
-        let map = self.map(MapKind::Depth, transcript, control)?;
-        let values = map.depth.map(Arc::unwrap_or_clone).unwrap_or_default();
-        let (drawn, source) = (map.image.dimensions(), self.image.dimensions());
-        Ok(DepthMap::at_size(values, drawn, source))
+        if let Some(map) = last_map(transcript, MapKind::Depth)
+            && let Some(values) = &map.depth
+        {
+            let (drawn, source) = (map.image.dimensions(), self.image.dimensions());
+            return Ok(DepthMap::at_size(values.to_vec(), drawn, source));
+        }
+        let request = self.model.map_request(MapKind::Depth, self.settings);
+        estimate_depth(self.model.engine, &request, self.image, control)
     }
 
+    /// The regions of the last segmentation that the model drew while it answered, else of a new one.
     fn regions(&self, transcript: &Transcript, control: &mut Control) -> Result<Segmentation> {
-        let map = self.map(MapKind::Segmentation, transcript, control)?;
-        Ok(Segmentation::at_size(&map.image, self.image.dimensions()))
+        if let Some(map) = last_map(transcript, MapKind::Segmentation) {
+            return Ok(Segmentation::at_size(&map.image, self.image.dimensions()));
+        }
+        let request = self.model.map_request(MapKind::Segmentation, self.settings);
+        segment(self.model.engine, &request, self.image, control)
     }
 
     fn names(&self, kind: Kind, seen: &Observation, control: &Control) -> Result<Vec<Named>> {

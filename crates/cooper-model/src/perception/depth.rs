@@ -3,7 +3,7 @@
 use cooper_imaging::spectral;
 use image::{ImageBuffer, Luma, RgbImage, imageops};
 
-use super::map::{MapRequest, draw_map_of};
+use super::map::{MapPixels, MapRequest, draw_map_of};
 use crate::engine::{Control, Engine, MapKind};
 use crate::error::Result;
 
@@ -16,8 +16,6 @@ pub struct DepthMap {
     pub height: u32,
     /// Row-major, 0 near to 1 far; NaN where there is none.
     pub values: Vec<f32>,
-    /// The values in Spectral colours: near red, far violet.
-    pub color: RgbImage,
 }
 
 /// Draw the depth map of `image` and bring it to the image's size.
@@ -31,9 +29,12 @@ pub fn estimate_depth(
     control: &mut Control,
 ) -> Result<DepthMap> {
     let map = draw_map_of(engine, MapKind::Depth, request, image, control)?;
-    let values = map.depth.unwrap_or_default();
-    let (drawn, source) = (map.image.dimensions(), image.dimensions());
-    Ok(DepthMap::at_size(values, drawn, source))
+    let size = map.size;
+    let values = match map.pixels {
+        MapPixels::Depth(values) => values,
+        MapPixels::Segmentation(_) => Vec::new(),
+    };
+    Ok(DepthMap::at_size(values, size, image.dimensions()))
 }
 
 impl DepthMap {
@@ -47,8 +48,12 @@ impl DepthMap {
         Self {
             width,
             height,
-            color: spectral(&values, width, height),
             values,
         }
+    }
+
+    /// The values in Spectral colours: near red, far violet. Computed at each call.
+    pub fn color(&self) -> RgbImage {
+        spectral(&self.values, self.width, self.height)
     }
 }

@@ -13,14 +13,33 @@ use crate::model::pixels::from_unit_pixels;
 /// A map at the model's size.
 #[derive(Clone, Debug)]
 pub struct DrawnMap {
-    /// What the model looks at: Spectral colours of depth, or the segmentation's own colours.
-    pub image: RgbImage,
-    /// For depth, the values in [0, 1], 0 near, row-major.
-    pub depth: Option<Vec<f32>>,
+    /// Width and height.
+    pub size: (u32, u32),
+    /// What was decoded.
+    pub pixels: MapPixels,
     /// The latent tokens (n, p·p·z) that it was decoded from.
     pub latent: Tensor,
     /// Flow steps that were computed; the step cache forecast the others.
     pub n_computed: usize,
+}
+
+/// The pixels of a map, row-major.
+#[derive(Clone, Debug)]
+pub enum MapPixels {
+    /// Relative depth in [0, 1], 0 near.
+    Depth(Vec<f32>),
+    /// Flat colours.
+    Segmentation(RgbImage),
+}
+
+impl DrawnMap {
+    /// What the model looks at: Spectral colours of depth, or the segmentation's own colours.
+    pub fn image(&self) -> RgbImage {
+        match &self.pixels {
+            MapPixels::Depth(values) => spectral(values, self.size.0, self.size.1),
+            MapPixels::Segmentation(image) => image.clone(),
+        }
+    }
 }
 
 /// What to draw in contexts that already hold the instruction.
@@ -61,16 +80,13 @@ pub fn draw_map(
     let latent = drawn.tokens;
     control.check()?;
     let pixels = engine.decode_latent(&latent, size)?;
-    let (image, depth) = match kind {
-        MapKind::Depth => {
-            let depth: Vec<f32> = pixels.mean(0)?.flatten_all()?.to_vec1()?;
-            (spectral(&depth, size.0, size.1), Some(depth))
-        }
-        MapKind::Segmentation => (from_unit_pixels(&pixels)?, None),
+    let pixels = match kind {
+        MapKind::Depth => MapPixels::Depth(pixels.mean(0)?.flatten_all()?.to_vec1()?),
+        MapKind::Segmentation => MapPixels::Segmentation(from_unit_pixels(&pixels)?),
     };
     Ok(DrawnMap {
-        image,
-        depth,
+        size,
+        pixels,
         latent,
         n_computed: drawn.n_computed,
     })
@@ -88,11 +104,11 @@ pub fn draw_map_of(
     control: &mut Control,
 ) -> Result<DrawnMap> {
     control.check()?;
-    control.tell(Progress::Stage(Stage::Prefill, 0));
+    control.report(Progress::Stage(Stage::Prefill, 0));
     let image = engine.vae_rule().apply(image);
     let mut noise = Noise::seeded(request.seed);
     let contexts = contexts_of(engine, request.instruction, &image, &mut noise, control)?;
-    control.tell(Progress::Stage(stage_of(kind), 0));
+    control.report(Progress::Stage(stage_of(kind), 0));
     let spec = MapSpec {
         kind,
         size: image.dimensions(),

@@ -85,7 +85,6 @@ mod tests {
             width: 2,
             height: 1,
             values: vec![0.5, f32::NAN],
-            color: RgbImage::new(2, 1),
         };
         let raster = depth.raster();
         assert_eq!((raster.encoding, raster.step()), ("32FC1", 8));

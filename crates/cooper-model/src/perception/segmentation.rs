@@ -47,14 +47,14 @@ pub struct Region {
     pub bounding_box: BoundingBox,
     /// The mean of its pixels' centres, x to the right and y down, in pixels.
     pub centroid: Point2<f32>,
-    /// What the model calls it, empty if it had no answer; none if it was not asked.
+    /// The model's name for it, empty without an answer; none before the model is asked.
     pub name: Option<String>,
 }
 
 /// A segmentation at the source image's size.
 #[derive(Clone, Debug)]
 pub struct Segmentation {
-    /// As the model painted it.
+    /// The map as drawn.
     pub color: RgbImage,
     /// Row-major region ids, [`UNLABELED`] between them.
     pub labels: Vec<u16>,
@@ -73,7 +73,7 @@ pub fn segment(
     control: &mut Control,
 ) -> Result<Segmentation> {
     let map = draw_map_of(engine, MapKind::Segmentation, request, image, control)?;
-    Ok(Segmentation::at_size(&map.image, image.dimensions()))
+    Ok(Segmentation::at_size(&map.image(), image.dimensions()))
 }
 
 impl Segmentation {

@@ -1,6 +1,6 @@
 //! Ids that stay with their regions from one segmentation of a camera to the next.
 //!
-//! The model paints every image anew, so colours say nothing about identity; overlap does while the camera moves
+//! The model paints every image independently, so colours say nothing about identity; overlap does while the camera moves
 //! slowly.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ const MIN_IOU: f64 = 0.3;
 /// Segmentations after which the id of a region that is gone may be given to another.
 const HOLD: u64 = 30;
 
-/// Remembers one camera's regions, and their names where the model was asked.
+/// The regions of one camera's last frame, with the names that the model gave them.
 #[derive(Clone, Debug, Default)]
 pub struct RegionTracker {
     width: u32,

@@ -17,9 +17,9 @@ use crate::error::{Error, Result};
 /// The longest question.
 pub const MAX_QUESTION_CHARS: usize = 8192;
 
-/// Who writes the turns: the model, or a script in tests.
+/// What generates the turns: the model, or a script in tests.
 pub trait TextGenerator {
-    /// Write the text that follows `context`; `turn` counts from 1.
+    /// Generate the text that follows `context`; `turn` counts from 1.
     ///
     /// # Errors
     /// If the network fails.
@@ -31,16 +31,16 @@ pub trait TextGenerator {
         control: &mut Control,
     ) -> Result<Generation>;
 
-    /// Whether it would write the same text again after the same context.
+    /// Whether it generates the same text again after the same context.
     fn repeats_itself(&self) -> bool;
 }
 
 /// The model itself.
 #[derive(Clone, Debug)]
 pub struct Sampler<'a> {
-    /// How it writes.
+    /// Temperature, top-p, length.
     pub params: &'a SamplingParams,
-    /// Of the conversation; each turn has its own random numbers.
+    /// Turn `n` draws from `seed + n`.
     pub seed: u64,
 }
 
@@ -61,7 +61,25 @@ impl TextGenerator for Sampler<'_> {
     }
 }
 
-/// Answer `question` about an image or several. No answer, a broken turn and a stop are outcomes, not errors.
+/// Answer `question` about one or several images. No answer, a broken turn and a stop are statuses, not errors.
+///
+/// ```
+/// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
+/// use cooper_model::Cooper;
+/// use cooper_model::engine::{Control, Images};
+/// use cooper_model::reasoning::{Mode, Settings, answer};
+///
+/// let cooper = Cooper::open(dir.as_ref())?;
+/// let [left, right] = [60, 200].map(|grey| image::RgbImage::from_pixel(128, 96, image::Rgb([grey; 3])));
+/// let settings = Settings {
+///     mode: Mode::Direct,
+///     ..cooper.settings.clone()
+/// };
+/// let (images, control) = (Images::new(&left, [&right]), &mut Control::unattended());
+/// let transcript = answer(cooper.model(), images, "Which image is brighter?", &settings, control)?;
+/// println!("{:?}: {}", transcript.status, transcript.answer);
+/// # Ok::<(), cooper_model::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for an empty question or no turns; otherwise if the network fails.
@@ -206,7 +224,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
                     self.contexts.draw(kind, turn, plan, self.control)?;
                     self.contexts.prefill_reflection()?;
                 }
-                // The context stays as it was: greedy decoding would only write the same again.
+                // The context has not changed: greedy decoding would generate the same text again.
                 Step::Nothing if self.generator.repeats_itself() => {
                     return Ok((no_answer_status(&generation), String::new()));
                 }
@@ -260,7 +278,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
     /// Generate a turn; an answer tag in the stream is reported as a stage of its own.
     fn generate(&mut self, turn: usize, stage: Stage) -> Result<Generation> {
         let started = Instant::now();
-        self.control.tell(Progress::Stage(stage, turn));
+        self.control.report(Progress::Stage(stage, turn));
         let outer = &mut *self.control;
         let mut text = String::new();
         let mut answering = stage == Stage::Answering;
@@ -269,10 +287,10 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
                 text.push_str(delta);
                 if !answering && text.contains("<answer>") {
                     answering = true;
-                    outer.tell(Progress::Stage(Stage::Answering, turn));
+                    outer.report(Progress::Stage(Stage::Answering, turn));
                 }
             }
-            outer.tell(progress);
+            outer.report(progress);
         });
         let (engine, context) = (self.contexts.model.engine, &self.contexts.guided.full);
         let generation = self

@@ -13,7 +13,7 @@ use crate::engine::{
     MapKind, Noise, Progress, Stage, Views,
 };
 use crate::error::{Error, Result};
-use crate::perception::{MapSpec, draw_map, stage_of};
+use crate::perception::{MapPixels, MapSpec, draw_map, stage_of};
 
 /// The image whose size maps have: the last one, as upstream.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ impl<'e> GenerationContexts<'e> {
         let (idx, last) = images.last();
         let size = engine.vae_rule().output_size(last.width(), last.height());
         self.mapped = Some(MappedImage { size, idx });
-        control.tell(Progress::Stage(Stage::Prefill, 0));
+        control.report(Progress::Stage(Stage::Prefill, 0));
         control.check()?;
         let (system, views) = prompts.opening(self.settings.mode);
         self.guided.full = engine.read_frame(system, images, views, &mut self.noise, control)?;
@@ -126,11 +126,11 @@ impl<'e> GenerationContexts<'e> {
         if self.settings.flow.is_guided() {
             contexts.without_text = contexts.full.clone();
             let without_call = generation.text.replace(tag, "");
-            engine.add_turn(&mut contexts.without_text, &without_call, generation)?;
+            engine.prefill_turn(&mut contexts.without_text, &without_call, generation)?;
             // The turn was not generated in this context.
             engine.prefill_text(&mut contexts.without_image, &generation.text)?;
         }
-        engine.add_turn(&mut contexts.full, &generation.text, generation)
+        engine.prefill_turn(&mut contexts.full, &generation.text, generation)
     }
 
     /// Read the instruction that asks for a map; the branch without text does not get it.
@@ -163,7 +163,7 @@ impl<'e> GenerationContexts<'e> {
     ) -> Result<()> {
         let MappedImage { size, idx } = self.mapped()?;
         let started = Instant::now();
-        control.tell(Progress::Stage(stage_of(kind), turn));
+        control.report(Progress::Stage(stage_of(kind), turn));
         let flow = &self.flow_within(size, plan, control);
         let (engine, noise) = (self.model.engine, &mut self.noise);
         let spec = MapSpec { kind, size, flow };
@@ -174,15 +174,18 @@ impl<'e> GenerationContexts<'e> {
         let evidence = Evidence {
             kind,
             turn,
-            image: Arc::new(map.image),
-            depth: map.depth.map(Arc::new),
+            image: Arc::new(map.image()),
+            depth: match map.pixels {
+                MapPixels::Depth(values) => Some(Arc::new(values)),
+                MapPixels::Segmentation(_) => None,
+            },
             seed: self.seed,
             steps: flow.n_steps(),
             steps_computed: map.n_computed,
             image_idx: idx,
             took,
         };
-        control.tell(Progress::Map(evidence.clone()));
+        control.report(Progress::Map(evidence.clone()));
         let shown = self.shown.pop_front();
         let image = shown.as_ref().unwrap_or(&evidence.image);
         for context in guided_or_full(&mut self.guided, &self.settings.flow) {

@@ -1,4 +1,4 @@
-//! The texts that steer the model: data, read from YAML, replaceable.
+//! System prompts and instructions, read from YAML.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ pub struct Prompts {
     pub place: PlacePrompts,
 }
 
-/// How a model is asked where something is, and what is somewhere; both in the direct mode.
+/// Questions for the place of an object and for the object at a place; both are answered in the direct mode.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlacePrompts {
@@ -85,7 +85,7 @@ impl Prompts {
         }
     }
 
-    /// Our own words around the two protocol strings.
+    /// The built-in prompts, around the two strings of the protocol.
     ///
     /// # Errors
     /// None, as a test holds.
@@ -111,7 +111,7 @@ impl Prompts {
         }
     }
 
-    /// A file that [`Self::load`] reads them from.
+    /// As a file for [`Self::load`].
     ///
     /// # Errors
     /// [`Error::Internal`]: none, as a test holds.

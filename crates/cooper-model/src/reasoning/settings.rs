@@ -5,7 +5,7 @@ use super::transcript::Mode;
 use crate::engine::{Engine, FlowParams, MapKind, SamplingParams};
 use crate::perception::MapRequest;
 
-/// Turns before the model must have answered, unless somebody says otherwise.
+/// The default of [`Settings::max_turns`].
 pub const DEFAULT_MAX_TURNS: usize = 3;
 
 /// An engine with the prompts that steer it.

@@ -1,4 +1,4 @@
-//! What came out of a question: an outcome with a status, never an error.
+//! The result of a question: no answer, a broken turn and a stop are statuses, not errors.
 
 use std::time::Duration;
 
@@ -30,14 +30,14 @@ pub enum Status {
     NoAnswer,
     /// The last turn reached its token limit before it answered.
     Truncated,
-    /// Somebody asked for a stop.
+    /// The request was stopped.
     Canceled,
 }
 
 /// Where the time was spent.
 #[derive(Clone, Debug, Default)]
 pub struct Timings {
-    /// Reading the system prompt, the images, the question and the maps.
+    /// Prefill: the system prompt, the images, the question and the maps.
     pub prefill: Duration,
     /// Writing text.
     pub text: Duration,
@@ -45,11 +45,11 @@ pub struct Timings {
     pub maps: Duration,
     /// All of it.
     pub total: Duration,
-    /// Of the text, each turn.
+    /// Writing each turn; `text` is their sum.
     pub turns: Vec<Duration>,
 }
 
-/// Everything that a question brought.
+/// The answer to a question with all turns and maps that led to it.
 #[derive(Clone, Debug)]
 pub struct Transcript {
     /// How it ended.

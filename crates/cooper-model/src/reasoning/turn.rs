@@ -9,7 +9,7 @@ pub enum Step {
     Answer(String),
     /// `<depth-estimation>…</depth-estimation>` or `<segmentation>…</segmentation>`: the whole tag as written.
     Draw(MapKind, String),
-    /// Neither: the model says nothing that can be acted upon.
+    /// Neither an answer nor a request for a map.
     Nothing,
 }
 

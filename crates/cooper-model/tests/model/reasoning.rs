@@ -46,7 +46,7 @@ impl TextGenerator for Script {
     ) -> Result<Generation> {
         self.lens.push(context.len());
         let text = self.lines[turn - 1].to_string();
-        control.tell(Progress::Text(text.clone()));
+        control.report(Progress::Text(text.clone()));
         Ok(Generation {
             text,
             ended: self.ended,

@@ -318,7 +318,7 @@ fn a_turn_that_was_written_is_not_read_again() {
         let (mut anew, mut known) = (context.clone(), context.clone());
         engine.prefill_text(&mut anew, text).unwrap();
         let work = counted(&engine, || {
-            engine.add_turn(&mut known, text, generation).unwrap();
+            engine.prefill_turn(&mut known, text, generation).unwrap();
         });
         assert_same(&engine, &anew, &known, 1e-5);
         work.text_tokens
@@ -326,15 +326,18 @@ fn a_turn_that_was_written_is_not_read_again() {
     let text = "the blue ball is near";
     let mut ids = vec![engine.tokenizer().control.im_start];
     ids.extend(engine.tokenizer().encode(text).unwrap());
-    let mut heard = context.clone();
+    let mut generated = context.clone();
     for id in &ids {
-        engine.model().prefill_tokens(&mut heard, &[*id]).unwrap();
+        engine
+            .model()
+            .prefill_tokens(&mut generated, &[*id])
+            .unwrap();
     }
     let generation = Generation {
         ids: ids.clone(),
         text: text.into(),
         ended: true,
-        heard: Some(heard.clone()),
+        context: Some(generated.clone()),
         ..Generation::default()
     };
     // The end token alone.
@@ -344,9 +347,9 @@ fn a_turn_that_was_written_is_not_read_again() {
     let n = engine.tokenizer().encode(other).unwrap().len() as u64 + 2;
     let n_read = read(other, &generation);
     assert!((2..n - 3).contains(&n_read), "{n_read} of {n}");
-    // A speaker that heard nothing, or said other ids.
+    // A generation without a context, or with other ids.
     let deaf = Generation {
-        heard: None,
+        context: None,
         ..generation.clone()
     };
     assert_eq!(read(text, &deaf), ids.len() as u64 + 1);
@@ -367,14 +370,14 @@ fn what_the_model_writes_is_heard() {
     let params = settings(Mode::Direct).sampling;
     let generation = engine.generate_text(&context, &params, 0, &mut Control::unattended());
     let generation = generation.unwrap();
-    let heard = generation.heard.clone().unwrap();
+    let generated = generation.context.clone().unwrap();
     // The last one was not read before the limit ended the text.
-    assert_eq!(heard.len() - context.len(), params.max_new_tokens);
+    assert_eq!(generated.len() - context.len(), params.max_new_tokens);
     assert_eq!(generation.ids.len(), params.max_new_tokens + 1);
     let (mut anew, mut known) = (context.clone(), context.clone());
     engine.prefill_text(&mut anew, &generation.text).unwrap();
     engine
-        .add_turn(&mut known, &generation.text, &generation)
+        .prefill_turn(&mut known, &generation.text, &generation)
         .unwrap();
     assert_same(&engine, &anew, &known, 1e-5);
 }

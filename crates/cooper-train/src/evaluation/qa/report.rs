@@ -159,8 +159,8 @@ impl View<'_> {
             table.row([
                 mode_name(mode).to_owned(),
                 percent(self.score(mode, None)),
-                share(self.mean(mode, |a| flag(is_silent(a)))),
-                share(self.mean(mode, |a| flag(is_unreadable(a)))),
+                share(self.mean(mode, |a| one_if(is_silent(a)))),
+                share(self.mean(mode, |a| one_if(is_unreadable(a)))),
                 number(self.mean(mode, |a| a.n_maps as f64)),
                 number(self.mean(mode, |a| a.seconds)),
             ]);
@@ -241,7 +241,7 @@ impl View<'_> {
                 let of = |value: fn(&NumberScores) -> f64| {
                     self.estimate(mode, kind, |a| a.score.number.as_ref().map(value))
                 };
-                let Some(within) = of(|n| flag(n.within_25)) else {
+                let Some(within) = of(|n| one_if(n.within_25)) else {
                     continue;
                 };
                 table.row([
@@ -249,7 +249,7 @@ impl View<'_> {
                     mode_name(mode).to_owned(),
                     within.n.to_string(),
                     percent(Some(within)),
-                    percent(of(|n| flag(n.within_factor_2))),
+                    percent(of(|n| one_if(n.within_factor_2))),
                     percent(of(|n| n.mra)),
                     self.median_error(mode, kind)
                         .map_or_else(dash, |e| format!("{e:.3}")),
@@ -272,8 +272,8 @@ impl View<'_> {
             };
             json!({
                 "score": self.score(mode, kind),
-                "within_25": number(|n| flag(n.within_25)),
-                "within_factor_2": number(|n| flag(n.within_factor_2)),
+                "within_25": number(|n| one_if(n.within_25)),
+                "within_factor_2": number(|n| one_if(n.within_factor_2)),
                 "mean_relative_accuracy": number(|n| n.mra),
                 "median_relative_error": self.median_error(mode, kind),
             })
@@ -284,15 +284,15 @@ impl View<'_> {
         json!({
             "all": of_kind(None),
             "by_kind": by_kind.collect::<Map<_, _>>(),
-            "no_answer": self.mean(mode, |a| flag(is_silent(a))),
-            "unreadable": self.mean(mode, |a| flag(is_unreadable(a))),
+            "no_answer": self.mean(mode, |a| one_if(is_silent(a))),
+            "unreadable": self.mean(mode, |a| one_if(is_unreadable(a))),
             "maps_per_question": self.mean(mode, |a| a.n_maps as f64),
             "seconds_per_question": self.mean(mode, |a| a.seconds),
         })
     }
 }
 
-fn flag(holds: bool) -> f64 {
+fn one_if(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
 

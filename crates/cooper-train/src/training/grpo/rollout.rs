@@ -96,7 +96,7 @@ impl TextGenerator for Recorder<'_> {
         let generation = self.generator.generate(engine, context, turn, control)?;
         // Its context would hold the memory of all that was read.
         self.generations.push(Generation {
-            heard: None,
+            context: None,
             ..generation.clone()
         });
         Ok(generation)

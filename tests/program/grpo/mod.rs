@@ -14,11 +14,12 @@ use cooper_model::engine::{
 };
 use cooper_model::model::ModelConfig;
 use cooper_model::model::inventory::PositionSides;
+use cooper_model::reasoning::answers::Truth;
 use cooper_model::reasoning::{Mode, Sampler, TextGenerator};
 use cooper_perception::config::read_yaml;
 use cooper_train::training::grpo::{
     Asked, Flag, Group, GrpoStage, GrpoTraining, Judge, QuestionRows, QuestionSource, Reward,
-    Rollout, SceneQuestions, Truth, roll_out,
+    Rollout, SceneQuestions, roll_out,
 };
 use cooper_train::training::init::{fresh_model, fresh_vae};
 use cooper_train::training::{

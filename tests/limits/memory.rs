@@ -151,14 +151,14 @@ fn measured(dir: &Path, quantization: Quantization) -> u64 {
     kilobytes.parse::<u64>().unwrap() * 1024
 }
 
-/// Large enough that the program itself does not decide: 77 million parameters beside the autoencoder's 84.
+/// Large enough that the program itself does not decide: 305 million parameters beside the autoencoder's 84.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_plan_is_near_what_a_map_takes() {
     let folder = tempfile::tempdir().unwrap();
     let plain = folder.path().join("plain");
     std::fs::create_dir(&plain).unwrap();
-    write_configs(&plain, 768, 3072, 4, 8192);
+    write_configs(&plain, 1024, 4096, 10, 8192);
     write_weights(&plain);
     use MatrixSource::{File, Weights};
     let in_file = folder.path().join("q8_0");

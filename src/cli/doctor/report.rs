@@ -31,6 +31,7 @@ pub(super) struct Report {
     finding: Option<Finding>,
     vae: Option<TensorFile>,
     /// Width and height of the images that memory is planned for.
+    #[serde(rename = "picture")]
     image: (u32, u32),
     /// For each number format.
     memory: Vec<Need>,

@@ -9,24 +9,6 @@ use std::path::Path;
 
 use self::sources::sources;
 
-/// Where rings and sizes are being fixed; the list is to become empty.
-const BEING_FIXED: &[&str] = &[
-    "crates/cooper-bag/",      // being fixed
-    "crates/cooper-imaging/",  // being fixed
-    "crates/cooper-kernels/",  // being fixed
-    "crates/cooper-metric/",   // being fixed
-    "crates/cooper-model/",    // being fixed
-    "crates/cooper-scenes/",   // being fixed
-    "crates/cooper-train/",    // being fixed
-    "src/ros/",                // being fixed
-    "tests/library/worker.rs", // being fixed
-    "tests/program/",          // being fixed
-];
-
-fn is_being_fixed(file: &str) -> bool {
-    BEING_FIXED.iter().any(|place| file.starts_with(place))
-}
-
 /// What each layer may import from its own crate; between crates, cargo decides.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
@@ -162,4 +144,58 @@ fn words_stay_in_their_places() {
             assert!(fits || !code.contains(word), "{path} has `{word}`");
         }
     }
+}
+
+/// What a robot runs has neither the trainer nor the command line's libraries in it.
+#[test]
+fn the_node_is_built_without_the_trainer_and_the_command_line() {
+    let tree = |features: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args([
+                "tree",
+                "--offline",
+                "-p",
+                "cooper-perception",
+                "-e",
+                "normal",
+                "--prefix",
+                "none",
+            ])
+            .args(features)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines()
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let (node, all) = (
+        tree(&["--no-default-features", "--features", "ros"]),
+        tree(&["--features", "ros"]),
+    );
+    for name in [
+        "cooper-train",
+        "cooper-scenes",
+        "cooper-bag",
+        "clap",
+        "indicatif",
+        "ureq",
+        "csv",
+    ] {
+        assert!(
+            !node.iter().any(|found| found == name),
+            "the node needs {name}"
+        );
+        assert!(
+            all.iter().any(|found| found == name),
+            "nothing needs {name}: is it another name now?"
+        );
+    }
+    assert!(node.iter().any(|found| found == "cooper-model"), "{node:?}");
 }

@@ -5,7 +5,6 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Block, FnArg, ImplItemFn, ItemFn, Signature, TraitItemFn};
 
-use super::is_being_fixed;
 use super::sources::all_files;
 
 const MAX_FILE_LINES: usize = 400;
@@ -15,8 +14,13 @@ const MAX_ARGUMENTS: usize = 5;
 /// Files that may be longer, and why.
 const LONG_FILES: &[(&str, &str)] = &[];
 
-/// Functions that may be longer or take more arguments, as file and name, and why.
-const LARGE_FUNCTIONS: &[(&str, &str, &str)] = &[];
+/// Functions that may be longer or take more arguments, as file and name, and why. Tests may be long: their tables are read
+/// from top to bottom.
+const LARGE_FUNCTIONS: &[(&str, &str, &str)] = &[(
+    "crates/cooper-kernels/src/autograd.rs",
+    "cpu_fwd",
+    "candle's trait CustomOp3 says which arguments it has",
+)];
 
 #[derive(Debug, PartialEq, Eq)]
 struct Function {
@@ -83,7 +87,7 @@ fn functions_are_small() {
             let is_waived = LARGE_FUNCTIONS
                 .iter()
                 .any(|(f, n, _)| (*f, *n) == (&file, name));
-            if is_large && !is_waived && !is_being_fixed(&file) {
+            if is_large && !is_waived && file.contains("src/") {
                 found.push(format!(
                     "{file}: {name}: {n_lines} lines, {n_arguments} arguments"
                 ));
@@ -99,7 +103,7 @@ fn files_are_small() {
     for (path, text) in all_files() {
         let (file, n_lines) = (path.display().to_string(), text.lines().count());
         let is_waived = LONG_FILES.iter().any(|(waived, _)| *waived == file);
-        if n_lines > MAX_FILE_LINES && !is_waived && !is_being_fixed(&file) {
+        if n_lines > MAX_FILE_LINES && !is_waived {
             found.push(format!("{file}: {n_lines} lines"));
         }
     }

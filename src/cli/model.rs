@@ -86,10 +86,10 @@ pub(super) struct SamplingArgs {
     /// Tokens that a turn may have
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = SamplingParams::default().max_new_tokens)]
     max_new_tokens: usize,
-    /// 0 takes the argmax token each time
+    /// 0 is greedy
     #[arg(long, value_parser = not_negative, default_value_t = SamplingParams::default().temperature)]
     temperature: f64,
-    /// Sample from the argmax tokens that together have this probability
+    /// Sample from the most probable tokens that together have this probability
     #[arg(long, value_parser = share, default_value_t = SamplingParams::default().top_p)]
     top_p: f64,
 }

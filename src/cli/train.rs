@@ -19,7 +19,7 @@ use super::{batch, output, progress, train_help};
 /// Train a model, stage by stage.
 ///
 /// A run continues from the newest checkpoint in its folder, bit for bit as if it had never been stopped;
-/// Ctrl-C saves one and ends. The log is in `train.jsonl` of that folder. A checkpoint is a model directory: give
+/// Ctrl-C saves one and ends; a second Ctrl-C ends at once. The log is in `train.jsonl` of that folder. A checkpoint is a model directory: give
 /// it to `cooper ask --model`, or to the next stage as `run.init`. All keys of a stage's configuration:
 /// `cooper train STAGE --help`.
 #[derive(Debug, Args)]

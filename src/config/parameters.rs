@@ -86,8 +86,8 @@ fn answers() -> Vec<Parameter> {
     let Settings { sampling, mode, max_turns, .. } = Settings::default();
     vec![
         integer("generation.max_new_tokens", sampling.max_new_tokens, 1..=65536, Running, "Tokens that one turn may have."),
-        float("generation.temperature", sampling.temperature, 0.0..=10.0, Running, "Randomness of the text; 0: always the likeliest token."),
-        float("generation.top_p", sampling.top_p, 0.0..=1.0, Running, "Share of the likeliest tokens to draw from; 1: all."),
+        float("generation.temperature", sampling.temperature, 0.0..=10.0, Running, "Randomness of the text; 0: greedy."),
+        float("generation.top_p", sampling.top_p, 0.0..=1.0, Running, "top-p sampling: share of the most probable tokens to sample from; 1: all."),
         choice("reasoning.mode", mode, Running, "How a question is answered that leaves its mode at 0."),
         integer("reasoning.max_turns", max_turns, 1..=i64::from(MAX_TURNS), Running, "Turns before the model must have answered."),
     ]

@@ -295,7 +295,7 @@ impl<'e> Workload<'e> {
         let mut next = tokenizer.control.im_start;
         for _ in 0..self.n_tokens {
             let hidden = model.prefill_tokens(&mut context, &[next])?;
-            next = model.next_likeliest(&hidden, tokenizer.len())?;
+            next = model.argmax_token(&hidden, tokenizer.len())?;
         }
         Ok(())
     }

@@ -16,9 +16,9 @@ use crate::model::KvContext;
 pub struct SamplingParams {
     /// Tokens of one text at most, from 1.
     pub max_new_tokens: usize,
-    /// 0 takes the argmax token; higher is more random.
+    /// 0 is greedy: the argmax of the logits; higher is more random.
     pub temperature: f64,
-    /// Sample from the argmax tokens that hold this share of probability, (0, 1].
+    /// Sample from the most probable tokens that hold this share of probability, (0, 1].
     pub top_p: f64,
 }
 
@@ -33,7 +33,7 @@ impl Default for SamplingParams {
 }
 
 impl SamplingParams {
-    /// None where the argmax token is taken.
+    /// None for greedy decoding.
     fn processor(&self, seed: u64) -> Option<LogitsProcessor> {
         if self.temperature <= 0.0 {
             return None;
@@ -112,7 +112,7 @@ impl Engine {
                 let hidden = self.model.prefill_tokens(&mut context, &[next])?;
                 let n_known = self.tokenizer.len();
                 let Some(processor) = &mut processor else {
-                    return Ok(self.model.next_likeliest(&hidden, n_known)?);
+                    return Ok(self.model.argmax_token(&hidden, n_known)?);
                 };
                 let logits = self.model.next_logits(&hidden)?;
                 Ok(processor.sample(&logits.narrow(0, 0, n_known)?)?)

@@ -337,7 +337,7 @@ impl UnifiedModel {
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn next_likeliest(&self, hidden: &Tensor, n: usize) -> Result<u32> {
+    pub fn argmax_token(&self, hidden: &Tensor, n: usize) -> Result<u32> {
         self.language_model.argmax(&last(hidden)?, n)
     }
 

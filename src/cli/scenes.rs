@@ -1,10 +1,13 @@
 //! `cooper scenes`: synthetic scenes with truth, as the public training sets are laid out.
 
+mod furnished;
+mod rows;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use cooper_model::{Error, Result};
-use cooper_scenes::{Camera, Object, Question, Scene, SceneConfig, Split};
+use cooper_scenes::{FurnishedConfig, Object, Question, Scene, SceneConfig, Split};
 use image::{DynamicImage, GrayImage, ImageFormat};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -12,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::output;
 use super::progress::note;
+use rows::{Lines, camera_row};
 
 /// Depth images count in thousandths of a metre.
 const DEPTH_SCALE: f32 = 1000.0;
@@ -39,6 +43,21 @@ pub(super) struct ScenesArgs {
     /// Rows
     #[arg(long, default_value_t = 96)]
     height: u32,
+    /// Rooms of coloured solids, or with textured furniture
+    #[arg(long, value_enum, default_value_t = Kind::Analytic)]
+    kind: Kind,
+    /// With --kind furnished: furniture catalogues (*.sh3f) [default: those of the package sweethome3d-furniture]
+    #[arg(long, value_name = "DIR")]
+    furniture: Option<PathBuf>,
+    /// With --kind furnished: whole buildings, each a folder with a world.json
+    #[arg(long, value_name = "DIR")]
+    worlds: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Analytic,
+    Furnished,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -67,16 +86,6 @@ struct Tables {
     scenes: Vec<Value>,
 }
 
-/// A file with one JSON object a line.
-#[derive(Default)]
-struct Lines(String);
-
-impl Lines {
-    fn push(&mut self, row: &Value) {
-        self.0 += &format!("{row}\n");
-    }
-}
-
 impl ScenesArgs {
     /// Write the images, then the tables that name them.
     pub(super) fn run(self) -> Result<()> {
@@ -85,11 +94,25 @@ impl ScenesArgs {
             height: self.height,
             ..SceneConfig::default()
         };
-        config.check()?;
         let Some(end) = self.start.checked_add(self.n) else {
             let why = format!("expected a smaller number, got {}", self.start);
             return Err(Error::invalid("--start", why));
         };
+        if self.kind == Kind::Analytic && (self.furniture.is_some() || self.worlds.is_some()) {
+            let why = "expected --kind furnished with it";
+            return Err(Error::invalid("--furniture, --worlds", why));
+        }
+        if self.kind == Kind::Furnished {
+            let config = FurnishedConfig {
+                furniture: self.furniture,
+                worlds: self.worlds,
+                width: self.width,
+                height: self.height,
+                ..FurnishedConfig::default()
+            };
+            return furnished::write(&self.folder, config, self.split.into(), self.start..end);
+        }
+        config.check()?;
         std::fs::create_dir_all(&self.folder).map_err(|e| Error::io(&self.folder, e))?;
         let mut tables = Tables::default();
         for index in self.start..end {
@@ -177,22 +200,6 @@ fn scene_row(scene: &Scene) -> Value {
         "split": scene.split,
         "camera": camera_row(&scene.camera),
         "objects": scene.objects.iter().map(object_row).collect::<Vec<_>>(),
-    })
-}
-
-/// The pose as a 4 x 4 matrix, rows first.
-fn camera_row(camera: &Camera) -> Value {
-    let matrix = camera.world_from_camera.to_homogeneous();
-    let rows: Vec<Vec<f64>> = matrix
-        .row_iter()
-        .map(|row| row.iter().copied().collect())
-        .collect();
-    json!({
-        "fx": camera.fx,
-        "fy": camera.fy,
-        "cx": camera.cx,
-        "cy": camera.cy,
-        "world_from_camera": rows,
     })
 }
 

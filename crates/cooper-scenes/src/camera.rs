@@ -74,7 +74,7 @@ impl Camera {
 }
 
 /// World from camera: to the left by `yaw`, down by `pitch`, clockwise by `roll`, in radians.
-fn rotation(yaw: f64, pitch: f64, roll: f64) -> Rotation3<f64> {
+pub(super) fn rotation(yaw: f64, pitch: f64, roll: f64) -> Rotation3<f64> {
     // The optical frame of a level camera that looks along the world's y.
     let level = Matrix3::from_columns(&[Vector3::x(), -Vector3::z(), Vector3::y()]);
     Rotation3::from_axis_angle(&Vector3::z_axis(), yaw)

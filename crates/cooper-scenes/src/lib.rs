@@ -16,6 +16,7 @@ mod camera;
 mod cast;
 mod colors;
 mod config;
+mod furnished;
 mod layout;
 mod object;
 mod questions;
@@ -31,6 +32,10 @@ pub use camera::Camera;
 pub use cast::{CEILING, FIRST_OBJECT, FLOOR, PixelBox, WALL};
 pub use colors::{CEILING_GREY, ColorName, FLOOR_GREY, WALL_GREY};
 pub use config::SceneConfig;
+pub use furnished::{
+    FurnishedConfig, FurnishedObject, FurnishedRooms, FurnishedScene, ModelInfo, PALETTE,
+    PaletteClass, UNLABELLED, UNLISTED,
+};
 pub use object::Object;
 pub use questions::{Grounding, Question, QuestionKind, Tool};
 pub use ray::Ray;

@@ -1,0 +1,123 @@
+//! Furnished rooms: image, depth, segmentation, labels, ids, and what is known about each scene.
+
+use std::ops::Range;
+use std::path::Path;
+
+use cooper_model::{Error, Result};
+use cooper_scenes::{
+    FurnishedConfig, FurnishedObject, FurnishedRooms, FurnishedScene, PALETTE, Split, UNLABELLED,
+};
+use image::{DynamicImage, GrayImage, ImageFormat};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::super::output;
+use super::super::progress::note;
+use super::rows::{Lines, camera_row};
+
+/// Depth images count in thousandths of a metre; 0 is unknown.
+const DEPTH_SCALE: f32 = 1000.0;
+/// So many scenes are made side by side before progress is told.
+const BATCH: usize = 32;
+
+/// Write scenes of a split and the tables that name their files.
+pub(super) fn write(
+    folder: &Path,
+    config: FurnishedConfig,
+    split: Split,
+    range: Range<u64>,
+) -> Result<()> {
+    if config.worlds.is_some() && split != Split::Train {
+        let why = "worlds are rooms to learn from: expected --split train";
+        return Err(Error::invalid("--worlds", why));
+    }
+    let rooms = FurnishedRooms::open(config)?;
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let palette = json!({"unlabelled": UNLABELLED, "classes": PALETTE});
+    output::write_json(&folder.join("palette.json"), &palette)?;
+    let (mut depth, mut segmentation, mut scenes) =
+        (Lines::default(), Lines::default(), Vec::new());
+    let indices: Vec<u64> = range.collect();
+    for batch in indices.chunks(BATCH) {
+        let made: Vec<Result<Value>> = batch
+            .par_iter()
+            .map(|&index| write_scene(folder, &rooms.scene(split, index)))
+            .collect();
+        for (row, &index) in made.into_iter().zip(batch) {
+            let file = |ending| name(index, ending);
+            depth.push(&json!({"rgb_image": file(""), "depth_image": file("_depth")}));
+            segmentation.push(&json!({
+                "rgb_image": file(""),
+                "seg_image": file("_segmentation"),
+                "ids_image": file("_ids"),
+            }));
+            scenes.push(row?);
+        }
+        note(&format!("scenes: {} of {}", scenes.len(), indices.len()));
+    }
+    output::write(&folder.join("depth.jsonl"), depth.0.as_bytes())?;
+    output::write(
+        &folder.join("segmentation.jsonl"),
+        segmentation.0.as_bytes(),
+    )?;
+    output::write_json(&folder.join("scenes.json"), &scenes)
+}
+
+fn name(index: u64, ending: &str) -> String {
+    format!("{index:06}{ending}.png")
+}
+
+/// Write a scene's images; its row of `scenes.json`.
+fn write_scene(folder: &Path, scene: &FurnishedScene) -> Result<Value> {
+    let size = scene.image.dimensions().into();
+    let path = |ending| folder.join(name(scene.index, ending));
+    output::write_rgb_png(&path(""), &scene.image)?;
+    // Saturating at 65.535 m.
+    let to_u16 = |metres: &f32| (metres * DEPTH_SCALE).round() as u16;
+    let depth = scene.depth.iter().map(to_u16).collect();
+    output::write_u16_png(&path("_depth"), size, depth)?;
+    output::write_rgb_png(&path("_segmentation"), &scene.segmentation_image())?;
+    for (ending, values) in [("_ids", &scene.ids), ("_labels", &scene.labels)] {
+        let grey = GrayImage::from_raw(size[0], size[1], values.clone());
+        let grey =
+            grey.ok_or_else(|| Error::Internal("a scene with fewer labels than pixels".into()))?;
+        output::write_image(&path(ending), &DynamicImage::from(grey), ImageFormat::Png)?;
+    }
+    Ok(scene_row(scene))
+}
+
+fn scene_row(scene: &FurnishedScene) -> Value {
+    json!({
+        "image": name(scene.index, ""),
+        "labels_image": name(scene.index, "_labels"),
+        "index": scene.index,
+        "split": scene.split,
+        "camera": camera_row(&scene.camera),
+        "room_m": scene.room_m,
+        "world": scene.world,
+        "objects": scene.objects.iter().map(object_row).collect::<Vec<_>>(),
+    })
+}
+
+fn object_row(object: &FurnishedObject) -> Value {
+    let bounds = object.bounding_box;
+    let class = PALETTE
+        .get(usize::from(object.class))
+        .map(|class| class.name);
+    json!({
+        "name": object.name,
+        "class": class,
+        "color": object.color,
+        "model": object.model,
+        "stands_on": object.stands_on,
+        "size_m": object.size_m,
+        "yaw_rad": object.yaw,
+        "center_in_world": object.center_in_world.coords.as_slice(),
+        "center_in_camera": object.center_in_camera.coords.as_slice(),
+        "visible_pixels": object.visible_pixels,
+        "visible_share": object.visible_share,
+        "bounding_box": [bounds.x, bounds.y, bounds.width, bounds.height],
+        "centroid": [object.centroid.x, object.centroid.y],
+        "nearest_m": object.nearest_m,
+    })
+}

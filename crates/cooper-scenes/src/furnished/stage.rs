@@ -172,3 +172,49 @@ impl Instance {
         Aabb::from_points(&corners)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use glam::Quat;
+
+    use super::super::props::builder::MeshBuilder;
+    use super::*;
+
+    #[test]
+    fn turned_and_scaled_things_are_met_where_they_are() {
+        let mut mesh = MeshBuilder::default();
+        let grey = mesh.material(Material::plain(Vec3::splat(0.5)));
+        mesh.cuboid(Vec3::splat(-1.0), Vec3::ONE, grey);
+        let mesh = mesh.build().unwrap();
+        let instance = |id: u16, at: Vec3, scale: f32| Instance {
+            mesh: mesh.clone(),
+            world_from_model: Affine3A::from_scale_rotation_translation(
+                Vec3::splat(scale),
+                Quat::from_rotation_z(std::f32::consts::FRAC_PI_4),
+                at,
+            ),
+            tint: Vec3::ONE,
+            glow: 0.0,
+            id,
+        };
+        let far = instance(3, Vec3::Y * 10.0, 1.0);
+        let near = instance(4, Vec3::new(3.0, 5.0, 0.0), 0.5);
+        let stage = Stage::new(vec![far, near]);
+        let hit = |x: f32, direction: Vec3A| {
+            let ray = Ray::new_inf(Vec3A::new(x, 0.0, 0.1), direction);
+            stage
+                .nearest(ray)
+                .map(|hit| (stage.id(&hit), hit.t, stage.look(&ray, &hit).normal))
+        };
+        // Its edge is nearest: half a diagonal before its middle. Directions need not be unit vectors.
+        let (id, t, normal) = hit(0.001, Vec3A::Y * 2.0).unwrap();
+        assert!(id == 3 && (t - (10.0 - 2f32.sqrt()) / 2.0).abs() < 1e-3);
+        assert!(normal.y < 0.0 && (normal.length() - 1.0).abs() < 1e-5);
+        let (id, t, _) = hit(3.001, Vec3A::Y).unwrap();
+        assert!(id == 4 && (t - (5.0 - 0.5f32.sqrt())).abs() < 2e-3);
+        assert!(hit(1.6, Vec3A::Y).is_none());
+        let blocked = |end: f32| stage.blocks(Ray::new(Vec3A::ZERO, Vec3A::Y, 0.0, end));
+        assert!(blocked(20.0) && !blocked(8.0));
+        assert!(stage.meets(4, Ray::new_inf(Vec3A::new(3.0, 0.0, 0.0), Vec3A::Y)));
+    }
+}

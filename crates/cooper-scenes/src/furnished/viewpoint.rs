@@ -53,7 +53,11 @@ pub(super) fn choose(config: &FurnishedConfig, space: &Space, dice: &mut Dice) -
     for _ in 0..ATTEMPTS {
         let (position, target) = propose(config, carrier, space, dice);
         let camera = look_at(config, focal, [position, target], carrier, dice);
-        let fault = space.obstruction(position) + space.fault(config, &camera, carrier);
+        let obstruction = space.obstruction(position);
+        if obstruction >= best.0 {
+            continue;
+        }
+        let fault = obstruction + space.fault(config, &camera, carrier);
         if fault < best.0 {
             best = (fault, Some(camera));
         }

@@ -207,10 +207,9 @@ fn what_cannot_be_read_is_said() {
 const ROOM: &str = "v -2 -2.5 0\nv 2 -2.5 0\nv 2 2.5 0\nv -2 2.5 0\nv -2 -2.5 2.5\nv 2 -2.5 2.5\nv 2 2.5 2.5\n\
     v -2 2.5 2.5\n";
 
-#[test]
-fn worlds_are_seen_from_inside_and_only_in_training() {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let world = folder.path().join("hall");
+/// A world: the room with a cube of one metre.
+fn write_world(folder: &Path) {
+    let world = folder.join("hall");
     std::fs::create_dir(&world).unwrap();
     let write = |name: &str, text: &str| std::fs::write(world.join(name), text).unwrap();
     write("floor.obj", &format!("{ROOM}f 1 2 3 4\n"));
@@ -239,6 +238,12 @@ fn worlds_are_seen_from_inside_and_only_in_training() {
         instances.join(", ")
     );
     write("world.json", &json);
+}
+
+#[test]
+fn worlds_are_seen_from_inside_and_only_in_training() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    write_world(folder.path());
     let rooms = FurnishedRooms::open(FurnishedConfig {
         worlds: Some(folder.path().into()),
         world_share: 1.0,

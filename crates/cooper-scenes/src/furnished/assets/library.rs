@@ -11,7 +11,7 @@ use super::super::hash::hash_text;
 use super::super::mesh::{Face, Mesh};
 use super::catalogue::{self, Entry};
 use super::kinds::{self, Kind};
-use super::obj::{self, Obj};
+use super::obj::{self, Glass, Obj};
 use super::role::Role;
 use crate::split::Split;
 
@@ -113,8 +113,11 @@ impl Model {
 
     fn load(&self) -> Result<Arc<Mesh>> {
         let mut archive = self.entry.archive.open()?;
-        let has_panes = matches!(self.word, "window" | "door");
-        let obj = obj::read(&self.entry.model, has_panes, &mut |name| archive.read(name))?;
+        let glass = match self.word {
+            "window" | "door" => Glass::Pane,
+            _ => Glass::Opaque,
+        };
+        let obj = obj::read(&self.entry.model, glass, &mut |name| archive.read(name))?;
         let n = obj.faces.len();
         let mesh = if n <= MOST_TRIANGLES {
             self.fit(obj)
@@ -153,5 +156,35 @@ impl Model {
         };
         let faces: Vec<Face> = obj.faces.into_iter().map(placed).collect();
         Mesh::new(&faces, obj.materials)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use glam::Vec3A;
+    use obvhs::ray::Ray;
+
+    use super::*;
+
+    #[test]
+    fn models_stand_on_the_ground_in_their_size_with_the_front_to_minus_y() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/furniture");
+        let furniture = Furniture::open(Some(&folder)).unwrap();
+        let chairs = [Split::Train, Split::Validation, Split::Test]
+            .map(|split| furniture.models(Role::Chair, split));
+        assert_eq!(chairs.iter().map(Vec::len).sum::<usize>(), 6);
+        let chair = chairs[0][0];
+        let mesh = chair.mesh().unwrap();
+        let (low, high) = (mesh.low, mesh.high);
+        assert!((high - low - chair.size).abs().max_element() < 1e-5);
+        assert!((low + high).truncate().abs().max_element() < 1e-5 && low.z.abs() < 1e-5);
+        let height = |y: f32| {
+            let ray = Ray::new_inf(Vec3A::new(0.0, y, 2.0), Vec3A::NEG_Z);
+            2.0 - mesh.nearest(ray).unwrap().t
+        };
+        // The seat is half as high as the back.
+        assert!((height(0.0) - chair.size.z / 2.0).abs() < 1e-4);
+        assert!((height(high.y - 0.01) - chair.size.z).abs() < 1e-4);
+        assert!((height(low.y + 0.01) - chair.size.z / 2.0).abs() < 1e-4);
     }
 }

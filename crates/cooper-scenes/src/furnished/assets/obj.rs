@@ -15,6 +15,15 @@ use super::texture::{Texture, linear_color};
 /// More opaque than this is drawn as opaque.
 const PANE_OPACITY: f32 = 0.7;
 
+/// What becomes of glass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Glass {
+    /// One looks outdoors through it.
+    Pane,
+    /// It is drawn as if it were opaque.
+    Opaque,
+}
+
 /// Triangles and materials as a file has them.
 pub(super) struct Obj {
     pub faces: Vec<Face>,
@@ -24,8 +33,8 @@ pub(super) struct Obj {
 /// Where the files that an OBJ names come from.
 type Files<'a> = dyn FnMut(&str) -> Result<Vec<u8>> + 'a;
 
-/// Read an OBJ; `files` gives the bytes of a path. Panes are what is seen through, if `has_panes`.
-pub(super) fn read(path: &str, has_panes: bool, files: &mut Files) -> Result<Obj> {
+/// Read an OBJ; `files` gives the bytes of a path.
+pub(super) fn read(path: &str, glass: Glass, files: &mut Files) -> Result<Obj> {
     let bytes = files(path)?;
     let invalid = |why: String| Error::invalid(path, why);
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -57,7 +66,7 @@ pub(super) fn read(path: &str, has_panes: bool, files: &mut Files) -> Result<Obj
     };
     let mut looks: Vec<Material> = materials
         .iter()
-        .map(|material| textures.look(material, has_panes))
+        .map(|material| textures.look(material, glass))
         .collect();
     // For faces without a material.
     looks.push(Material::plain(Vec3::splat(0.5)));
@@ -89,14 +98,14 @@ struct Textures<'a, 'b> {
 }
 
 impl Textures<'_, '_> {
-    fn look(&mut self, material: &tobj::Material, has_panes: bool) -> Material {
+    fn look(&mut self, material: &tobj::Material, glass: Glass) -> Material {
         let color = linear_color(material.diffuse.unwrap_or([0.7; 3]));
         let opacity = material.dissolve.unwrap_or(1.0);
         let texture = material
             .diffuse_texture
             .as_deref()
             .and_then(|n| self.texture(n));
-        if has_panes && texture.is_none() && opacity < PANE_OPACITY {
+        if glass == Glass::Pane && texture.is_none() && opacity < PANE_OPACITY {
             return Material::pane();
         }
         let Some(texture) = texture else {

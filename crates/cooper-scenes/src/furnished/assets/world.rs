@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::super::mesh::Mesh;
 use super::super::palette::{UNLABELLED, class_named};
 use super::archive::Archive;
-use super::obj;
+use super::obj::{self, Glass};
 
 /// A building.
 pub(crate) struct World {
@@ -75,7 +75,7 @@ fn read(folder: &Path) -> Result<World> {
                 .ok_or_else(|| invalid(format!("{name}: no class {class:?} is known")))?,
         };
         let file = format!("{name}.obj");
-        let obj = obj::read(&file, false, &mut |name| files.read(name))?;
+        let obj = obj::read(&file, Glass::Opaque, &mut |name| files.read(name))?;
         if let Some(mesh) = Mesh::new(&obj.faces, obj.materials) {
             meshes.insert(name, (class, Arc::new(mesh)));
         }

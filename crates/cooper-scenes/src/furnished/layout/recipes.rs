@@ -48,14 +48,14 @@ pub(super) fn furnish(plan: &mut Plan, kind: RoomKind) {
         RoomKind::Bedroom => bedroom(plan),
         RoomKind::Kitchen => kitchen(plan),
         RoomKind::Dining => {
-            dining_group(plan, Role::DiningTable);
+            dining_group(plan);
             some_at_walls(plan, Role::LowCabinet, 2);
             some_at_walls(plan, Role::TallCabinet, 2);
         }
         RoomKind::Office => office(plan),
         RoomKind::Bathroom => {
             some_at_walls(plan, Role::BathFixture, 5);
-            some_at_walls(plan, Role::Appliance, 1);
+            some_at_walls(plan, Role::LowCabinet, 1);
             lay_rug(plan);
         }
         RoomKind::Storage => {
@@ -110,7 +110,7 @@ fn living(plan: &mut Plan) {
     some_at_walls(plan, Role::TallCabinet, 2);
     some_at_walls(plan, Role::Armchair, 2);
     if plan.dice.chance(0.3) {
-        dining_group(plan, Role::DiningTable);
+        dining_group(plan);
     }
     lay_rug(plan);
 }
@@ -140,7 +140,7 @@ fn office(plan: &mut Plan) {
     some_at_walls(plan, Role::TallCabinet, 3);
     some_at_walls(plan, Role::NightStand, 2);
     if plan.dice.chance(0.3) {
-        dining_group(plan, Role::DiningTable);
+        dining_group(plan);
     }
 }
 
@@ -173,7 +173,7 @@ fn kitchen(plan: &mut Plan) {
     }
     some_at_walls(plan, Role::Appliance, 2);
     if plan.dice.chance(0.7) {
-        dining_group(plan, Role::DiningTable);
+        dining_group(plan);
     }
 }
 
@@ -202,8 +202,8 @@ fn desk_group(plan: &mut Plan) {
 }
 
 /// A table with chairs around it.
-fn dining_group(plan: &mut Plan, role: Role) {
-    let Some(table) = plan.choose(role) else {
+fn dining_group(plan: &mut Plan) {
+    let Some(table) = plan.choose(Role::DiningTable) else {
         return;
     };
     let placed = (0..10).find_map(|_| {

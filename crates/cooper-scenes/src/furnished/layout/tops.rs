@@ -17,7 +17,9 @@ pub(super) fn fill_tops(plan: &mut Plan, clutter: f32) {
         let (word, class) = (plan.items[support].word.clone(), plan.items[support].class);
         match class {
             ids::BED | ids::SOFA => cushions(plan, support, clutter),
-            ids::TABLE | ids::CABINET | ids::BATHROOM_FIXTURE if volume.low < 0.1 => {
+            ids::TABLE | ids::CABINET | ids::BATHROOM_FIXTURE
+                if volume.low < 0.1 && has_top(&word) =>
+            {
                 if volume.high < 1.4 {
                     special(plan, support, &word);
                 }
@@ -33,6 +35,11 @@ pub(super) fn fill_tops(plan: &mut Plan, clutter: f32) {
             _ => {}
         }
     }
+}
+
+/// Whether people put things onto it.
+fn has_top(word: &str) -> bool {
+    !matches!(word, "toilet" | "bidet" | "urinal" | "bathtub")
 }
 
 /// A television, a monitor or a lamp where one is to be expected.

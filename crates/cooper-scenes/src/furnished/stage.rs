@@ -29,6 +29,8 @@ pub(super) struct Instance {
 pub(super) struct Stage {
     instances: Vec<Instance>,
     model_from_world: Vec<Affine3A>,
+    /// Lengths in the model's frame of a metre of the world.
+    scales: Vec<f32>,
     tree: CwBvh,
 }
 
@@ -65,11 +67,12 @@ impl Stage {
         let instances: Vec<Instance> = order
             .filter_map(|&i| sorted.get_mut(i as usize)?.take())
             .collect();
+        let inverse = |instance: &Instance| instance.world_from_model.inverse();
+        let model_from_world: Vec<Affine3A> = instances.iter().map(inverse).collect();
+        let scale = |inverse: &Affine3A| inverse.matrix3.determinant().abs().cbrt();
         Self {
-            model_from_world: instances
-                .iter()
-                .map(|i| i.world_from_model.inverse())
-                .collect(),
+            scales: model_from_world.iter().map(scale).collect(),
+            model_from_world,
             instances,
             tree,
         }
@@ -137,12 +140,11 @@ impl Stage {
         } else {
             1.0
         };
-        let scale = to_model.matrix3.determinant().abs().cbrt();
         Look {
             face_normal: face_normal * side,
             normal: turned(surface.normal) * side,
             material: &instance.mesh.materials[usize::from(surface.material)],
-            uv_per_metre: surface.uv_per_metre * scale,
+            uv_per_metre: surface.uv_per_metre * self.scales[i],
             surface,
             instance,
         }

@@ -142,7 +142,7 @@ fn a_model_is_in_one_split_only() {
             );
         }
         let mut n_models = 0;
-        for index in 0..10 {
+        for index in 0..40 {
             for object in rooms.scene(split, index).objects {
                 let Some(id) = object.model else { continue };
                 let model = models.iter().find(|model| model.id == id).unwrap();

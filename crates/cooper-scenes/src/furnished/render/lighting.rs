@@ -14,9 +14,6 @@ use super::trace::{NOTHING, Seen};
 const CREVICE_M: f32 = 0.9;
 /// How much of the ambient light arrives in a crevice.
 const CREVICE_LIGHT: f32 = 0.3;
-/// A ray starts this far from its surface.
-const OFF_M: f32 = 2e-3;
-
 /// The surface of the room that the light fills, guessed from what is seen, in square metres.
 pub(super) fn enclosing_area(seen: &Seen) -> f32 {
     let points = || {
@@ -42,33 +39,37 @@ pub(super) fn light(
     let ambient = ambient(lights, area) * dice.between(0.6, 1.3);
     let seed = dice.seed();
     let mut weights = vec![0.0; lights.len()];
-    let (mut directs, mut opens) = (Vec::new(), Vec::new());
-    for i in 0..seen.ids.len() {
-        if seen.ids[i] == NOTHING {
-            directs.push(None);
-            opens.push(None);
-            continue;
-        }
-        let (x, y) = (i % seen.width, i / seen.width);
-        let point = seen.points[i] + seen.face_normals[i] * OFF_M;
-        let draw = Draw::new(x, y, seed);
-        directs.push(Some(direct(
+    let mut direct_at = |i: usize| {
+        let draw = Draw::new(i % seen.width, i / seen.width, seed);
+        direct(
             stage,
             lights,
-            [point, seen.normals[i]],
+            [seen.start(i), seen.normals[i]],
             &draw,
             &mut weights,
-        )));
-        // Crevices are soft: every fourth pixel tells enough.
-        let is_asked = (x + 2 * y) % 4 == 0;
-        opens.push(is_asked.then(|| openness(stage, point, seen.normals[i], &draw)));
+        )
+    };
+    let (mut directs, mut opens) = (Vec::new(), Vec::new());
+    for i in 0..seen.ids.len() {
+        let (x, y) = (i % seen.width, i / seen.width);
+        // Every other pixel is asked about lights, every fourth about crevices, which are soft.
+        let is_thing = seen.ids[i] != NOTHING;
+        directs.push((is_thing && (x + y) % 2 == 0).then(|| direct_at(i)));
+        opens.push((is_thing && (x + 2 * y) % 4 == 0).then(|| {
+            let draw = Draw::new(x, y, seed);
+            openness(stage, seen.start(i), seen.normals[i], &draw)
+        }));
     }
     let directs = smooth(&directs, seen, 1);
     let opens = smooth(&smooth(&opens, seen, 1), seen, 3);
-    let lit = directs.iter().zip(&opens).zip(&seen.normals);
-    lit.map(|((direct, open), normal)| {
-        let up = 0.85 + 0.15 * normal.z;
-        direct.unwrap_or(Vec3A::ZERO) + ambient * (up * open.unwrap_or(1.0))
+    let lit = directs.into_iter().zip(opens).enumerate();
+    lit.map(|(i, (direct, open))| {
+        if seen.ids[i] == NOTHING {
+            return Vec3A::ZERO;
+        }
+        let up = 0.85 + 0.15 * seen.normals[i].z;
+        // A thing of one pixel has no neighbour that was asked.
+        direct.unwrap_or_else(|| direct_at(i)) + ambient * (up * open.unwrap_or(1.0))
     })
     .collect()
 }
@@ -102,7 +103,8 @@ impl Draw {
         let spread =
             |factor: f32, k: u32| (f32::from(rank) * factor + unit(0, 0, seed ^ k)).fract();
         Self {
-            light: spread(1.0 / 16.0, 1),
+            // The eight pixels of a block that are asked have eight numbers.
+            light: spread(1.0 / 8.0, 1),
             // Multiples of these numbers fill squares and cubes evenly.
             on_light: [spread(0.754_877_7, 2), spread(0.569_840_3, 3)],
             around: [spread(0.819_172_5, 4), spread(0.671_043_6, 5)],

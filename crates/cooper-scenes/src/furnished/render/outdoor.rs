@@ -38,7 +38,8 @@ impl Outdoor {
         let d = direction.normalize_or_zero();
         let around = Vec2::new(d.y.atan2(d.x), d.z);
         let skyline = 0.25 * (value_noise(around.with_y(0.0) * 6.0, self.seed) - 0.3);
-        let detail = 0.5 + value_noise(around * 25.0, self.seed ^ 1);
+        let coarse = value_noise(around * 9.0, self.seed ^ 1);
+        let detail = 0.4 + 0.7 * coarse + 0.5 * value_noise(around * 60.0, self.seed ^ 2);
         let color = if d.z < skyline {
             self.land * detail
         } else {

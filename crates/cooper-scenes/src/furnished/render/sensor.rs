@@ -10,6 +10,11 @@ use super::super::config::FurnishedConfig;
 use super::super::dice::Dice;
 use super::super::hash::mix;
 
+/// Steps of the tone curve for light of 0 to [`BRIGHTEST`].
+const TONE_STEPS: usize = 4096;
+/// More light is white.
+const BRIGHTEST: f32 = 1.6;
+
 const LUMINANCE: Vec3A = Vec3A::new(0.2126, 0.7152, 0.0722);
 
 /// How one image is taken.
@@ -36,17 +41,18 @@ pub(super) fn develop(
     let sensor = Sensor::random(config, dice);
     let gain = exposure(&light, dice) * white_balance(&light, dice);
     for pixel in &mut light {
-        *pixel = (*pixel * gain).min(Vec3A::splat(1.6));
+        *pixel = (*pixel * gain).min(Vec3A::splat(BRIGHTEST));
     }
     blur(&mut light, width as usize, sensor.blur);
     let seed = dice.seed();
+    let tones = sensor.tones();
     let middle = [width as f32 / 2.0, height as f32 / 2.0];
     let mut bytes = Vec::with_capacity(3 * light.len());
     for (i, pixel) in light.iter().enumerate() {
         let (x, y) = ((i as u32 % width) as f32, (i as u32 / width) as f32);
         let radius = ((x / middle[0] - 1.0).powi(2) + (y / middle[1] - 1.0).powi(2)) / 2.0;
         let pixel = *pixel * (1.0 - sensor.vignetting * radius);
-        bytes.extend(sensor.pixel(pixel, mix(seed ^ i as u32)));
+        bytes.extend(sensor.pixel(pixel, mix(seed ^ i as u32), &tones));
     }
     let image = RgbImage::from_raw(width, height, bytes).unwrap_or_default();
     match sensor.jpeg_quality {
@@ -73,7 +79,7 @@ impl Sensor {
     }
 
     /// A pixel's bytes; `random` makes its noise.
-    fn pixel(&self, light: Vec3A, random: u32) -> [u8; 3] {
+    fn pixel(&self, light: Vec3A, random: u32, tones: &[u8]) -> [u8; 3] {
         let grey = light.dot(LUMINANCE);
         let light = (grey + (light - grey) * self.saturation).max(Vec3A::ZERO);
         let mut random = random;
@@ -87,9 +93,17 @@ impl Sensor {
                 .sum();
             let normal = (sum as f32 - 510.0) / 147.8;
             let noise = (self.noise[0] + self.noise[1] * value).sqrt() * normal;
-            let tone = self.tone(value + noise);
-            (tone * 255.0).round() as u8
+            let step = (value + noise) * ((TONE_STEPS - 1) as f32 / BRIGHTEST);
+            // Saturating; below 0 is black.
+            tones[(step as usize).min(TONE_STEPS - 1)]
         })
+    }
+
+    /// The bytes of light from 0 to [`BRIGHTEST`].
+    fn tones(&self) -> Vec<u8> {
+        let light = |step: usize| BRIGHTEST * step as f32 / (TONE_STEPS - 1) as f32;
+        let byte = |step: usize| (self.tone(light(step)) * 255.0).round() as u8;
+        (0..TONE_STEPS).map(byte).collect()
     }
 
     /// sRGB with a soft shoulder and a little more or less contrast.
@@ -118,7 +132,7 @@ fn exposure(light: &[Vec3A], dice: &mut Dice) -> f32 {
         .map(|pixel| pixel.dot(LUMINANCE).max(1e-4).ln());
     let n = light.len().div_ceil(3).max(1) as f32;
     let mean = (logs.sum::<f32>() / n).exp();
-    let wanted = 0.17 * (0.35 * dice.normal()).clamp(-0.8, 0.7).exp();
+    let wanted = 0.19 * (0.35 * dice.normal()).clamp(-0.8, 0.7).exp();
     wanted / mean
 }
 

@@ -84,7 +84,15 @@ fn colors(look: &Look, direction: Vec3A, footprint_m: f32) -> (Vec3A, Vec3A) {
     (albedo.into(), (albedo * glow).into())
 }
 
+/// A ray that leaves a surface starts this far from it.
+const OFF_M: f32 = 2e-3;
+
 impl Seen {
+    /// Where rays start that leave a pixel's surface.
+    pub(super) fn start(&self, i: usize) -> Vec3A {
+        self.points[i] + self.face_normals[i] * OFF_M
+    }
+
     fn push_nothing(&mut self, light: Vec3A) {
         self.depth.push(0.0);
         self.ids.push(NOTHING);

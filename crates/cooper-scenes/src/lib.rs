@@ -2,8 +2,9 @@
 //!
 //! - An analytic ray caster renders a room with a few coloured solids, one ray for each pixel. A scene is a pure function of a
 //!   [`SceneConfig`], a [`Split`] and an index.
-//! - It knows geometry and English questions. It must never know tensors, the model, files or threads.
-//! - Start at [`Scene::generate`].
+//! - A second ray caster renders furnished rooms with textured models, which [`FurnishedRooms`] reads once from files.
+//! - It knows geometry and English questions. It must never know tensors, the model or threads.
+//! - Start at [`Scene::generate`] or [`FurnishedRooms::open`].
 //!
 //! Frames: `world` has its origin on the floor, x to the right and y ahead along the room, z up;
 //! `camera` is the optical frame of REP 103, x right, y down, z ahead. Lengths are metres, depth is the camera's z.

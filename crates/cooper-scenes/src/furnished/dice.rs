@@ -28,6 +28,11 @@ impl Dice {
         low + (high - low) * self.unit()
     }
 
+    /// Any direction, in radians.
+    pub(super) fn angle(&mut self) -> f32 {
+        std::f32::consts::TAU * self.unit()
+    }
+
     /// A number of a configured range, evenly.
     pub(super) fn of(&mut self, [low, high]: Span) -> f32 {
         self.between(low as f32, high as f32)

@@ -67,7 +67,7 @@ pub(super) fn lights(stage: &Stage, eye: Vec3, dice: &mut Dice) -> Vec<Light> {
     let color = Vec3::new(1.0, 0.95 - 0.2 * warmth, 0.9 - 0.45 * warmth);
     let n = dice.whole(2, 4);
     let lamps = (0..n).map(|_| {
-        let away = Quat::from_rotation_z(dice.between(-3.15, 3.15)) * Vec3::X;
+        let away = Quat::from_rotation_z(dice.angle()) * Vec3::X;
         // Not behind a wall.
         let reach = free_way(stage, eye, away, 4.0) - 0.3;
         let spot = eye + away * (reach.max(0.0) * dice.between(0.2, 1.0));

@@ -109,10 +109,10 @@ fn gather(seen: &Seen, camera: &Camera) -> BTreeMap<u16, Pixels> {
             ..Pixels::default()
         });
         pixels.n += 1;
-        for axis in 0..2 {
-            pixels.sum[axis] += u64::from(at[axis]);
-            pixels.low[axis] = pixels.low[axis].min(at[axis]);
-            pixels.high[axis] = pixels.high[axis].max(at[axis]);
+        for (axis, value) in at.into_iter().enumerate() {
+            pixels.sum[axis] += u64::from(value);
+            pixels.low[axis] = pixels.low[axis].min(value);
+            pixels.high[axis] = pixels.high[axis].max(value);
         }
         pixels.nearest_m = pixels.nearest_m.min(range_m);
         *pixels.colors.entry(color_name(seen.albedo[i])).or_default() += 1;

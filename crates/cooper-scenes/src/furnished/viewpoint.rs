@@ -83,7 +83,7 @@ fn propose(
     match carrier {
         Carrier::Robot => {
             let position = spot.extend(dice.of(config.robot_height_m));
-            let away = Vec2::from_angle(dice.between(-3.15, 3.15)) * 2.0;
+            let away = Vec2::from_angle(dice.angle()) * 2.0;
             let pitch = dice.between(-0.45, 0.45);
             (position, position + away.extend(pitch))
         }
@@ -108,7 +108,7 @@ fn propose(
             let target = top.center + Vec2::from_angle(top.yaw).rotate(local);
             let target = target.extend(top.high);
             let distance = dice.of(config.table_distance_m);
-            let (round, up) = (dice.between(-3.15, 3.15), dice.between(0.25, 1.05));
+            let (round, up) = (dice.angle(), dice.between(0.25, 1.05));
             let level = Vec2::from_angle(round) * up.cos();
             (target + level.extend(up.sin()) * distance, target)
         }

@@ -160,7 +160,8 @@ fn add_faces(mesh: &tobj::Mesh, material: u16, faces: &mut Vec<Face>) {
         let corners = [0, 1, 2].map(|j| point(&mesh.positions, corners[j]));
         let [a, b, c] = corners;
         // Without an area nothing is seen, and no ray can be told apart from it.
-        if !((b - a).cross(c - a).length_squared() > 0.0) {
+        let area = (b - a).cross(c - a).length();
+        if area.is_nan() || area <= 0.0 {
             continue;
         }
         faces.push(Face {

@@ -111,8 +111,7 @@ fn affine(rows: &[[f32; 4]; 3]) -> Affine3A {
 
 /// `ball` of `aws_robomaker_residential_Ball_01`.
 fn plain_name(model: &str) -> String {
-    let words = model
-        .split('_')
-        .filter(|word| word.chars().all(char::is_alphabetic));
-    words.last().unwrap_or("thing").to_lowercase()
+    let mut words = model.split('_').rev();
+    let word = words.find(|word| word.chars().all(char::is_alphabetic));
+    word.unwrap_or("thing").to_lowercase()
 }

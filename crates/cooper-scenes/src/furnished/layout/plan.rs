@@ -143,7 +143,7 @@ impl<'a> Plan<'a> {
     pub(super) fn anywhere(&mut self, choice: &Choice) -> Option<usize> {
         (0..ATTEMPTS).find_map(|_| {
             let place = self.somewhere(choice.mesh.high.truncate().max_element());
-            let yaw = self.dice.between(-3.14, 3.14);
+            let yaw = self.dice.angle();
             let item = self.item(choice, place, yaw);
             self.add(item)
         })

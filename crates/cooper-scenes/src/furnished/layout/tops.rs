@@ -129,7 +129,7 @@ pub(super) fn scatter(plan: &mut Plan, clutter: f32) {
         };
         if let Some(prop) = prop {
             let place = plan.somewhere(0.4);
-            let item = Plan::prop_item(&prop, place, plan.dice.between(-3.1, 3.1));
+            let item = Plan::prop_item(&prop, place, plan.dice.angle());
             plan.add(item);
         } else if let Some(choice) = plan.choose(Role::FloorThing) {
             // Most of it is at the walls, out of the way.

@@ -13,8 +13,8 @@ const OFFSETS: [[f32; 2]; 2] = [[-0.33, -0.17], [0.33, 0.17]];
 /// Replace the light of pixels at edges by the mean over parts of the pixel.
 ///
 /// What a part shows is coloured as the pixel beside it that shows the same thing.
-pub(super) fn smooth_edges(stage: &Stage, camera: &Camera, seen: &Seen, light: &mut Vec<Vec3A>) {
-    let source = light.clone();
+pub(super) fn smooth_edges(stage: &Stage, camera: &Camera, seen: &Seen, light: &mut [Vec3A]) {
+    let source = light.to_owned();
     for (i, pixel) in light.iter_mut().enumerate() {
         let neighbours = neighbours(i, seen);
         if !neighbours.iter().any(|&j| is_edge(seen, i, j)) {

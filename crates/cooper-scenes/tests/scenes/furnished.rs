@@ -162,7 +162,7 @@ fn a_model_is_in_one_split_only() {
 fn images_are_neither_dark_nor_washed_out() {
     let rooms = rooms();
     let mut kinds = [0; 2];
-    for index in 0..20 {
+    for index in 0..60 {
         let scene = rooms.scene(Split::Train, index);
         let bytes = scene.image.as_raw();
         let mean = bytes.iter().map(|&b| f64::from(b)).sum::<f64>() / bytes.len() as f64;

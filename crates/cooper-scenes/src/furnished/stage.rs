@@ -29,6 +29,7 @@ pub(super) struct Instance {
 pub(super) struct Stage {
     instances: Vec<Instance>,
     model_from_world: Vec<Affine3A>,
+    bounds: Vec<Aabb>,
     /// Lengths in the model's frame of a metre of the world.
     scales: Vec<f32>,
     tree: CwBvh,
@@ -71,6 +72,7 @@ impl Stage {
         let model_from_world: Vec<Affine3A> = instances.iter().map(inverse).collect();
         let scale = |inverse: &Affine3A| inverse.matrix3.determinant().abs().cbrt();
         Self {
+            bounds: instances.iter().map(Instance::bounds).collect(),
             scales: model_from_world.iter().map(scale).collect(),
             model_from_world,
             instances,
@@ -83,6 +85,10 @@ impl Stage {
         let mut triangle = 0;
         let mut hit = RayHit::none();
         let met = self.tree.ray_traverse(ray, &mut hit, |ray, i| {
+            // Something nearer may have been met since the tree looked at this box.
+            if self.bounds[i].intersect_ray(ray) > ray.tmax {
+                return f32::INFINITY;
+            }
             match self.instances[i].mesh.nearest(self.in_model(ray, i)) {
                 Some(MeshHit { t, triangle: met }) if t < ray.tmax => {
                     triangle = met;

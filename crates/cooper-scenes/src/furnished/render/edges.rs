@@ -58,8 +58,12 @@ fn neighbours(i: usize, seen: &Seen) -> [usize; 4] {
 }
 
 fn is_edge(seen: &Seen, i: usize, j: usize) -> bool {
-    let step = (seen.depth[i] - seen.depth[j]).abs();
-    seen.ids[i] != seen.ids[j]
-        || step > 0.06 * seen.depth[i]
-        || seen.normals[i].dot(seen.normals[j]) < 0.7
+    if seen.ids[i] != seen.ids[j] || seen.normals[i].dot(seen.normals[j]) < 0.7 {
+        return true;
+    }
+    // A floor that goes away from the camera is no edge, however much its depth changes.
+    let off_plane = (seen.points[j] - seen.points[i])
+        .dot(seen.face_normals[i])
+        .abs();
+    off_plane > 0.03 * seen.depth[i]
 }

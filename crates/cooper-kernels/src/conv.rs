@@ -95,7 +95,7 @@ impl Conv2d {
         self.convolve(xs, Prelude::NormSilu(norm), Some(to))
     }
 
-    /// [`Self::forward`] of [`upsample_2x`].
+    /// [`Self::forward`] of [`crate::upsample_2x`].
     ///
     /// # Errors
     /// If the channels do not fit.

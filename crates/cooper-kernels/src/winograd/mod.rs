@@ -27,7 +27,7 @@ const REGISTER: usize = 16;
 /// Tiles that are transformed at once: enough for full matmuls, few enough for the cache.
 const BAND: usize = 128;
 
-/// Numbers of 32 bits that [`convolve`] allocates beside input and output of `n_pixels` pixels: transformed kernels, and
+/// Numbers of 32 bits that the convolution allocates beside input and output of `n_pixels` pixels: transformed kernels, and
 /// each thread's tiles.
 pub fn winograd_scratch(
     c_in: usize,

@@ -99,7 +99,7 @@ impl ScenesArgs {
             return Err(Error::invalid("--start", why));
         };
         if self.kind == Kind::Analytic && (self.furniture.is_some() || self.worlds.is_some()) {
-            let why = "expected --kind furnished with it";
+            let why = "expected --kind furnished beside it, got --kind analytic";
             return Err(Error::invalid("--furniture, --worlds", why));
         }
         if self.kind == Kind::Furnished {

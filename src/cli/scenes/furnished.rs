@@ -28,7 +28,7 @@ pub(super) fn write(
     range: Range<u64>,
 ) -> Result<()> {
     if config.worlds.is_some() && split != Split::Train {
-        let why = "worlds are rooms to learn from: expected --split train";
+        let why = "expected --split train, got another: worlds are rooms to learn from";
         return Err(Error::invalid("--worlds", why));
     }
     let rooms = FurnishedRooms::open(config)?;

@@ -28,8 +28,10 @@ pub fn check(engine: &Engine, report: &mut Report) -> Result<()> {
         return Ok(());
     }
     if report.format != Format::F32 {
-        let why = "not compared: training runs in f32 without quantisation";
-        report.skip_group("train.", why);
+        report.skip_group(
+            "train.",
+            "not compared: training runs in f32 without quantisation",
+        );
         return Ok(());
     }
     let (model, vars) = trainable(engine, report)?;

@@ -51,7 +51,7 @@ fn installed() -> Result<Vec<Archive>> {
         }
     }
     let why = format!(
-        "not found in {}: install it with `apt install sweethome3d-furniture`, or name a folder with *.sh3f files \
+        "expected catalogues (*.sh3f) in {}, got none: install them with `apt install sweethome3d-furniture`, or name a folder with *.sh3f files \
          (`--furniture DIR`, `furniture` in a configuration)",
         INSTALLED.join(" or ")
     );

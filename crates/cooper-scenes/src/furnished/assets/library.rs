@@ -56,7 +56,7 @@ impl Furniture {
         let models = found.into_iter().map(|(role, found)| (role, split(found)));
         let models: BTreeMap<_, _> = models.collect();
         if models.is_empty() {
-            let why = "no model of the catalogues has a place in a room";
+            let why = "expected a model that has a place in a room, got none in the catalogues";
             return Err(Error::invalid("furniture", why));
         }
         Ok(Self { models })

@@ -71,8 +71,11 @@ fn read(folder: &Path) -> Result<World> {
     for (name, model) in &description.models {
         let class = match &model.class {
             None => UNLABELLED,
-            Some(class) => class_named(class)
-                .ok_or_else(|| invalid(format!("{name}: no class {class:?} is known")))?,
+            Some(class) => class_named(class).ok_or_else(|| {
+                invalid(format!(
+                    "{name}: expected a class of the palette, got {class:?}"
+                ))
+            })?,
         };
         let file = format!("{name}.obj");
         let obj = obj::read(&file, Glass::Opaque, &mut |name| files.read(name))?;

@@ -8,17 +8,14 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use cooper_model::{Error, Result};
 use cooper_scenes::{FurnishedConfig, Object, Question, Scene, SceneConfig, Split};
-use image::{DynamicImage, GrayImage, ImageFormat};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use super::output;
 use super::progress::note;
-use rows::{Lines, camera_row};
+use rows::{Lines, camera_row, depth_row, name, segmentation_row, write_depth, write_labels};
 
-/// Depth images count in thousandths of a metre.
-const DEPTH_SCALE: f32 = 1000.0;
 /// Lines of progress.
 const LINES: u64 = 10;
 
@@ -128,39 +125,20 @@ impl ScenesArgs {
     }
 }
 
-fn name(scene: &Scene, ending: &str) -> String {
-    format!("{:06}{ending}.png", scene.index)
-}
-
 fn write_scene(folder: &Path, scene: &Scene) -> Result<()> {
     let size = scene.image.dimensions().into();
-    let path = |ending| folder.join(name(scene, ending));
+    let path = |ending| folder.join(name(scene.index, ending));
     output::write_rgb_png(&path(""), &scene.image)?;
-    // Saturating at 65.535 m.
-    let to_u16 = |metres: &f32| (metres * DEPTH_SCALE).round() as u16;
-    let depth = scene.depth.iter().map(to_u16).collect();
-    output::write_u16_png(&path("_depth"), size, depth)?;
+    write_depth(&path("_depth"), size, &scene.depth)?;
     output::write_rgb_png(&path("_segmentation"), &scene.segmentation_image())?;
-    output::write_image(&path("_ids"), &labels(scene)?, ImageFormat::Png)
-}
-
-fn labels(scene: &Scene) -> Result<DynamicImage> {
-    let (width, height) = scene.image.dimensions();
-    GrayImage::from_raw(width, height, scene.ids.clone())
-        .map(DynamicImage::from)
-        .ok_or_else(|| Error::Internal("a scene with fewer labels than pixels".into()))
+    write_labels(&path("_ids"), size, &scene.ids)
 }
 
 impl Tables {
     fn add(&mut self, scene: &Scene) {
-        let image = name(scene, "");
-        self.depth
-            .push(&json!({"rgb_image": image, "depth_image": name(scene, "_depth")}));
-        self.segmentation.push(&json!({
-            "rgb_image": image,
-            "seg_image": name(scene, "_segmentation"),
-            "ids_image": name(scene, "_ids"),
-        }));
+        let image = name(scene.index, "");
+        self.depth.push(&depth_row(scene.index));
+        self.segmentation.push(&segmentation_row(scene.index));
         // A scene's questions depend on nothing but its number.
         let mut rng = StdRng::seed_from_u64(scene.index);
         for question in scene.questions(&mut rng) {
@@ -195,7 +173,7 @@ fn question_row(image: &str, question: &Question) -> Value {
 
 fn scene_row(scene: &Scene) -> Value {
     json!({
-        "image": name(scene, ""),
+        "image": name(scene.index, ""),
         "index": scene.index,
         "split": scene.split,
         "camera": camera_row(&scene.camera),

@@ -22,6 +22,7 @@ mod layout;
 mod object;
 mod questions;
 mod ray;
+mod relative_depth;
 mod room;
 mod sampling;
 mod scene;

@@ -8,9 +8,16 @@ use super::split::Split;
 /// The smallest and the largest value of something.
 pub type Span = [f64; 2];
 
-/// The random generator of a scene: split and index are different bytes of the key, so no two scenes share one.
+/// The random generator of an analytic scene.
 pub(super) fn scene_rng(split: Split, index: u64) -> StdRng {
-    let mut key = *b"cooper scenes\0\0\0________________";
+    rng_of_kind(b"cooper scenes\0\0\0", split, index)
+}
+
+/// The random generator of a scene of a kind: kind, split and index are different bytes of the key, so no two scenes share
+/// one.
+pub(super) fn rng_of_kind(kind: &[u8; 16], split: Split, index: u64) -> StdRng {
+    let mut key = [b'_'; 32];
+    key[..16].copy_from_slice(kind);
     key[16] = split as u8;
     key[24..].copy_from_slice(&index.to_le_bytes());
     StdRng::from_seed(key)

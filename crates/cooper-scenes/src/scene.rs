@@ -8,6 +8,7 @@ use super::colors::{CEILING_GREY, FLOOR_GREY, WALL_GREY};
 use super::config::SceneConfig;
 use super::layout::Layout;
 use super::object::Object;
+use super::relative_depth::relative_depth;
 use super::room::Room;
 use super::sampling::scene_rng;
 use super::shade::shade;
@@ -57,10 +58,7 @@ impl Scene {
 
     /// Depth scaled linearly from 0 at `near_m` to 1 at `far_m` and clamped, row-major.
     pub fn relative_depth(&self, near_m: f32, far_m: f32) -> Vec<f32> {
-        // Equal ends: everything is near or far.
-        let range = (far_m - near_m).max(f32::MIN_POSITIVE);
-        let relative = |depth: &f32| ((depth - near_m) / range).clamp(0.0, 1.0);
-        self.depth.iter().map(relative).collect()
+        relative_depth(&self.depth, near_m, far_m)
     }
 
     /// Each object in the segmentation colour of its name, floor, walls and ceiling in three greys.

@@ -7,16 +7,15 @@ use cooper_model::{Error, Result};
 use cooper_scenes::{
     FurnishedConfig, FurnishedObject, FurnishedRooms, FurnishedScene, PALETTE, Split, UNLABELLED,
 };
-use image::{DynamicImage, GrayImage, ImageFormat};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::output;
 use super::super::progress::note;
-use super::rows::{Lines, camera_row};
+use super::rows::{
+    Lines, camera_row, depth_row, name, segmentation_row, write_depth, write_labels,
+};
 
-/// Depth images count in thousandths of a metre; 0 is unknown.
-const DEPTH_SCALE: f32 = 1000.0;
 /// So many scenes are made side by side before progress is told.
 const BATCH: usize = 32;
 
@@ -44,13 +43,8 @@ pub(super) fn write(
             .map(|&index| write_scene(folder, &rooms.scene(split, index)))
             .collect();
         for (row, &index) in made.into_iter().zip(batch) {
-            let file = |ending| name(index, ending);
-            depth.push(&json!({"rgb_image": file(""), "depth_image": file("_depth")}));
-            segmentation.push(&json!({
-                "rgb_image": file(""),
-                "seg_image": file("_segmentation"),
-                "ids_image": file("_ids"),
-            }));
+            depth.push(&depth_row(index));
+            segmentation.push(&segmentation_row(index));
             scenes.push(row?);
         }
         note(&format!("scenes: {} of {}", scenes.len(), indices.len()));
@@ -63,25 +57,15 @@ pub(super) fn write(
     output::write_json(&folder.join("scenes.json"), &scenes)
 }
 
-fn name(index: u64, ending: &str) -> String {
-    format!("{index:06}{ending}.png")
-}
-
 /// Write a scene's images; its row of `scenes.json`.
 fn write_scene(folder: &Path, scene: &FurnishedScene) -> Result<Value> {
     let size = scene.image.dimensions().into();
     let path = |ending| folder.join(name(scene.index, ending));
     output::write_rgb_png(&path(""), &scene.image)?;
-    // Saturating at 65.535 m.
-    let to_u16 = |metres: &f32| (metres * DEPTH_SCALE).round() as u16;
-    let depth = scene.depth.iter().map(to_u16).collect();
-    output::write_u16_png(&path("_depth"), size, depth)?;
+    write_depth(&path("_depth"), size, &scene.depth)?;
     output::write_rgb_png(&path("_segmentation"), &scene.segmentation_image())?;
     for (ending, values) in [("_ids", &scene.ids), ("_labels", &scene.labels)] {
-        let grey = GrayImage::from_raw(size[0], size[1], values.clone());
-        let grey =
-            grey.ok_or_else(|| Error::Internal("a scene with fewer labels than pixels".into()))?;
-        output::write_image(&path(ending), &DynamicImage::from(grey), ImageFormat::Png)?;
+        write_labels(&path(ending), size, values)?;
     }
     Ok(scene_row(scene))
 }

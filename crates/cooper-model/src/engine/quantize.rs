@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::quantized::QTensor;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
+use cooper_imaging::NewFolder;
 use cooper_kernels::{Matrices, MatrixInfo, stored_tensors, write_gguf};
 
 use super::load::{ModelOptions, QUANTIZED_NAME, Transformer, VAE_NAME, WEIGHTS_NAMES};
@@ -54,16 +55,10 @@ pub fn quantize(
         let why = "expected a folder that does not exist yet, got one that does";
         return Err(Error::invalid(out.display().to_string(), why));
     }
-    let partial = PathBuf::from(format!("{}.partial", out.display()));
-    let written = write(options, &config, &transformer, &partial, tell).and_then(|quantized| {
-        std::fs::rename(&partial, out).map_err(|e| Error::io(out, e))?;
-        Ok(quantized)
-    });
-    if written.is_err() {
-        // What is left of it is of no use; that it cannot be removed changes nothing.
-        let _ = std::fs::remove_dir_all(&partial);
-    }
-    written
+    let folder = NewFolder::create(out)?;
+    let quantized = write(options, &config, &transformer, folder.path(), tell)?;
+    folder.commit()?;
+    Ok(quantized)
 }
 
 fn write(
@@ -87,7 +82,6 @@ fn write(
         let name = format!("{:?}", matrix.dtype);
         *quantized.types.entry(name).or_default() += 1;
     }
-    std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
     let gguf = out.join(QUANTIZED_NAME);
     let mut file = BufWriter::new(File::create(&gguf).map_err(|e| Error::io(&gguf, e))?);
     let mut n_done = 0;

@@ -1,21 +1,17 @@
 //! Random numbers of a furnished scene.
 
+use rand::Rng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 
-use crate::sampling::Span;
+use crate::sampling::{Span, rng_of_kind};
 use crate::split::Split;
 
 /// The generator of one scene.
 pub(super) struct Dice(StdRng);
 
 impl Dice {
-    /// Split and index stand in different bytes of the key, so no two scenes share one.
     pub(super) fn new(split: Split, index: u64) -> Self {
-        let mut key = *b"furnished rooms\0________________";
-        key[16] = split as u8;
-        key[24..].copy_from_slice(&index.to_le_bytes());
-        Self(StdRng::from_seed(key))
+        Self(rng_of_kind(b"furnished rooms\0", split, index))
     }
 
     /// In [0, 1).

@@ -5,6 +5,7 @@ use image::{Rgb, RgbImage};
 use super::palette::{UNLABELLED, label_color};
 use super::truth::FurnishedObject;
 use crate::camera::Camera;
+use crate::relative_depth::relative_depth;
 use crate::split::Split;
 
 /// An image of a furnished room with everything that is known about it.
@@ -35,10 +36,7 @@ pub struct FurnishedScene {
 impl FurnishedScene {
     /// Depth on a line from 0 at `near_m` to 1 at `far_m`, clamped, row-major.
     pub fn relative_depth(&self, near_m: f32, far_m: f32) -> Vec<f32> {
-        // Equal ends: everything is near or far.
-        let range = (far_m - near_m).max(f32::MIN_POSITIVE);
-        let relative = |depth: &f32| ((depth - near_m) / range).clamp(0.0, 1.0);
-        self.depth.iter().map(relative).collect()
+        relative_depth(&self.depth, near_m, far_m)
     }
 
     /// Each pixel in the colour of its class; what has none is black.

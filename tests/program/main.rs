@@ -18,5 +18,6 @@ mod quantized;
 mod scenes;
 mod shipped_model;
 mod training;
+mod training_dense;
 mod training_errors;
 mod training_rows;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use cooper_imaging::ResizeRule;
 use cooper_model::engine::Views;
 use cooper_model::reasoning::Prompts;
-use cooper_train::training::{Author, Mixture, Part, Sample, Target, Weighted, rng_at};
+use cooper_train::training::{
+    Author, DenseTarget, Mixture, Part, Sample, Target, Weighted, rng_at,
+};
 use image::{ImageBuffer, Luma, RgbImage, imageops};
 use serde_json::{Value, json};
 
@@ -28,7 +30,9 @@ const RULE: ResizeRule = ResizeRule {
 /// Samples number `n` of one source.
 fn samples(source: &Value, n: impl Iterator<Item = u64>) -> Vec<Sample> {
     let data: Vec<Weighted> = serde_json::from_value(json!([source])).unwrap();
-    let mixture = Mixture::open(&data, Prompts::built_in().unwrap(), RULE, 5).unwrap();
+    let target = DenseTarget::default();
+    let fit = (RULE, &target);
+    let mixture = Mixture::open(&data, Prompts::built_in().unwrap(), fit, 5).unwrap();
     n.map(|n| mixture.sample(n, &mut rng_at(1, n as usize, 0)).unwrap())
         .collect()
 }

@@ -174,7 +174,7 @@ fn autoencoder(blocks: &[Block], mut n: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use cooper_model::model::config::{
-        BagelConfig, LlmConfig, PreprocessorConfig, VaeConfig, VitConfig,
+        BagelConfig, DepthConfig, LlmConfig, PreprocessorConfig, VaeConfig, VitConfig,
     };
 
     use super::*;
@@ -205,6 +205,7 @@ mod tests {
             bagel: BagelConfig::default(),
             vae: VaeConfig::default(),
             preprocessor: PreprocessorConfig::default(),
+            depth: DepthConfig::default(),
         }
     }
 

@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("perception", &["error", "engine", "model"]),
     ("reasoning", &["error", "engine", "perception"]),
     ("measure", &["error", "engine", "perception", "reasoning"]),
-    ("training", &[]),
+    ("training", &["evaluation"]),
     ("evaluation", &[]),
     ("conformance", &["training"]),
     ("pipeline", &[]),

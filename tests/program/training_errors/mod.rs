@@ -144,7 +144,7 @@ fn configurations_that_cannot_be() {
         (
             "/data",
             json!([{}]),
-            &["expected `scenes` or `jsonl`, got neither"],
+            &["expected `scenes`, `dense` or `jsonl`, got none"],
         ),
         (
             "/data/0/weight",
@@ -154,7 +154,7 @@ fn configurations_that_cannot_be() {
         (
             "/data/0/scenes",
             json!({"draw": 1}),
-            &["expected `scenes` or `jsonl`, got both"],
+            &["expected `scenes`, `dense` or `jsonl`, got more than one"],
         ),
     ] {
         check_refused("sft", &with(&config, pointer, value), parts);
@@ -219,7 +219,7 @@ fn scenes_and_sizes_that_cannot_be() {
     );
 
     let range = json!([0, 10]);
-    let vit = json!({"run": run, "scenes": scenes, "samples": 1, "depth_range_m": range});
+    let vit = json!({"run": run, "data": {"sources": [{"scenes": scenes}]}, "samples": 1, "depth_range_m": range});
     check_refused(
         "vit",
         &vit,
@@ -235,7 +235,7 @@ fn scenes_and_sizes_that_cannot_be() {
     check_refused(
         "vae",
         &vae,
-        &["crop: expected at most the scenes' [48, 64], got [64, 64]"],
+        &["crop: expected at most the images' [48, 64], got [64, 64]"],
     );
     check_refused(
         "vae",

@@ -11,11 +11,13 @@ use super::load::{ModelOptions, VAE_NAME, quantized_beside};
 use crate::error::{Error, Result};
 
 /// The small files that decide the network's results, where a model directory has them.
-const SMALL_FILES: [&str; 7] = [
+const SMALL_FILES: [&str; 9] = [
     "llm_config.json",
     "vit_config.json",
     "ae_config.json",
     "preprocessor_config.json",
+    "depth_config.json",
+    "palette.json",
     "tokenizer.json",
     "vocab.json",
     "merges.txt",

@@ -13,7 +13,7 @@ use super::speed::{Part, Speed};
 use super::work::WorkDone;
 use crate::error::{Error, Result};
 use crate::model::pixels::Normalization;
-use crate::model::{FluxVae, ModelConfig, Tokenizer, UnifiedModel};
+use crate::model::{DepthCurve, FluxVae, ModelConfig, Tokenizer, UnifiedModel};
 
 /// The loaded model with all that it needs to read and to draw.
 #[derive(Debug)]
@@ -119,6 +119,11 @@ impl Engine {
     /// The size rule for the vision encoder, applied to the result of the first.
     pub fn vit_rule(&self) -> ResizeRule {
         self.config.vit_rule()
+    }
+
+    /// How brightness becomes relative depth.
+    pub fn depth_curve(&self) -> DepthCurve {
+        self.config.depth.curve
     }
 
     /// How channels are normalised.

@@ -1,7 +1,7 @@
 //! Sizes of the network, from the files of a released model directory.
 //!
-//! Source: BAGEL's `llm_config.json`, `vit_config.json` and `config.json`; `ae_config.json` and
-//! `preprocessor_config.json` are ours and optional (the released sizes hold without them).
+//! Source: BAGEL's `llm_config.json`, `vit_config.json` and `config.json`; `ae_config.json`,
+//! `preprocessor_config.json` and `depth_config.json` are ours and optional (the released sizes hold without them).
 //! Where a config is known to lie (`max_latent_size`), [`crate::model::inventory`] asks the tensors.
 
 use std::path::Path;
@@ -10,7 +10,10 @@ use cooper_imaging::ResizeRule;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+mod depth;
 mod problems;
+
+pub use depth::{DepthConfig, DepthCurve};
 
 /// The language model, `llm_config.json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -259,6 +262,8 @@ pub struct ModelConfig {
     pub vae: VaeConfig,
     /// Image sizes.
     pub preprocessor: PreprocessorConfig,
+    /// How depth is drawn.
+    pub depth: DepthConfig,
 }
 
 impl ModelConfig {
@@ -273,8 +278,9 @@ impl ModelConfig {
         let bagel = keep(optional(dir, "config.json"), &mut problems);
         let vae = keep(optional(dir, "ae_config.json"), &mut problems);
         let preprocessor = keep(optional(dir, "preprocessor_config.json"), &mut problems);
-        let (Some(llm), Some(vit), Some(bagel), Some(vae), Some(preprocessor)) =
-            (llm, vit, bagel, vae, preprocessor)
+        let depth = keep(optional(dir, "depth_config.json"), &mut problems);
+        let (Some(llm), Some(vit), Some(bagel), Some(vae), Some(preprocessor), Some(depth)) =
+            (llm, vit, bagel, vae, preprocessor, depth)
         else {
             return Err(problems.join("; "));
         };
@@ -284,6 +290,7 @@ impl ModelConfig {
             bagel,
             vae,
             preprocessor,
+            depth,
         };
         let problems = config.problems();
         if problems.is_empty() {

@@ -19,7 +19,7 @@ pub mod tokenizer;
 pub mod unified;
 mod weights;
 
-pub use config::ModelConfig;
+pub use config::{DepthConfig, DepthCurve, ModelConfig};
 pub use flux_vae::FluxVae;
 pub use kv_context::KvContext;
 pub use tokenizer::{ControlTokens, Tokenizer};

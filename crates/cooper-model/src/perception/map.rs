@@ -81,7 +81,11 @@ pub fn draw_map(
     control.check()?;
     let pixels = engine.decode_latent(&latent, size)?;
     let pixels = match kind {
-        MapKind::Depth => MapPixels::Depth(pixels.mean(0)?.flatten_all()?.to_vec1()?),
+        MapKind::Depth => {
+            let brightness: Vec<f32> = pixels.mean(0)?.flatten_all()?.to_vec1()?;
+            let curve = engine.depth_curve();
+            MapPixels::Depth(brightness.into_iter().map(|b| curve.decode(b)).collect())
+        }
         MapKind::Segmentation => MapPixels::Segmentation(from_unit_pixels(&pixels)?),
     };
     Ok(DrawnMap {

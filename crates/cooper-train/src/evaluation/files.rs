@@ -56,7 +56,7 @@ pub(super) fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Rows<T
 ///
 /// # Errors
 /// [`Error::Io`] if the folder cannot be read.
-pub(super) fn images_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+pub(crate) fn images_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();
@@ -71,9 +71,9 @@ pub(super) fn images_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 }
 
 /// How a map's file name ends, before its format.
-const MAP_ENDINGS: [&str; 3] = ["_depth", "_ids", "_segmentation"];
+const MAP_ENDINGS: [&str; 4] = ["_depth", "_ids", "_labels", "_segmentation"];
 
 /// The first of some files that exists.
-pub(super) fn first_existing<const N: usize>(candidates: [PathBuf; N]) -> Option<PathBuf> {
+pub(crate) fn first_existing<const N: usize>(candidates: [PathBuf; N]) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.is_file())
 }

@@ -8,7 +8,7 @@
 
 mod cases;
 pub mod depth;
-mod files;
+pub(crate) mod files;
 pub mod images;
 mod npy;
 pub mod qa;

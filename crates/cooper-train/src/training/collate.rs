@@ -150,7 +150,9 @@ impl Collator {
                 height,
             } => {
                 let (hh, ww) = (*height as usize, *width as usize);
-                let plane = Tensor::from_slice(values, (1, hh, ww), &Device::Cpu)?;
+                let curve = self.directory.config.depth.curve;
+                let brightness: Vec<f32> = values.iter().map(|v| curve.encode(*v)).collect();
+                let plane = Tensor::from_vec(brightness, (1, hh, ww), &Device::Cpu)?;
                 Ok(((plane * 2.0)? - 1.0)?
                     .broadcast_as((3, hh, ww))?
                     .contiguous()?)

@@ -8,11 +8,14 @@ use rand::seq::IndexedRandom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::dense::DenseTarget;
+use super::dense_tasks::{DenseTasks, OpenDenseTasks};
+use super::depth_range::check_depth_range;
 use super::jsonl::{JsonlRows, RowSource};
 use super::sample::Sample;
 use super::scene_source::SceneTasks;
 
-/// A source of samples and its weight among the others: `scenes` or `jsonl`.
+/// A source of samples and its weight among the others: `scenes`, `dense` or `jsonl`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "Keys", into = "Keys")]
 pub struct Weighted {
@@ -27,11 +30,13 @@ pub struct Weighted {
 pub enum Source {
     /// Generated scenes.
     Scenes(Box<SceneTasks>),
+    /// Images with dense truth.
+    Dense(Box<DenseTasks>),
     /// Rows of a file.
     Jsonl(JsonlRows),
 }
 
-/// [`Weighted`] as it is written: `{weight, scenes: …}` or `{weight, jsonl: …}`.
+/// [`Weighted`] as it is written: `{weight, scenes: …}`, `{weight, dense: …}` or `{weight, jsonl: …}`.
 #[derive(Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keys {
@@ -41,6 +46,9 @@ struct Keys {
     /// Samples of generated scenes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scenes: Option<SceneTasks>,
+    /// Samples of images with dense truth, for example RGB-D files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dense: Option<DenseTasks>,
     /// Samples of a file's rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jsonl: Option<JsonlRows>,
@@ -54,11 +62,12 @@ impl TryFrom<Keys> for Weighted {
     type Error = &'static str;
 
     fn try_from(keys: Keys) -> std::result::Result<Self, &'static str> {
-        let source = match (keys.scenes, keys.jsonl) {
-            (Some(scenes), None) => Source::Scenes(Box::new(scenes)),
-            (None, Some(jsonl)) => Source::Jsonl(jsonl),
-            (Some(_), Some(_)) => return Err("expected `scenes` or `jsonl`, got both"),
-            (None, None) => return Err("expected `scenes` or `jsonl`, got neither"),
+        let source = match (keys.scenes, keys.dense, keys.jsonl) {
+            (Some(scenes), None, None) => Source::Scenes(Box::new(scenes)),
+            (None, Some(dense), None) => Source::Dense(Box::new(dense)),
+            (None, None, Some(jsonl)) => Source::Jsonl(jsonl),
+            (None, None, None) => return Err("expected `scenes`, `dense` or `jsonl`, got none"),
+            _ => return Err("expected `scenes`, `dense` or `jsonl`, got more than one"),
         };
         Ok(Self {
             weight: keys.weight,
@@ -69,15 +78,18 @@ impl TryFrom<Keys> for Weighted {
 
 impl From<Weighted> for Keys {
     fn from(Weighted { weight, source }: Weighted) -> Self {
-        let (scenes, jsonl) = match source {
-            Source::Scenes(scenes) => (Some(*scenes), None),
-            Source::Jsonl(jsonl) => (None, Some(jsonl)),
-        };
-        Self {
+        let mut keys = Self {
             weight,
-            scenes,
-            jsonl,
+            scenes: None,
+            dense: None,
+            jsonl: None,
+        };
+        match source {
+            Source::Scenes(scenes) => keys.scenes = Some(*scenes),
+            Source::Dense(dense) => keys.dense = Some(*dense),
+            Source::Jsonl(jsonl) => keys.jsonl = Some(jsonl),
         }
+        keys
     }
 }
 
@@ -91,18 +103,20 @@ pub struct Mixture<'c> {
 #[derive(Debug)]
 enum OpenSource<'c> {
     Scenes(&'c SceneTasks),
+    Dense(OpenDenseTasks<'c>),
     Jsonl(RowSource<'c>),
 }
 
 impl<'c> Mixture<'c> {
-    /// Check and open all sources. `rule` sizes what is drawn, `seed` shuffles rows.
+    /// Check and open all sources. `rule` sizes what is drawn, `target` says what dense truth must be like, `seed`
+    /// shuffles rows.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with the first thing that cannot be used; [`Error::Io`] about a file of rows.
     pub fn open(
         data: &'c [Weighted],
         prompts: Prompts,
-        rule: ResizeRule,
+        (rule, target): (ResizeRule, &DenseTarget),
         seed: u64,
     ) -> Result<Self> {
         let total: f64 = data.iter().map(|source| source.weight).sum();
@@ -119,6 +133,7 @@ impl<'c> Mixture<'c> {
                     check_scenes(scenes, rule)?;
                     OpenSource::Scenes(scenes)
                 }
+                Source::Dense(dense) => OpenSource::Dense(dense.open(target, rule, seed)?),
                 Source::Jsonl(rows) => {
                     OpenSource::Jsonl(RowSource::open(rows, &prompts, rule, seed)?)
                 }
@@ -139,6 +154,7 @@ impl<'c> Mixture<'c> {
             .map_err(|e| Error::invalid("data", e.to_string()))?;
         match source {
             OpenSource::Scenes(scenes) => Ok(scenes.sample(&self.prompts, n, rng)),
+            OpenSource::Dense(dense) => dense.sample(&self.prompts, n, rng),
             OpenSource::Jsonl(rows) => rows.sample(&self.prompts, n, rng),
         }
     }
@@ -171,18 +187,6 @@ fn check_scenes(tasks: &SceneTasks, rule: ResizeRule) -> Result<()> {
     Ok(())
 }
 
-/// Whether depths in metres can be drawn between these.
-///
-/// # Errors
-/// [`Error::InvalidInput`] if not.
-pub fn check_depth_range([near, far]: [f32; 2]) -> Result<()> {
-    if near >= 0.0 && near < far && far.is_finite() {
-        return Ok(());
-    }
-    let why = format!("expected 0 <= near < far, got [{near}, {far}]");
-    Err(Error::invalid("depth_range_m", why))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,10 +201,10 @@ mod tests {
         let rows = read(r#"{"jsonl": {"file": "a.jsonl", "rows": "interleaved"}}"#).unwrap();
         assert!(rows.weight == 1.0 && matches!(rows.source, Source::Jsonl(_)));
         for (wrong, part) in [
-            ("{}", "got neither"),
+            ("{}", "got none"),
             (
                 r#"{"scenes": {}, "jsonl": {"file": "a", "rows": "depth"}}"#,
-                "got both",
+                "got more than one",
             ),
             (r#"{"scene": {}}"#, "unknown field `scene`"),
             (r#"{"scenes": {"drew": 1}}"#, "unknown field `drew`"),

@@ -5,6 +5,9 @@
 
 mod checkpoint;
 mod collate;
+mod dense;
+mod dense_tasks;
+mod depth_range;
 mod draws;
 pub mod grpo;
 pub mod init;
@@ -29,6 +32,11 @@ pub mod vit;
 
 pub use checkpoint::newest as newest_checkpoint;
 pub use collate::{Collated, Collator, Dropout, shifted_time};
+pub use dense::{
+    Augmentation, DenseData, DenseImage, DenseTarget, DenseWeighted, DepthUnit, RgbdFiles,
+    ValidationSet,
+};
+pub use dense_tasks::DenseTasks;
 pub use draws::{mixed, rng_at};
 pub use jsonl::{DepthDataset, DepthScale, GeneratedViews, JsonlRows, RowForm};
 pub use losses::{cross_entropy, flow_error};

@@ -200,6 +200,31 @@ impl Optimizer {
         }
         Ok(length)
     }
+
+    /// `f` with the averaged weights in place of the weights, which come back whatever it returns.
+    ///
+    /// # Errors
+    /// Those of `f`; if a shape is wrong.
+    pub fn with_averages<T>(
+        &self,
+        parameters: &Parameters,
+        f: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let mut weights = Vec::with_capacity(self.moments.len());
+        for (name, var) in parameters.trained() {
+            let Some(moments) = self.moments.get(name) else {
+                continue;
+            };
+            weights.push((var, var.as_tensor().copy()?));
+            let average = Tensor::from_slice(&moments.average, var.shape(), var.device())?;
+            var.set(&average)?;
+        }
+        let result = f();
+        for (var, weights) in weights {
+            var.set(&weights)?;
+        }
+        result
+    }
 }
 
 /// The numbers of one step for one weight.
@@ -279,6 +304,17 @@ mod tests {
         assert_eq!([at(0), at(4), at(9), at(50)], [0.1, 0.5, 1.0, 1.0]);
         assert_eq!([at(75), at(100)], [0.55, 0.1]);
         assert_eq!(Schedule::default().factor(5000, 6000), 1.0);
+    }
+
+    #[test]
+    fn averages_stand_in_for_the_weights_and_go_again() {
+        let weights = Tensor::new(&[1f32], &Device::Cpu).unwrap();
+        let parameters = Parameters::new([("w".to_string(), weights)], &[]).unwrap();
+        let mut optimizer = Optimizer::new(AdamW::default(), &parameters).unwrap();
+        optimizer.moments.get_mut("w").unwrap().average = vec![5.0];
+        let read = || parameters.get("w").unwrap().to_vec1::<f32>().unwrap();
+        let inside = optimizer.with_averages(&parameters, || Ok(read())).unwrap();
+        assert_eq!((inside, read()), (vec![5.0], vec![1.0]));
     }
 
     #[test]

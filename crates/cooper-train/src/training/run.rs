@@ -76,13 +76,17 @@ pub fn run<S: Stage>(
         let norm = optimizer.step(parameters, &gradients, step, rate)?;
         metrics.insert("grad_norm".into(), (norm, 1.0));
         check_finite(&metrics, step)?;
-        window.add(metrics, counts);
         let done = step + 1;
+        let stop = cancel.is_canceled();
+        let is_checkpoint = stop || done % config.save_every == 0 || done == config.steps;
+        if is_checkpoint && !stop {
+            metrics.extend(optimizer.with_averages(parameters, || stage.validate())?);
+        }
+        window.add(metrics, counts);
         if done % config.log_every == 0 || done == config.steps {
             on_log(&window.line(config, done, rate, started));
         }
-        let stop = cancel.is_canceled();
-        if stop || done % config.save_every == 0 || done == config.steps {
+        if is_checkpoint {
             let state = State {
                 settings: &settings,
                 parameters,

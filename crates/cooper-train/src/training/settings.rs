@@ -72,6 +72,8 @@ fn difference(
     started: Option<&Value>,
     now: Option<&Value>,
 ) -> Option<(String, [String; 2])> {
+    // A setting that may be left out is null where it is.
+    let [started, now] = [started, now].map(|value| value.filter(|value| !value.is_null()));
     match (started, now) {
         _ if MAY_CHANGE.contains(&key) || started == now => None,
         (Some(Value::Object(started)), Some(Value::Object(now))) => {
@@ -140,6 +142,7 @@ mod tests {
             data(&[0.1, 0.2]),
             Some("`data`: expected [0.1], got [0.1,0.2]"),
         );
+        check_difference(json!({"size": null}), json!({}), None);
         check_difference(
             json!({}),
             json!({"samples": 2}),

@@ -60,6 +60,15 @@ pub trait Stage: Sync {
     /// If the network fails.
     fn loss(&self, batch: &Self::Batch, totals: &Counts) -> Result<(Tensor, Metrics)>;
 
+    /// Scores of data that is not trained on, with the weights as they are now; asked for at each checkpoint, whose
+    /// averaged weights are in place then.
+    ///
+    /// # Errors
+    /// If the data cannot be used or the network fails.
+    fn validate(&self) -> Result<Metrics> {
+        Ok(Metrics::new())
+    }
+
     /// The stage's whole configuration, which a checkpoint keeps.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::collate::{Collated, Collator, Dropout};
+use super::dense::DenseTarget;
 use super::draws::rng_at;
 use super::losses::{cross_entropy, flow_error};
 use super::mixture::{Mixture, Weighted};
@@ -103,7 +104,10 @@ impl<'c> SupervisedStage<'c> {
         let preprocessor = &directory.config.preprocessor;
         let rule = preprocessor.rule(&preprocessor.vae);
         let prompts = Prompts::load(None, &config.run.init)?;
-        let mixture = Mixture::open(&config.data, prompts, rule, config.run.seed)?;
+        let (model, side) = (&directory.config, directory.config.latent_downsample());
+        let target = DenseTarget::of_model(&config.run.init, model, side)?;
+        let fit = (rule, &target);
+        let mixture = Mixture::open(&config.data, prompts, fit, config.run.seed)?;
         let parameters = Parameters::new(directory.weights()?, &config.run.freeze)?;
         let stage = Self {
             config,

@@ -20,6 +20,7 @@ impl ModelConfig {
             // These compute with the numbers, so the numbers come first.
             problems.extend(self.misfits());
             problems.extend(self.bad_transforms());
+            problems.extend(self.bad_focal());
         }
         problems
     }
@@ -132,6 +133,12 @@ impl ModelConfig {
             problems.push("vit_config.json: num_hidden_layers: expected at least 2 (the last is not used), got 1".into());
         }
         problems
+    }
+
+    fn bad_focal(&self) -> Option<String> {
+        let share = self.depth.canonical_focal?;
+        (!(0.1..=10.0).contains(&share))
+            .then(|| format!("depth_config.json: canonical_focal: expected 0.1 to 10, got {share}"))
     }
 
     fn bad_transforms(&self) -> Vec<String> {

@@ -21,6 +21,7 @@ fn released() -> ModelConfig {
         bagel: Default::default(),
         vae: Default::default(),
         preprocessor: Default::default(),
+        depth: Default::default(),
     }
 }
 

@@ -1,46 +1,73 @@
-//! The autoencoder of a small model: images, depth maps and segmentations of generated scenes, in crops.
+//! The autoencoder of a small model: images, their depth maps and their segmentations, in crops.
 //!
 //! The released autoencoder is FLUX's and is never trained; a small model needs one of its own size.
 
-use std::collections::HashMap;
+mod maps;
+mod rescale;
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{Device, Tensor};
 use cooper_kernels::ConvPrecision;
 use cooper_model::engine::VAE_NAME;
-use cooper_model::model::{FluxVae, ModelConfig};
+use cooper_model::model::{DepthCurve, FluxVae, ModelConfig};
 use cooper_model::{Error, Result};
-use cooper_scenes::{Scene, SceneConfig, Split};
-use rand::Rng;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand_distr::{Distribution, StandardNormal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::draws::rng_at;
-use super::mixture::check_depth_range;
-use super::parameters::Parameters;
-use super::run_config::RunConfig;
-use super::settings::settings_of;
-use super::stage::{Counts, Layout, Metrics, Stage};
+use crate::training::dense::{
+    DenseData, DenseSources, DenseTarget, ValidationImages, ValidationSet,
+};
+use crate::training::depth_range::check_depth_range;
+use crate::training::draws::rng_at;
+use crate::training::parameters::Parameters;
+use crate::training::run_config::RunConfig;
+use crate::training::settings::settings_of;
+use crate::training::stage::{Counts, Layout, Metrics, Stage};
+
+use maps::{Maps, add_crop, whole};
+use rescale::rescaled;
 
 /// `cooper train vae`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VaeTraining {
     /// The settings that all stages have in common.
     pub run: RunConfig,
     /// Weights of the parts of the loss.
     pub loss: VaeLoss,
-    /// The scenes that images come from.
-    pub scenes: SceneConfig,
-    /// Scenes of a micro-batch, at least 1; each gives an image, a depth map and a segmentation. Required.
+    /// Where images come from.
+    pub data: DenseData,
+    /// Images whose errors go into the log at each checkpoint.
+    pub validation: Vec<ValidationSet>,
+    /// Images of a micro-batch, at least 1; each gives a crop of itself, of its depth map and of its segmentation.
+    /// Required.
     pub samples: usize,
     /// Rows and columns of the crops, multiples of a latent cell's side in pixels. Required.
     pub crop: [usize; 2],
     /// The depths that are drawn as 0 and 1, metres. Required.
     pub depth_range_m: [f32; 2],
+    /// How depth maps are drawn: one of these for each, at least one.
+    pub depth_curves: Vec<DepthCurve>,
     /// Before the first step, scale and shift each latent channel to mean 0 and standard deviation 1.
     pub normalize_first: bool,
+}
+
+impl Default for VaeTraining {
+    fn default() -> Self {
+        Self {
+            run: RunConfig::default(),
+            loss: VaeLoss::default(),
+            data: DenseData::default(),
+            validation: Vec::new(),
+            samples: 0,
+            crop: [0; 2],
+            depth_range_m: [0.0; 2],
+            depth_curves: vec![DepthCurve::Linear],
+            normalize_first: false,
+        }
+    }
 }
 
 /// Weights of the parts of the loss; the mean absolute and the mean squared error count as they are.
@@ -61,6 +88,9 @@ impl Default for VaeLoss {
 #[derive(Debug)]
 pub struct VaeStage<'c> {
     config: &'c VaeTraining,
+    sources: DenseSources<'c>,
+    validation: Vec<ValidationImages<'c>>,
+    maps: Maps,
     vae: FluxVae,
     z_channels: usize,
     downsample: usize,
@@ -71,6 +101,35 @@ pub struct VaeStage<'c> {
 pub struct VaeBatch {
     pixels: Tensor,
     noise: Tensor,
+}
+
+/// The images of a configuration.
+struct Open<'c> {
+    sources: DenseSources<'c>,
+    validation: Vec<ValidationImages<'c>>,
+}
+
+impl<'c> Open<'c> {
+    /// Open all images, none smaller than the crops.
+    fn new(config: &'c VaeTraining, model: &ModelConfig) -> Result<Self> {
+        let target = DenseTarget::of_model(&config.run.init, model, model.vae.downsample())?;
+        let sources = DenseSources::open(&config.data, &target, config.run.seed)?;
+        let [rows, columns] = config.crop;
+        let is_small =
+            |[width, height]: &[u32; 2]| rows > *height as usize || columns > *width as usize;
+        if let Some([width, height]) = sources.sizes().into_iter().find(is_small) {
+            let why = format!(
+                "expected at most the images' [{height}, {width}], got [{rows}, {columns}]"
+            );
+            return Err(Error::invalid("crop", why));
+        }
+        let validation = config.validation.iter();
+        let validation = validation.map(|set| set.open(&target));
+        Ok(Self {
+            sources,
+            validation: validation.collect::<Result<_>>()?,
+        })
+    }
 }
 
 impl<'c> VaeStage<'c> {
@@ -93,76 +152,57 @@ impl<'c> VaeStage<'c> {
             return Err(Error::invalid("samples, crop", why));
         }
         check_depth_range(config.depth_range_m)?;
-        config.scenes.check()?;
-        let image = [config.scenes.height, config.scenes.width].map(|side| side as usize);
-        if config.crop[0] > image[0] || config.crop[1] > image[1] {
-            let why = format!(
-                "expected at most the scenes' {image:?}, got {:?}",
-                config.crop
-            );
-            return Err(Error::invalid("crop", why));
+        if config.depth_curves.is_empty() {
+            let why = "expected at least one, got none";
+            return Err(Error::invalid("depth_curves", why));
         }
+        let open = Open::new(config, &model)?;
         let file = config.run.init.join(VAE_NAME);
         let mut parameters = Parameters::read(&file, &config.run.freeze)?;
         if config.normalize_first {
             let vae = FluxVae::new(&model.vae, ConvPrecision::F32, parameters.builder())?;
-            let stage = Self::with_network(config, vae, &model);
+            let stage = Self::with_network(config, Open::new(config, &model)?, vae, &model);
             parameters = stage.normalized(&parameters, &model)?;
         }
         let vae = FluxVae::new(&model.vae, ConvPrecision::F32, parameters.builder())?;
-        Ok((Self::with_network(config, vae, &model), parameters))
+        Ok((Self::with_network(config, open, vae, &model), parameters))
     }
 
-    fn with_network(config: &'c VaeTraining, vae: FluxVae, model: &ModelConfig) -> Self {
+    fn with_network(
+        config: &'c VaeTraining,
+        open: Open<'c>,
+        vae: FluxVae,
+        model: &ModelConfig,
+    ) -> Self {
         Self {
             config,
+            maps: Maps {
+                classes: open.sources.classes().clone(),
+                range_m: config.depth_range_m,
+            },
+            sources: open.sources,
+            validation: open.validation,
             vae,
             z_channels: model.vae.z_channels,
             downsample: model.vae.downsample(),
         }
     }
 
-    /// Crops of a scene's image, depth map and segmentation.
-    fn crops(&self, index: u64, rng: &mut StdRng) -> Vec<f32> {
-        let scene = Scene::generate(&self.config.scenes, Split::Train, index);
-        let (ww, hh) = (scene.image.width() as usize, scene.image.height() as usize);
+    /// Crops of some images, their depth maps and their segmentations.
+    fn pixels(&self, numbers: std::ops::Range<u64>, rng: &mut StdRng) -> Result<Tensor> {
+        let n = 3 * (numbers.end - numbers.start) as usize;
         let [rows, columns] = self.config.crop;
-        let (rows, columns) = (rows.min(hh), columns.min(ww));
-        let [near, far] = self.config.depth_range_m;
-        let depth = scene.relative_depth(near, far);
-        let segmentation = scene.segmentation_image();
-        let mut crops = Vec::with_capacity(9 * rows * columns);
-        for image in 0..3 {
-            let top = rng.random_range(0..=hh - rows);
-            let left = rng.random_range(0..=ww - columns);
-            let flip = rng.random_bool(0.5);
-            for c in 0..3 {
-                for row in top..top + rows {
-                    for i in 0..columns {
-                        let column = left + if flip { columns - 1 - i } else { i };
-                        let (x, y) = (column as u32, row as u32);
-                        let unit = match image {
-                            0 => f32::from(scene.image.get_pixel(x, y).0[c]) / 255.0,
-                            1 => depth[row * ww + column],
-                            _ => f32::from(segmentation.get_pixel(x, y).0[c]) / 255.0,
-                        };
-                        crops.push(unit * 2.0 - 1.0);
-                    }
-                }
+        let mut pixels = Vec::with_capacity(n * 3 * rows * columns);
+        for number in numbers {
+            let (_, mut image) = self.sources.image(number, rng)?;
+            image.fill();
+            let curve = self.config.depth_curves.choose(rng).copied();
+            for image in self.maps.three(&image, curve.unwrap_or_default()) {
+                add_crop(&image, self.config.crop, rng, &mut pixels);
             }
         }
-        crops
-    }
-
-    fn pixels(&self, indexes: std::ops::Range<u64>, rng: &mut StdRng) -> Result<Tensor> {
-        let n = 3 * (indexes.end - indexes.start) as usize;
-        let pixels: Vec<f32> = indexes.flat_map(|index| self.crops(index, rng)).collect();
-        let [rows, columns] = self.config.crop;
-        Ok(Tensor::from_vec(
-            pixels,
-            (n, 3, rows, columns),
-            &Device::Cpu,
-        )?)
+        let shape = (n, 3, rows, columns);
+        Ok(Tensor::from_vec(pixels, shape, &Device::Cpu)?)
     }
 
     /// The weights with which every latent channel has mean 0 and deviation 1 over some scenes.
@@ -193,53 +233,6 @@ impl<'c> VaeStage<'c> {
     }
 }
 
-/// Encoder and decoder of the latent `gain·z + offset` in place of `z`, by channel.
-fn rescaled(
-    parameters: &Parameters,
-    gain: &[f64],
-    offset: &[f64],
-) -> Result<HashMap<String, Tensor>> {
-    let mut weights: HashMap<String, Tensor> = parameters
-        .all()
-        .map(|(name, var)| (name.clone(), var.as_detached_tensor()))
-        .collect();
-    let n = gain.len();
-    let column = |numbers: Vec<f32>| Tensor::from_vec(numbers, n, &Device::Cpu);
-    let gains = column(gain.iter().map(|g| *g as f32).collect())?;
-    let offsets = column(offset.iter().map(|o| *o as f32).collect())?;
-    let log_gains = column(gain.iter().map(|g| (2.0 * g.ln()) as f32).collect())?;
-    let missing =
-        |name: &str| Error::invalid(name, "expected such a weight in the autoencoder, got none");
-    let mut change = |name: &str, f: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>| {
-        let old = weights.get(name).ok_or_else(|| missing(name))?;
-        let new = f(old)?;
-        weights.insert(name.into(), new);
-        Ok::<_, Error>(())
-    };
-    change("encoder.conv_out.weight", &|w| {
-        let means = w
-            .narrow(0, 0, n)?
-            .broadcast_mul(&gains.reshape((n, 1, 1, 1))?)?;
-        Tensor::cat(&[means, w.narrow(0, n, n)?], 0)
-    })?;
-    change("encoder.conv_out.bias", &|b| {
-        let means = ((b.narrow(0, 0, n)? * &gains)? + &offsets)?;
-        Tensor::cat(&[means, (b.narrow(0, n, n)? + &log_gains)?], 0)
-    })?;
-    let decoder = weights.get("decoder.conv_in.weight").cloned();
-    let decoder = decoder.ok_or_else(|| missing("decoder.conv_in.weight"))?;
-    let by_input = decoder.broadcast_div(&gains.reshape((1, n, 1, 1))?)?;
-    let shift = by_input
-        .sum((2, 3))?
-        .broadcast_mul(&offsets.reshape((1, n))?)?
-        .sum(D::Minus1)?;
-    let bias = weights.get("decoder.conv_in.bias").cloned();
-    let bias = (bias.ok_or_else(|| missing("decoder.conv_in.bias"))? - shift)?;
-    weights.insert("decoder.conv_in.weight".into(), by_input);
-    weights.insert("decoder.conv_in.bias".into(), bias);
-    Ok(weights)
-}
-
 impl Stage for VaeStage<'_> {
     type Batch = VaeBatch;
 
@@ -263,6 +256,29 @@ impl Stage for VaeStage<'_> {
         let noise: Vec<f32> = StandardNormal.sample_iter(&mut rng).take(count).collect();
         let noise = Tensor::from_vec(noise, shape, &Device::Cpu)?;
         Ok(VaeBatch { pixels, noise })
+    }
+
+    fn validate(&self) -> Result<Metrics> {
+        let mut metrics = Metrics::new();
+        for set in &self.validation {
+            for i in 0..set.len() {
+                let mut image = set.image(i)?;
+                image.fill();
+                let curve = self.config.depth_curves[i % self.config.depth_curves.len()];
+                let images = self.maps.three(&image, curve);
+                let pixels: Vec<Tensor> = images.iter().map(whole).collect::<Result<_>>()?;
+                let pixels = Tensor::stack(&pixels, 0)?;
+                let moments = self.vae.moments(&pixels)?.detach();
+                let decoded = self.vae.decode(&self.vae.latent(&moments, None)?)?.detach();
+                let name = |what: &str| format!("{}_{what}", set.name());
+                add_psnr(&mut metrics, &(&decoded - &pixels)?, name)?;
+                let share = self.maps.share_of_paints(&image, &decoded.get(2)?)?;
+                let entry = metrics.entry(name("palette_pixels")).or_default();
+                entry.0 += share;
+                entry.1 += 1.0;
+            }
+        }
+        Ok(metrics)
     }
 
     fn settings(&self) -> Result<serde_json::Value> {
@@ -294,14 +310,20 @@ impl Stage for VaeStage<'_> {
             "kl".into(),
             (f64::from(kl.to_scalar::<f32>()?) * share, share),
         );
-        // Images, depth maps and segmentations alternate; the range of [−1, 1] is 2.
-        let by_image: Vec<f32> = squared.detach().flatten_from(1)?.mean(1)?.to_vec1()?;
-        for (i, squared) in by_image.iter().enumerate() {
-            let name = ["psnr_rgb_db", "psnr_depth_db", "psnr_segmentation_db"][i % 3];
-            let entry = metrics.entry(name.into()).or_default();
-            entry.0 += 10.0 * (4.0 / f64::from(squared.max(1e-10))).log10();
-            entry.1 += 1.0;
-        }
+        add_psnr(&mut metrics, &error.detach(), str::to_owned)?;
         Ok((loss, metrics))
     }
+}
+
+/// Add the signal-to-noise ratios of errors (n, 3, hh, ww) of images, depth maps and segmentations in turn.
+fn add_psnr(metrics: &mut Metrics, error: &Tensor, name: impl Fn(&str) -> String) -> Result<()> {
+    let squared: Vec<f32> = error.sqr()?.flatten_from(1)?.mean(1)?.to_vec1()?;
+    for (i, squared) in squared.iter().enumerate() {
+        let kind = ["psnr_rgb_db", "psnr_depth_db", "psnr_segmentation_db"][i % 3];
+        let entry = metrics.entry(name(kind)).or_default();
+        // The range of [−1, 1] is 2.
+        entry.0 += 10.0 * (4.0 / f64::from(squared.max(1e-10))).log10();
+        entry.1 += 1.0;
+    }
+    Ok(())
 }

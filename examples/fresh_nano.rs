@@ -106,7 +106,7 @@ fn tokenizer(corpus: &[String]) -> Result<Tokenizer, AnyError> {
         .build();
     let mut trainer = TrainerWrapper::BpeTrainer(trainer);
     tokenizer.train(&mut trainer, corpus.iter())?;
-    tokenizer.add_special_tokens(&CONTROL.map(|token| AddedToken::from(token, true)));
+    tokenizer.add_special_tokens(CONTROL.map(|token| AddedToken::from(token, true)))?;
     Ok(tokenizer)
 }
 

@@ -29,7 +29,7 @@ pub struct Query {
     pub queued: Duration,
 }
 
-/// How a question ended.
+/// How a question ended; [`Status`] in the same words, and two more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Ended {
@@ -62,5 +62,24 @@ impl Ended {
     /// Whether more would have come.
     pub fn is_stopped(self) -> bool {
         matches!(self, Self::Canceled | Self::Deadline | Self::Failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_have_the_same_words_everywhere() {
+        for (status, word) in [
+            (Status::Answered, "ANSWERED"),
+            (Status::NoAnswer, "NO_ANSWER"),
+            (Status::Truncated, "TRUNCATED"),
+            (Status::Canceled, "CANCELED"),
+        ] {
+            assert_eq!(status.to_string(), word);
+            assert_eq!(serde_json::json!(status), word);
+            assert_eq!(serde_json::json!(Ended::from(status)), word);
+        }
     }
 }

@@ -95,6 +95,33 @@ def test_relations_orders_and_counts(start, client, rooms):  # noqa: F811
     assert reply.has_value and reply.value == int(reply.value) and reply.unit == "", reply
 
 
+def test_objects_that_do_not_exist_are_not_confirmed(start, client, rooms):  # noqa: F811
+    start(DEFAULTS)
+    absent = ["green elephant", "purple piano"]
+    for room in rooms:
+        for kind, axis in [(Request.RELATION, Request.X), (Request.RELATION, Request.Z), (Request.ORDER, Request.X)]:
+            reply = measure(client, kind, absent, axis=axis, image=image(room.picture))
+            assert reply.success and reply.agreement == Reply.UNKNOWN, reply
+            assert reply.message and "map" not in reply.message, reply.message
+            assert "metres" not in reply.message, reply.message
+
+
+def test_a_message_says_that_no_map_was_compared(start, client, rooms):  # noqa: F811
+    start(DEFAULTS)
+    n_compared = 0
+    for room in rooms:
+        names = [name(thing) for thing in room.facts["objects"][:2]]
+        if len(set(names)) < 2:
+            continue
+        reply = measure(client, Request.RELATION, names, axis=Request.X, image=image(room.picture))
+        if reply.agreement == Reply.UNKNOWN:
+            assert reply.message
+            continue
+        assert "the model's own words" in reply.message, reply.message
+        n_compared += 1
+    assert n_compared > 0, "the model confirmed no pair"
+
+
 @pytest.mark.parametrize(
     "fields, words",
     [

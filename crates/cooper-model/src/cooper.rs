@@ -19,7 +19,7 @@ use crate::reasoning::{PromptedEngine, Prompts, Settings, Transcript, answer};
 /// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
 /// use std::time::{Duration, Instant};
 ///
-/// use cooper_model::Cooper;
+/// use cooper_model::{Cooper, image};
 /// use cooper_model::engine::{Cancel, Control, Progress};
 /// use cooper_model::reasoning::{Mode, Settings, answer};
 ///
@@ -50,12 +50,20 @@ pub struct Cooper {
     pub settings: Settings,
 }
 
+/// Read a PNG or JPEG file as RGB; transparency is laid over white.
+///
+/// # Errors
+/// [`crate::Error::Io`] if it cannot be read, [`crate::Error::InvalidInput`] if it is no image or too large.
+pub fn load_rgb(path: &Path) -> Result<RgbImage> {
+    Ok(cooper_imaging::load_rgb(path)?)
+}
+
 impl Cooper {
     /// Load a model directory on the best device here, with the model's own settings.
     ///
     /// ```
     /// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
-    /// use cooper_model::Cooper;
+    /// use cooper_model::{Cooper, image};
     ///
     /// let cooper = Cooper::open(dir.as_ref())?;
     /// let image = image::RgbImage::from_fn(128, 96, |x, y| image::Rgb([x as u8, y as u8, 90]));
@@ -96,12 +104,13 @@ impl Cooper {
     /// ```
     /// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
     /// # let mut cooper = cooper_model::Cooper::open(dir.as_ref())?;
+    /// # use cooper_model::image;
     /// # let image = image::RgbImage::from_pixel(128, 96, image::Rgb([90, 90, 90]));
     /// use cooper_model::reasoning::Mode;
     ///
     /// cooper.settings.mode = Mode::Direct;
     /// let transcript = cooper.ask(&image, "How many boxes are there?")?;
-    /// println!("{:?}: {}", transcript.status, transcript.answer);
+    /// println!("{}: {}", transcript.status, transcript.answer);
     /// # Ok::<(), cooper_model::Error>(())
     /// ```
     ///
@@ -127,6 +136,8 @@ impl Cooper {
     /// ```
     /// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
     /// # let cooper = cooper_model::Cooper::open(dir.as_ref())?;
+    /// use cooper_model::image;
+    ///
     /// let image = image::RgbImage::from_fn(128, 96, |x, y| image::Rgb([x as u8, y as u8, 90]));
     /// let segmentation = cooper.segment(&image)?;
     /// for region in &segmentation.regions {

@@ -1,6 +1,6 @@
 //! The error type of all layers above the network: each variant names who can act on it.
 //!
-//! The layers `flow` and `model` use [`candle_core::Result`]; everything above uses [`Result`].
+//! The layers `flow` and `model` use `candle_core::Result`; everything above uses [`Result`].
 //! Nothing here knows ROS: `ros::codes` maps these to interface constants.
 
 use std::path::{Path, PathBuf};

@@ -27,6 +27,14 @@ pub mod model;
 pub mod perception;
 pub mod reasoning;
 
-pub use cooper::Cooper;
-pub use cooper_imaging::load_rgb;
+pub use cooper::{Cooper, load_rgb};
 pub use error::{Error, Result};
+/// The crate of the images that go in and come out, so that a program need not name it beside this one: write
+/// `cooper_model::image::RgbImage`.
+#[doc(no_inline)]
+pub use image;
+
+/// The README's program, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! `~/measure`: a typed question, answered in numbers and checked against the maps.
+//! `~/measure`: a typed question, answered in numbers and checked against maps or places.
 
 use std::sync::Arc;
 
@@ -99,9 +99,10 @@ async fn respond(
 ) -> Measure::Response {
     let metric = metric(shared, &observation, frame).await;
     let found = conclude(measurement, &observation, metric.as_ref().ok());
+    let needs_metres = matches!(measurement.kind(), Kind::Distance | Kind::Size);
     let why_no_metres = metric
         .err()
-        .filter(|_| found.agreement == Agreement::Unknown);
+        .filter(|_| needs_metres && found.agreement == Agreement::Unknown);
     let transcript = &observation.transcript;
     let remarks = [
         codes::remark(transcript.status).to_owned(),

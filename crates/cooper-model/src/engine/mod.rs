@@ -2,6 +2,7 @@
 //!
 //! ```
 //! # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
+//! use cooper_model::image;
 //! use cooper_model::engine::{Control, Engine, KvContext, ModelOptions, Noise, SamplingParams, Views};
 //!
 //! let engine = Engine::load(&ModelOptions {

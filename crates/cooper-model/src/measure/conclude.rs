@@ -1,37 +1,37 @@
-//! The answer as a number, the same number from the maps, and whether the two agree.
+//! The answer as a number, the same quantity from the maps or the places, and whether the two agree.
 
-use cooper_metric::{Affine, Interpolation, Intrinsics, quantile};
-use nalgebra::{Point2, Point3, Vector3};
+use nalgebra::{Point2, Point3};
 
 use super::measurement::{Kind, Measurement};
 use super::observe::Observation;
-use crate::perception::{DepthMap, UNLABELED};
+use super::pixels::{Doubt, Metric, Pixels, cannot_tell};
 use crate::reasoning::answers::{Axis, count, length_m, order, same_thing, side};
 
 /// Lengths agree if they differ by at most this share of the map's,
 const LENGTH_SHARE: f64 = 0.25;
 /// or by this.
 const LENGTH_M: f64 = 0.1;
-/// Two relative depths are told apart if they differ by this; a map's noise is below it.
-const DEPTH_STEP: f64 = 0.02;
-/// Two places are told apart if they differ by this share of the image's side.
-const PLACE_SHARE: f64 = 0.02;
-/// Half the side of the window around a place in which depth is read, as a share of the image's width.
-const WINDOW_SHARE: f64 = 0.015;
+/// What sides and orders along x and y rest on.
+const OWN_WORDS: &str = "compared with the places in the model's own words, not with a map";
+/// What a place rests on.
+const ASKED_BACK: &str = "checked by asking the model back, not with a map";
 
-/// What makes metres of relative depth and pixels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Metric {
-    /// Of this image's relative depth.
-    pub scale: Affine,
-    /// Of this image's size.
-    pub intrinsics: Intrinsics,
-}
-
-/// Whether answer and maps say the same.
+/// Whether the answer and what it is compared with say the same.
+///
+/// | kind | compared with |
+/// |---|---|
+/// | [`Kind::Distance`] | metres of the depth map at the places |
+/// | [`Kind::Size`] | the region at the place, at the depth there |
+/// | [`Kind::Relation`], [`Kind::Order`] along z | relative depth at the places |
+/// | … along x or y | the places alone, which are the model's own words |
+/// | [`Kind::Count`] | regions that the model calls so |
+/// | [`Kind::Locate`] | what the model says is at the place |
+///
+/// A place counts where the model, asked back what is there, names the object; otherwise it is [`Agreement::Unknown`],
+/// and of [`Kind::Locate`] [`Agreement::Contradicts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agreement {
-    /// The maps, or the answer, cannot tell.
+    /// The answer cannot be compared, or the model does not confirm an object.
     Unknown,
     /// They differ by no more than the maps' uncertainty.
     Consistent,
@@ -46,21 +46,21 @@ pub struct Conclusion {
     pub value: Option<f64>,
     /// `m` for lengths, empty for counts.
     pub unit: &'static str,
-    /// The same quantity read from the maps.
+    /// The same quantity read from the maps; none where the model does not confirm an object at its place.
     pub map_value: Option<f64>,
     /// [`Kind::Order`]: the objects in the answered order.
     pub ordered: Vec<String>,
-    /// Pixels of the first object in the source image.
+    /// Pixels of the first object in the source image, in the model's words, confirmed or not.
     pub pixel: Option<Point2<f64>>,
-    /// Metres of the first object in the optical frame.
+    /// Metres at `pixel` in the optical frame.
     pub point: Option<Point3<f64>>,
-    /// Whether answer and maps say the same.
+    /// Whether the answer and what it is compared with say the same.
     pub agreement: Agreement,
-    /// Why they do not, or why it cannot be told; empty if they agree.
+    /// Why they do not, why it cannot be told, and whether no map was compared; empty if a map agrees.
     pub remark: String,
 }
 
-/// Compare an answer with the maps; without `metric` lengths cannot be checked.
+/// Compare an answer with maps and places; without `metric` lengths cannot be checked.
 pub fn conclude(
     measurement: &Measurement,
     seen: &Observation,
@@ -78,255 +78,156 @@ pub fn conclude(
         agreement: Agreement::Unknown,
         remark: String::new(),
     };
+    let objects = measurement.objects();
     let checked = match measurement.kind() {
         Kind::Distance | Kind::Size => {
             found.value = length_m(answer);
-            let map_value = match measurement.kind() {
-                Kind::Size => pixels.size_m(measurement.axis()),
-                _ => pixels.distance_m(measurement.axis(), measurement.objects().len()),
-            };
+            let map_value = pixels.length_m(measurement);
             found.map_value = map_value.as_ref().ok().copied();
             map_value.and_then(|map| compare_lengths(found.value, map))
         }
         Kind::Count => {
             found.value = count(answer);
-            let map_value = pixels.count(&measurement.objects()[0]);
+            let map_value = pixels.count(&objects[0]);
             found.map_value = map_value.as_ref().ok().copied();
             map_value.and_then(|map| compare_counts(found.value, map))
         }
-        Kind::Relation => pixels.relation(answer, measurement.axis()),
+        Kind::Relation => relation(&pixels, side(answer, measurement.axis()), objects),
         Kind::Order => {
-            let order = order(answer, measurement.objects());
+            let order = order(answer, objects);
             if let Some(order) = &order {
-                let name = |i: &usize| measurement.objects()[*i].clone();
-                found.ordered = order.iter().map(name).collect();
+                found.ordered = order.iter().map(|&i| objects[i].clone()).collect();
             }
-            pixels.order(order.as_deref(), measurement.axis())
+            order_of(&pixels, order.as_deref(), measurement)
         }
-        Kind::Locate => pixels.named_alike(&measurement.objects()[0]),
+        Kind::Locate => named_alike(&pixels, &objects[0]),
     };
     found.unit = match measurement.kind() {
         Kind::Distance | Kind::Size if found.value.is_some() => "m",
         _ => "",
     };
     (found.agreement, found.remark) = match checked {
-        Ok(()) => (Agreement::Consistent, String::new()),
+        Ok(note) => (Agreement::Consistent, note.into()),
         Err(Doubt::Differs(how)) => (Agreement::Contradicts, how),
         Err(Doubt::CannotTell(why)) => (Agreement::Unknown, why),
     };
     found
 }
 
-/// Why answer and maps are not seen to agree.
-#[derive(Clone, Debug, PartialEq)]
-enum Doubt {
-    Differs(String),
-    CannotTell(String),
-}
+/// What comes of comparing: where they agree, a note on what that rests on, empty if on a map.
+type Checked = Result<&'static str, Doubt>;
 
-fn cannot_tell<T>(why: impl Into<String>) -> Result<T, Doubt> {
-    Err(Doubt::CannotTell(why.into()))
-}
-
-fn differs(how: String) -> Result<(), Doubt> {
+fn differs(how: String) -> Checked {
     Err(Doubt::Differs(how))
 }
 
-fn compare_lengths(answer: Option<f64>, map: f64) -> Result<(), Doubt> {
+fn compare_lengths(answer: Option<f64>, map: f64) -> Checked {
     let Some(answer) = answer else {
         return cannot_tell("the answer has no length");
     };
     if (answer - map).abs() <= (LENGTH_SHARE * map).max(LENGTH_M) {
-        return Ok(());
+        return Ok("");
     }
     differs(format!(
         "the answer says {answer:.2} m, the maps {map:.2} m"
     ))
 }
 
-fn compare_counts(answer: Option<f64>, map: f64) -> Result<(), Doubt> {
+fn compare_counts(answer: Option<f64>, map: f64) -> Checked {
     match answer {
         None => cannot_tell("the answer has no count"),
-        Some(n) if n == map => Ok(()),
+        Some(n) if n == map => Ok(""),
         // The maps' names may be other words for the same things.
         Some(_) if map == 0.0 => cannot_tell("no region is called so"),
         Some(n) => differs(format!("the answer says {n}, the maps {map}")),
     }
 }
 
-/// The places of an observation, and what the maps say there.
-struct Pixels<'a> {
-    seen: &'a Observation,
-    metric: Option<&'a Metric>,
+/// Comparing places along an axis, in words.
+#[derive(Clone, Copy)]
+enum Basis {
+    /// Of x and y: the model's own words.
+    Places,
+    /// Of z: a map.
+    Depth,
 }
 
-impl Pixels<'_> {
-    fn place(&self, i: usize) -> Result<Point2<f64>, Doubt> {
-        match self.seen.places.get(i).copied().flatten() {
-            Some(place) => Ok(place),
-            None => cannot_tell(format!("the model does not tell where object {} is", i + 1)),
-        }
-    }
-
-    fn relative(&self, i: usize) -> Result<f64, Doubt> {
-        let place = self.place(i)?;
-        let Some(depth) = &self.seen.depth else {
-            return cannot_tell("there is no depth map");
-        };
-        match median_around(depth, place) {
-            Some(relative) => Ok(relative),
-            None => cannot_tell(format!("the depth map has no value at object {}", i + 1)),
-        }
-    }
-
-    fn metric(&self) -> Result<&Metric, Doubt> {
-        match self.metric {
-            Some(metric) => Ok(metric),
-            None => cannot_tell("there is no metric scale"),
-        }
-    }
-
-    fn try_point(&self, i: usize) -> Result<Point3<f64>, Doubt> {
-        let metric = self.metric()?;
-        let (place, z) = (self.place(i)?, metric.scale.at(self.relative(i)?));
-        if z <= 0.0 {
-            return cannot_tell(format!("the scale puts object {} behind the camera", i + 1));
-        }
-        Ok(Point3::from(metric.intrinsics.ray(place.x, place.y) * z))
-    }
-
-    fn point(&self, i: usize) -> Option<Point3<f64>> {
-        self.try_point(i).ok()
-    }
-
-    fn distance_m(&self, axis: Axis, n: usize) -> Result<f64, Doubt> {
-        let first = self.try_point(0)?.coords;
-        let way = match n {
-            1 => first,
-            _ => self.try_point(1)?.coords - first,
-        };
-        Ok(along(&way, axis))
-    }
-
-    /// The extent of the region at the place, at the depth there.
-    fn size_m(&self, axis: Axis) -> Result<f64, Doubt> {
-        let point = self.try_point(0)?;
-        let (place, metric) = (self.place(0)?, self.metric()?);
-        let Some(segmentation) = &self.seen.segmentation else {
-            return cannot_tell("there is no segmentation");
-        };
-        let at = place.y as usize * self.seen.size.0 as usize + place.x as usize;
-        let label = segmentation.labels.get(at).copied().unwrap_or(UNLABELED);
-        let Some(region) = segmentation.regions.get(usize::from(label)) else {
-            return cannot_tell("the object lies in no region");
-        };
-        let width = f64::from(region.bounding_box.width) / metric.intrinsics.fx * point.z;
-        let height = f64::from(region.bounding_box.height) / metric.intrinsics.fy * point.z;
+impl Basis {
+    fn of(axis: Axis) -> Self {
         match axis {
-            Axis::X => Ok(width),
-            Axis::Y => Ok(height),
-            Axis::Any => Ok(width.max(height)),
-            Axis::Z => cannot_tell("one view does not tell how deep an object is"),
+            Axis::X | Axis::Y => Self::Places,
+            Axis::Z | Axis::Any => Self::Depth,
         }
     }
 
-    /// Regions that are called like the object.
-    fn count(&self, object: &str) -> Result<f64, Doubt> {
-        if self.seen.names.is_empty() {
-            return cannot_tell("the segmentation has no regions");
-        }
-        let called = self.seen.names.iter();
-        let n = called
-            .filter(|named| same_thing(&named.name, object))
-            .count();
-        Ok(n as f64)
-    }
-
-    /// Where object `i` lies on an axis, and the least difference that counts there.
-    fn coordinate(&self, i: usize, axis: Axis) -> Result<(f64, f64), Doubt> {
-        let (width, height) = self.seen.size;
-        match axis {
-            Axis::X => Ok((self.place(i)?.x, PLACE_SHARE * f64::from(width))),
-            Axis::Y => Ok((self.place(i)?.y, PLACE_SHARE * f64::from(height))),
-            Axis::Z | Axis::Any => Ok((self.relative(i)?, DEPTH_STEP)),
+    fn agrees(self) -> Checked {
+        match self {
+            Self::Places => Ok(OWN_WORDS),
+            Self::Depth => Ok(""),
         }
     }
 
-    fn relation(&self, answer: &str, axis: Axis) -> Result<(), Doubt> {
-        let Some((axis, side)) = side(answer, axis) else {
-            return cannot_tell("the answer names no side");
-        };
-        let (first, least) = self.coordinate(0, axis)?;
-        let (second, _) = self.coordinate(1, axis)?;
-        let towards = (first - second) * side;
-        if towards >= least {
-            Ok(())
-        } else if towards <= -least {
-            differs("the maps show it on the other side".into())
-        } else {
-            cannot_tell("the maps show both alike")
-        }
+    fn differs(self, how: &str) -> Checked {
+        differs(match self {
+            Self::Places => format!("the places show {how}; {OWN_WORDS}"),
+            Self::Depth => format!("the depth map shows {how}"),
+        })
     }
 
-    fn order(&self, order: Option<&[usize]>, axis: Axis) -> Result<(), Doubt> {
-        let Some(order) = order else {
-            return cannot_tell("the answer does not name every object");
-        };
-        let mut clear = true;
-        for pair in order.windows(2) {
-            let (first, least) = self.coordinate(pair[0], axis)?;
-            let (second, _) = self.coordinate(pair[1], axis)?;
-            if first - second >= least {
-                return differs(format!(
-                    "the maps show object {} before object {}",
-                    pair[1] + 1,
-                    pair[0] + 1
-                ));
-            }
-            clear &= second - first >= least;
-        }
-        if clear {
-            return Ok(());
-        }
-        cannot_tell("the maps show some of them alike")
-    }
-
-    /// Whether the model, asked what is there, names the object.
-    fn named_alike(&self, object: &str) -> Result<(), Doubt> {
-        self.place(0)?;
-        match self.seen.names.first() {
-            Some(named) if same_thing(&named.name, object) => Ok(()),
-            Some(named) if !named.name.trim().is_empty() => differs(format!(
-                "asked what is there, the model says: {}",
-                named.name
-            )),
-            _ => cannot_tell("asked what is there, the model gives no name"),
-        }
+    fn alike(self, which: &str) -> Checked {
+        cannot_tell(match self {
+            Self::Places => format!("{which} places are alike; {OWN_WORDS}"),
+            Self::Depth => format!("{which} depths are alike"),
+        })
     }
 }
 
-fn along(way: &Vector3<f64>, axis: Axis) -> f64 {
-    match axis {
-        Axis::Any => way.norm(),
-        Axis::X => way.x.abs(),
-        Axis::Y => way.y.abs(),
-        Axis::Z => way.z.abs(),
-    }
-}
-
-/// The median of the relative depths in a window around a pixel.
-fn median_around(depth: &DepthMap, place: Point2<f64>) -> Option<f64> {
-    let radius = (WINDOW_SHARE * f64::from(depth.width)).max(1.0);
-    let span = |at: f64, extent: u32| {
-        let first = (at - radius).max(0.0) as usize;
-        let last = ((at + radius) as usize).min(extent as usize - 1);
-        first..=last
+fn relation(pixels: &Pixels, side: Option<(Axis, f64)>, objects: &[String]) -> Checked {
+    let Some((axis, side)) = side else {
+        return cannot_tell("the answer names no side");
     };
-    let width = depth.width as usize;
-    let rows = span(place.y, depth.height);
-    let pixels = rows.flat_map(|y| span(place.x, depth.width).map(move |x| y * width + x));
-    let values = pixels.filter_map(|i| depth.values.get(i).copied());
-    let finite = values.filter(|value| value.is_finite());
-    let mut values: Vec<f64> = finite.map(f64::from).collect();
-    quantile(&mut values, 0.5, Interpolation::Nearest)
+    pixels.confirm(objects)?;
+    let (first, least) = pixels.coordinate(0, axis)?;
+    let (second, _) = pixels.coordinate(1, axis)?;
+    let towards = (first - second) * side;
+    let basis = Basis::of(axis);
+    if towards >= least {
+        basis.agrees()
+    } else if towards <= -least {
+        basis.differs("it on the other side")
+    } else {
+        basis.alike("the")
+    }
+}
+
+fn order_of(pixels: &Pixels, order: Option<&[usize]>, measurement: &Measurement) -> Checked {
+    let Some(order) = order else {
+        return cannot_tell("the answer does not name every object");
+    };
+    pixels.confirm(measurement.objects())?;
+    let (axis, basis) = (measurement.axis(), Basis::of(measurement.axis()));
+    let mut clear = true;
+    for pair in order.windows(2) {
+        let (first, least) = pixels.coordinate(pair[0], axis)?;
+        let (second, _) = pixels.coordinate(pair[1], axis)?;
+        if first - second >= least {
+            let how = format!("object {} before object {}", pair[1] + 1, pair[0] + 1);
+            return basis.differs(&how);
+        }
+        clear &= second - first >= least;
+    }
+    if clear {
+        basis.agrees()
+    } else {
+        basis.alike("some")
+    }
+}
+
+/// Whether the model, asked what is there, names the object.
+fn named_alike(pixels: &Pixels, object: &str) -> Checked {
+    match pixels.name(0)? {
+        name if same_thing(name, object) => Ok(ASKED_BACK),
+        "" => cannot_tell("asked what is there, the model gives no name"),
+        name => differs(format!("asked what is there, the model says: {name}")),
+    }
 }

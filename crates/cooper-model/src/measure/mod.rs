@@ -1,12 +1,13 @@
 //! Typed spatial questions: asked in words, answered in numbers, and checked against the maps.
 //!
 //! [`Measurement`] is a checked question and its words. [`observe`] asks the model for the answer, for the places of the
-//! objects, and for maps. [`conclude`] reads the answer with [`crate::reasoning::answers`], reads the same quantity from
-//! the maps, and compares the two; it needs no model, and metres only where the camera's scale and calibration are known.
+//! objects, for what is at each place, and for maps. [`conclude`] reads the answer with [`crate::reasoning::answers`],
+//! reads the same quantity from the maps, and compares the two; it needs no model, and metres only where the camera's
+//! scale and calibration are known. [`Agreement`] says what each kind is compared with.
 //!
 //! ```
 //! # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
-//! use cooper_model::Cooper;
+//! use cooper_model::{Cooper, image};
 //! use cooper_model::engine::Control;
 //! use cooper_model::measure::{Axis, Kind, Measurement, conclude, observe};
 //!
@@ -26,8 +27,10 @@
 mod conclude;
 mod measurement;
 mod observe;
+mod pixels;
 
 pub use crate::reasoning::answers::Axis;
-pub use conclude::{Agreement, Conclusion, Metric, conclude};
+pub use conclude::{Agreement, Conclusion, conclude};
 pub use measurement::{Kind, MAX_OBJECTS, Measurement};
 pub use observe::{MAX_NAMED_REGIONS, Named, Observation, names_at, observe};
+pub use pixels::Metric;

@@ -43,11 +43,13 @@ pub struct Observation {
     pub depth: Option<Arc<DepthMap>>,
     /// Regions, if the kind needs them.
     pub segmentation: Option<Segmentation>,
-    /// Names of regions ([`Kind::Count`]) or of what is at the place ([`Kind::Locate`]).
+    /// Names of regions ([`Kind::Count`]), otherwise of what is at each place.
     pub names: Vec<Named>,
 }
 
-/// Ask a measurement about `image`. A place is asked for in the direct mode.
+/// Ask a measurement about `image`. After the answer, the direct mode is asked for the place of each object (of
+/// [`Kind::Locate`] that is the answer) and for what is at each place: at most two questions an object. For
+/// [`Kind::Count`] it is asked for the names of at most [`MAX_NAMED_REGIONS`] regions instead.
 ///
 /// Maps that the model drew while it answered are used; missing ones are drawn. After a stop during the answer, the
 /// rest is left out.
@@ -215,16 +217,13 @@ impl Observer<'_> {
     }
 
     fn names(&self, kind: Kind, seen: &Observation, control: &Control) -> Result<Vec<Named>> {
-        let places: Vec<Point2<f64>> = match (kind, &seen.segmentation) {
-            (Kind::Locate, _) => seen.places.iter().flatten().copied().collect(),
-            (Kind::Count, Some(segmentation)) => {
-                let regions = segmentation.regions.iter().take(MAX_NAMED_REGIONS);
-                let inner = segmentation.inner_pixels();
-                let places = regions.filter_map(|region| inner.get(&region.id));
-                places.map(|at| at.cast::<f64>()).collect()
-            }
-            _ => Vec::new(),
-        };
+        let mut places: Vec<Point2<f64>> = seen.places.iter().flatten().copied().collect();
+        if let (Kind::Count, Some(segmentation)) = (kind, &seen.segmentation) {
+            let regions = segmentation.regions.iter().take(MAX_NAMED_REGIONS);
+            let inner = segmentation.inner_pixels();
+            let inside = regions.filter_map(|region| inner.get(&region.id));
+            places.extend(inside.map(|at| at.cast::<f64>()));
+        }
         let named = places.into_iter().map(|at| {
             let name = self.name(at, control)?;
             Ok(Named { at, name })

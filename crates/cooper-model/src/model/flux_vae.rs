@@ -3,7 +3,7 @@
 //! Source: BAGEL `modeling/autoencoder.py`. The posterior is sampled with given noise, never drawn inside.
 //!
 //! The finest levels have hundreds of channels at the image's size. On a CPU a block holds its input, its result and the
-//! tensor between its two convolutions; the rest is done tile by tile within them (see [`Conv2d`]).
+//! tensor between its two convolutions; the rest is done tile by tile within them (see `cooper_kernels::Conv2d`).
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;

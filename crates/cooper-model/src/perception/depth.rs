@@ -52,6 +52,28 @@ impl DepthMap {
         }
     }
 
+    /// The values as 16-bit greys, 0 near to 65535 far, as `cooper depth` writes them. What lies outside of 0 to 1 becomes
+    /// 0 or 65535, NaN 0.
+    ///
+    /// ```
+    /// use cooper_model::perception::DepthMap;
+    ///
+    /// let map = DepthMap {
+    ///     width: 2,
+    ///     height: 1,
+    ///     values: vec![0.5, f32::NAN],
+    /// };
+    /// assert_eq!(map.grey16().into_raw(), [32768, 0]);
+    /// ```
+    pub fn grey16(&self) -> ImageBuffer<Luma<u16>, Vec<u16>> {
+        let mut image = ImageBuffer::new(self.width, self.height);
+        for (pixel, value) in image.pixels_mut().zip(&self.values) {
+            // The conversion saturates, and makes 0 of NaN.
+            *pixel = Luma([(value * f32::from(u16::MAX)).round() as u16]);
+        }
+        image
+    }
+
     /// The values in Spectral colours: near red, far violet. Computed at each call.
     pub fn color(&self) -> RgbImage {
         spectral(&self.values, self.width, self.height)

@@ -65,7 +65,7 @@ impl TextGenerator for Sampler<'_> {
 ///
 /// ```
 /// # let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/cooper-nano");
-/// use cooper_model::Cooper;
+/// use cooper_model::{Cooper, image};
 /// use cooper_model::engine::{Control, Images};
 /// use cooper_model::reasoning::{Mode, Settings, answer};
 ///
@@ -77,7 +77,7 @@ impl TextGenerator for Sampler<'_> {
 /// };
 /// let (images, control) = (Images::new(&left, [&right]), &mut Control::unattended());
 /// let transcript = answer(cooper.model(), images, "Which image is brighter?", &settings, control)?;
-/// println!("{:?}: {}", transcript.status, transcript.answer);
+/// println!("{}: {}", transcript.status, transcript.answer);
 /// # Ok::<(), cooper_model::Error>(())
 /// ```
 ///

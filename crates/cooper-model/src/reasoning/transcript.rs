@@ -1,6 +1,9 @@
 //! The result of a question: no answer, a broken turn and a stop are statuses, not errors.
 
+use std::fmt;
 use std::time::Duration;
+
+use serde::Serialize;
 
 use crate::engine::Evidence;
 
@@ -20,9 +23,8 @@ pub enum Mode {
     Direct,
 }
 
-/// How the question ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+/// How the question ended. Shown, and written in JSON, by the names of the ROS interfaces: `ANSWERED`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// There is an answer.
     Answered,
@@ -32,6 +34,23 @@ pub enum Status {
     Truncated,
     /// The request was stopped.
     Canceled,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Answered => "ANSWERED",
+            Self::NoAnswer => "NO_ANSWER",
+            Self::Truncated => "TRUNCATED",
+            Self::Canceled => "CANCELED",
+        })
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Where the time was spent.

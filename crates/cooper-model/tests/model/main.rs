@@ -7,5 +7,6 @@ mod common;
 mod autoencoder;
 mod engine;
 mod measure;
+mod observe;
 mod reasoning;
 mod work;

@@ -78,6 +78,10 @@ fn furnished_rooms_are_written_with_labels_and_palette() {
     for (&millimetres, &metres) in millimetres.iter().zip(&scene.depth) {
         assert!((f32::from(millimetres) / 1000.0 - metres).abs() <= 0.000_51);
     }
+    let labels = image(&row["labels_image"]).into_luma8().into_raw();
+    assert_eq!(labels, scene.labels);
+    let focal = ["fx", "fy"].map(|key| row["intrinsics"][key].as_f64().unwrap());
+    assert_eq!(focal, [scene.camera.fx, scene.camera.fy]);
     let row = &rows(&out, "segmentation.jsonl")[1];
     assert_eq!(
         image(&row["seg_image"]).into_rgb8(),

@@ -43,9 +43,10 @@ pub(super) fn write(
             .map(|&index| write_scene(folder, &rooms.scene(split, index)))
             .collect();
         for (row, &index) in made.into_iter().zip(batch) {
-            depth.push(&depth_row(index));
+            let row = row?;
+            depth.push(&rgbd_row(index, &row["camera"]));
             segmentation.push(&segmentation_row(index));
-            scenes.push(row?);
+            scenes.push(row);
         }
         note(&format!("scenes: {} of {}", scenes.len(), indices.len()));
     }
@@ -55,6 +56,14 @@ pub(super) fn write(
         segmentation.0.as_bytes(),
     )?;
     output::write_json(&folder.join("scenes.json"), &scenes)
+}
+
+/// A scene's row of `depth.jsonl`, as training reads RGB-D files.
+fn rgbd_row(index: u64, camera: &Value) -> Value {
+    let mut row = depth_row(index);
+    row["labels_image"] = json!(name(index, "_labels"));
+    row["intrinsics"] = json!({"fx": camera["fx"], "fy": camera["fy"]});
+    row
 }
 
 /// Write a scene's images; its row of `scenes.json`.

@@ -4,6 +4,7 @@
 import argparse
 import json
 import pathlib
+import re
 import shutil
 import sys
 import time
@@ -18,10 +19,19 @@ from sensor_msgs.msg import Image
 
 MAPS = {
     "depth_relative/image": "depth_relative.png",
-    "depth/color": "depth.png",
+    "depth/color": "depth_color.png",
     "segmentation/color": "segmentation.png",
     "segmentation/labels": "labels.png",
     "overlay": "overlay.png",
+}
+# What each saved file is.
+FILES = {
+    "depth_relative.png": "relative depth, 16-bit grey: 0 near, 65535 far",
+    "depth_color.png": "relative depth in colours: red near, violet far",
+    "segmentation.png": "regions in the model's colours",
+    "labels.png": "region ids from 0 as grey values, so it looks black; the highest grey where there is no region",
+    "overlay.png": "regions laid over the picture",
+    "answer.json": "question, answer, thoughts, seeds, timings",
 }
 STAGES = ["waiting", "reading the picture and the question", "thinking", "drawing depth", "drawing segmentation", "answering"]
 STATUSES = ["ANSWERED", "NO_ANSWER", "TRUNCATED", "CANCELED", "DEADLINE", "FAILED"]
@@ -48,13 +58,23 @@ def pixels(message):
     return array.reshape(shape)
 
 
+def description(file):
+    """What a saved file is."""
+    if file.startswith("evidence_"):
+        kind = pathlib.Path(file).stem.split("_")[2]
+        return f"{kind} that the model drew for its answer, and looked at"
+    return FILES.get(file, "the picture")
+
+
+def count(n, what):
+    return f"{n} {what}" + ("" if n == 1 else "s")
+
+
 def save(message, file):
-    """Depth as 16-bit PNG (0 near, 65535 far), labels spread over grey, colours as they are."""
+    """Depth as 16-bit PNG (0 near, 65535 far), labels and colours as they are."""
     array = pixels(message)
     if message.encoding == "32FC1":
         array = (numpy.nan_to_num(array, nan=1.0) * 65535).astype("u2")
-    elif message.encoding.startswith("mono"):
-        array = (array.astype("u4") * 37 % 251).astype("u1")
     Picture.fromarray(array).save(file)
 
 
@@ -90,7 +110,7 @@ class Demo:
 
         status = self.wait(is_ready, "node that is ready")
         camera = status.cameras[0]
-        print(f"demo: {status.device} {status.dtype}, {status.memory_bytes / 1e6:.0f} MB of weights; "
+        print(f"demo: {status.device}, weights of {status.memory_bytes / 1e6:.0f} MB in memory ({status.dtype}); "
               f"camera {camera.width}x{camera.height} {camera.encoding}")
 
     def watch_maps(self):
@@ -186,9 +206,22 @@ def truth(args, maps):
     flat = numpy.abs(numpy.median(metres) - metres) / metres
     return {
         "answer": answer,
+        "value": right and right["value"],
+        "unit": right and right["unit"],
         "depth_abs_rel": float(error.mean()),
         "depth_abs_rel_of_a_constant": float(flat.mean()),
     }
+
+
+def verdict(answer, known):
+    """Whether an answer counts as right, as `cooper eval qa` counts: lengths within 25 %, all else exactly."""
+    words = [text.strip().lower().removeprefix("the ") for text in (answer, known["answer"])]
+    is_right = words[0] == words[1]
+    number = re.match(r"[\d.]*\d", words[0])
+    if not number or not known["unit"]:
+        return "counted as right" if is_right else "counted as wrong"
+    error = abs(float(number[0]) - known["value"]) / known["value"]
+    return "within 25 %: counted as right" if error <= 0.25 else f"off by {100 * error:.0f} %: counted as wrong"
 
 
 def summarize(args, answer, answered):
@@ -198,15 +231,20 @@ def summarize(args, answer, answered):
 What happened
   A {width}x{height} {kind} was published as a camera topic (/camera/image_raw).
   cooper_node read it, drew its depth and its segmentation and was asked: {args.question}
-  Status: {answer['status']}; answer: {answer['answer']!r} ({len(answer['evidence'])} maps looked at, {answered:.1f} s from start to answer)""")
+  Status: {answer['status']}; answer: {answer['answer']!r} ({count(len(answer['evidence']), 'map')} looked at, {answered:.1f} s from start to answer)""")
     for turn in answer["turns"]:
         print("  It wrote: " + turn.replace("\n", " "))
     if known := answer["truth"]:
-        print(f"""  The right answer: {known['answer']!r}. Depth is off by {100 * known['depth_abs_rel']:.0f} % on average after the best scale and
-  shift (one distance for the whole picture: {100 * known['depth_abs_rel_of_a_constant']:.0f} %).""")
+        judged = f" ({verdict(answer['answer'], known)})" if known["answer"] else ""
+        print(f"""  The right answer: {known['answer']!r}{judged}.
+  Depth is off by {100 * known['depth_abs_rel']:.0f} % on average after the best scale and shift
+  (guessing one constant distance would be off by {100 * known['depth_abs_rel_of_a_constant']:.0f} %).""")
     print(f"""  The maps came on /cooper/camera/{{{','.join(MAPS)}}} with the picture's stamp and size.
 Where to look
-  {args.out}/: {', '.join(sorted(file.name for file in args.out.iterdir()))}""")
+  {args.out}/""")
+    for file in sorted(args.out.iterdir()):
+        if file.suffix != ".log":
+            print(f"    {file.name:<26} {description(file.name)}")
     if args.strange:
         print("""
 Please note

@@ -15,7 +15,7 @@ use cooper_perception::trace::{Ended, Query, Trace};
 
 use super::model::{ModelArgs, SamplingArgs, at_least, positive};
 use super::output;
-use super::progress::{TextOutput, note, printable};
+use super::progress::{TextOutput, count, note, printable};
 use super::task::TaskRun;
 
 /// Ask a question about an image, or about several
@@ -90,9 +90,11 @@ impl AskArgs {
         let task_run = TaskRun {
             settings: &settings,
             cancel: &self.deadline(&mut model, &settings)?,
-            text: match self.json {
-                true => TextOutput::Silent,
-                false => TextOutput::Streamed,
+            text: match (self.json, settings.mode) {
+                (true, _) => TextOutput::Silent,
+                // The model continues this opening, and closes it.
+                (false, Mode::Perception) => TextOutput::Streamed("<answer>"),
+                (false, _) => TextOutput::Streamed(""),
             },
         };
         let transcript = task_run.ask(&mut model, &frame, &self.question)?;
@@ -163,7 +165,7 @@ impl AskArgs {
     fn last_line(&self, transcript: &Transcript) -> String {
         match transcript.status {
             Status::Answered => format!("answer: {}\n", printable(&transcript.answer)),
-            Status::NoAnswer => format!("no answer within {} turns\n", self.max_turns),
+            Status::NoAnswer => format!("no answer within {}\n", count(self.max_turns, "turn")),
             Status::Truncated if !transcript.answer.is_empty() => format!(
                 "answer, cut off (--max-new-tokens allows more): {}\n",
                 printable(&transcript.answer)

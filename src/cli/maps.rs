@@ -8,10 +8,11 @@ use cooper_model::engine::Cancel;
 use cooper_model::perception::DepthMap;
 use cooper_model::{Error, Result};
 use cooper_perception::pipeline::{Task, TaskResult};
+use image::ImageFormat;
 
 use super::model::ModelArgs;
 use super::output;
-use super::progress::{TextOutput, note};
+use super::progress::{TextOutput, count, note};
 use super::task::TaskRun;
 
 /// Draw the relative depth of an image, 0 near to 1 far
@@ -114,12 +115,13 @@ impl DepthArgs {
             DepthFormat::Color => output::write_rgb_png(path, &map.color())?,
             DepthFormat::Relative => write_depth(path, *encoding, &map)?,
         }
-        note(&format!(
-            "depth of {} x {}: {}",
-            map.width,
-            map.height,
-            path.display()
-        ));
+        let range = match (self.format, encoding) {
+            (DepthFormat::Color, _) => "red near, violet far",
+            (DepthFormat::Relative, DepthEncoding::Png) => "0 near, 65535 far",
+            (DepthFormat::Relative, DepthEncoding::Npy | DepthEncoding::Exr) => "0 near, 1 far",
+        };
+        let (width, height, path) = (map.width, map.height, path.display());
+        note(&format!("depth of {width} x {height}: {path} ({range})"));
         Ok(())
     }
 }
@@ -127,11 +129,7 @@ impl DepthArgs {
 fn write_depth(path: &Path, encoding: DepthEncoding, map: &DepthMap) -> Result<()> {
     let size = [map.width, map.height];
     match encoding {
-        DepthEncoding::Png => {
-            // Saturating: what is outside [0, 1] is black or white, and NaN is 0.
-            let to_u16 = |v: &f32| (v * f32::from(u16::MAX)).round() as u16;
-            output::write_u16_png(path, size, map.values.iter().map(to_u16).collect())
-        }
+        DepthEncoding::Png => output::write_image(path, &map.grey16().into(), ImageFormat::Png),
         DepthEncoding::Npy => output::write_npy(path, size, &map.values),
         DepthEncoding::Exr => output::write_exr(path, size, &map.values),
     }
@@ -152,10 +150,8 @@ impl SegmentArgs {
                 output::write_u16_png(&self.output, [width, height], map.labels)?;
             }
         }
-        let (n_regions, path) = (map.regions.len(), self.output.display());
-        note(&format!(
-            "{n_regions} regions in {width} x {height}: {path}"
-        ));
+        let (regions, path) = (count(map.regions.len(), "region"), self.output.display());
+        note(&format!("{regions} in {width} x {height}: {path}"));
         Ok(())
     }
 }

@@ -16,6 +16,8 @@ use super::progress::note;
 
 /// Where the shipped model lies below a checkout or an installed `share/cooper_perception`.
 const SHIPPED: &str = "models/cooper-nano";
+/// Said when the shipped model works because none was named.
+const SHIPPED_REMARK: &str = "no --model: this is cooper-nano, the small shipped model, which knows synthetic rooms only; --model DIR takes another";
 
 /// Which model, and how it draws.
 #[derive(Debug, Args)]
@@ -113,6 +115,9 @@ impl ModelArgs {
     /// Load the model and print how long it took.
     pub(super) fn load(&self) -> Result<LoadedModel> {
         let options = self.options()?;
+        if self.model.is_none() {
+            note(SHIPPED_REMARK);
+        }
         note(&format!("loading {}", options.dir.display()));
         let started = std::time::Instant::now();
         let model = LoadedModel::load(&options, self.prompts.as_deref())?;

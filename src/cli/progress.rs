@@ -18,11 +18,17 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// `1 map`, `2 maps`.
+pub(super) fn count(n: usize, what: &str) -> String {
+    let ending = if n == 1 { "" } else { "s" };
+    format!("{n} {what}{ending}")
+}
+
 /// Whether the text of a turn is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextOutput {
-    /// To standard output, token by token.
-    Streamed,
+    /// To standard output, token by token, behind an opening that the model only continues.
+    Streamed(&'static str),
     /// Not at all.
     Silent,
 }
@@ -32,6 +38,8 @@ pub(super) struct Reporter {
     on_terminal: bool,
     bar: Option<ProgressBar>,
     text: TextOutput,
+    /// What the prefill reads.
+    reads: &'static str,
     stage: Option<(Stage, usize)>,
     /// The share of the map that was shown last.
     shown: f32,
@@ -41,12 +49,13 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// A bar if standard error is a terminal.
-    pub(super) fn new(text: TextOutput) -> Self {
+    /// A bar if standard error is a terminal. The prefill reads what `reads` says.
+    pub(super) fn new(text: TextOutput, reads: &'static str) -> Self {
         Self {
             on_terminal: std::io::stderr().is_terminal(),
             bar: None,
             text,
+            reads,
             stage: None,
             shown: 0.0,
             at_line_start: true,
@@ -80,13 +89,13 @@ impl Reporter {
             return;
         }
         self.shown = 0.0;
-        if stage == Stage::Answering && self.text == TextOutput::Streamed {
+        if stage == Stage::Answering && self.text != TextOutput::Silent {
             // The same turn: its text continues.
             return;
         }
         self.clear_bar();
         self.end_line();
-        let what = describe(stage, turn);
+        let what = self.describe(stage, turn);
         if self.on_terminal {
             let bar = bar(100, "{spinner} {msg} {wide_bar} {pos} % {elapsed}");
             self.bar = Some(bar.with_message(what));
@@ -106,20 +115,42 @@ impl Reporter {
         };
         if (done * LINES_PER_MAP).floor() > (self.shown * LINES_PER_MAP).floor() {
             self.shown = done;
-            note(&format!("{}: {:.0} %", describe(stage, turn), done * 100.0));
+            note(&format!(
+                "{}: {:.0} %",
+                self.describe(stage, turn),
+                done * 100.0
+            ));
         }
     }
 
     fn stream(&mut self, text: &str) {
-        if self.text == TextOutput::Silent || text.is_empty() {
+        let TextOutput::Streamed(opening) = &mut self.text else {
+            return;
+        };
+        if text.is_empty() {
             return;
         }
+        let text = std::mem::take(opening).to_owned() + text;
         // A bar and unfinished lines do not mix.
         self.clear_bar();
-        let text = printable(text);
+        let text = printable(&text);
         self.at_line_start = text.ends_with('\n');
         if let Err(error) = output::print(&text) {
             self.failure.get_or_insert(error);
+        }
+    }
+
+    fn describe(&self, stage: Stage, turn: usize) -> String {
+        let what = match stage {
+            Stage::Prefill => return format!("reading {}", self.reads),
+            Stage::Thinking => "thinking",
+            Stage::Depth => "drawing depth",
+            Stage::Segmentation => "drawing segmentation",
+            Stage::Answering => "answering",
+        };
+        match turn {
+            0 => what.to_owned(),
+            _ => format!("turn {turn}: {what}"),
         }
     }
 
@@ -151,21 +182,6 @@ pub(super) fn printable(text: &str) -> String {
         .collect()
 }
 
-fn describe(stage: Stage, turn: usize) -> String {
-    let what = match stage {
-        Stage::Prefill => "reading the image and the question",
-        Stage::Thinking => "thinking",
-        Stage::Depth => "drawing depth",
-        Stage::Segmentation => "drawing segmentation",
-        Stage::Answering => "answering",
-    };
-    if turn == 0 {
-        what.to_owned()
-    } else {
-        format!("turn {turn}: {what}")
-    }
-}
-
 /// A bar on standard error, hidden where that is no terminal.
 pub(super) fn bar(len: usize, template: &str) -> ProgressBar {
     let bar = ProgressBar::new(len as u64);
@@ -180,6 +196,12 @@ pub(super) fn bar(len: usize, template: &str) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_of_a_kind_has_no_s() {
+        let counts = [0, 1, 2].map(|n| count(n, "map"));
+        assert_eq!(counts, ["0 maps", "1 map", "2 maps"]);
+    }
 
     #[test]
     fn words_cannot_steer_the_terminal() {

@@ -17,7 +17,7 @@ use image::RgbImage;
 use serde_json::{Value, json};
 
 use super::output;
-use super::progress::{TextOutput, note, printable};
+use super::progress::{TextOutput, count, note, printable};
 use super::task::TaskRun;
 use super::verdict::Verdict;
 
@@ -126,12 +126,13 @@ impl Comparison<'_> {
 impl fmt::Display for Comparison<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.differences.is_empty() {
-            let (n_turns, n_maps) = (self.trace.turns.len(), self.trace.evidence.len());
+            let turns = count(self.trace.turns.len(), "turn");
+            let maps = count(self.trace.evidence.len(), "map");
             let until = match self.trace.status.is_stopped() {
                 true => ", as far as it went before it was stopped",
                 false => "",
             };
-            return writeln!(f, "the same: {n_turns} turns, {n_maps} maps{until}");
+            return writeln!(f, "the same: {turns}, {maps}{until}");
         }
         for difference in &self.differences {
             writeln!(f, "different: {}", printable(difference))?;

@@ -25,7 +25,11 @@ impl TaskRun<'_> {
         images: &Images,
         task: &Task,
     ) -> Result<TaskResult> {
-        let mut reporter = Reporter::new(self.text);
+        let reads = match task {
+            Task::Depth | Task::Segment => "the image",
+            Task::Answer(_) | Task::Measure(_) | Task::Name(_) => "the image and the question",
+        };
+        let mut reporter = Reporter::new(self.text, reads);
         let result = {
             let mut control = Control::new(self.cancel.clone(), |progress| {
                 if !reporter.show(&progress) {

@@ -11,7 +11,7 @@
 //! ([`Worker`]); work that takes long runs on tokio's blocking threads.
 //!
 //! **Where to start.**
-//! - `node`: from start to stop; `setup` creates the endpoints; `shared` is what all tasks share.
+//! - `arguments`: what the command line asks for; `node`: from start to stop; `setup` creates the endpoints; `shared` is what all tasks share.
 //! - `requests`: a request from its fields to the model and back; `services`, `reason` (the action) and `continuous`
 //!   (the maps) use it.
 //! - `camera` and `metric`: a camera's frames, and its scale; `availability` explains a topic without messages.
@@ -24,6 +24,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod availability;
 mod camera;
 mod clock;
@@ -51,7 +52,7 @@ mod subscriptions;
 mod tasks;
 mod topics;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -60,7 +61,27 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::arguments::Invocation;
+
+/// The exit code of wrong usage.
+const WRONG_USAGE: u8 = 2;
+
 fn main() -> ExitCode {
+    // Without standard streams, there is no place for a failure to write either.
+    match arguments::read(std::env::args().skip(1)) {
+        Invocation::Run => run(),
+        Invocation::Print(words) => {
+            let _ = std::io::stdout().write_all(words.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Invocation::Refuse(why) => {
+            let _ = writeln!(std::io::stderr(), "cooper_node: {why}");
+            ExitCode::from(WRONG_USAGE)
+        }
+    }
+}
+
+fn run() -> ExitCode {
     keep_one_heap();
     use_threads(0);
     let (rosout, log) = rosout::rosout();

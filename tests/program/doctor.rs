@@ -322,7 +322,10 @@ fn everything_that_is_missing_is_said_at_once() {
     let message = String::from_utf8_lossy(&output.stderr);
     check_says(
         &message,
-        &["models/none", "expected a model directory, found none"],
+        &[
+            "models/none",
+            "expected a model directory, got no such folder",
+        ],
     );
 }
 

@@ -29,6 +29,13 @@ fn doctor_finds_nothing_missing() {
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}");
+    for part in [
+        "flow_config.json           present",
+        "so probably cooper-nano, the small shipped model, which knows synthetic rooms only",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+    }
+    assert!(!told.contains("cannot tell them apart"), "{told}");
 }
 
 #[test]
@@ -47,14 +54,26 @@ fn the_card_tells_what_users_must_know() {
 }
 
 #[test]
-fn it_is_the_default_of_the_command_line() {
+fn it_is_the_default_of_the_command_line_and_said_to_be() {
     let dir = tempfile::tempdir().unwrap();
     let map = dir.path().join("depth.png");
-    let output = Command::new(env!("CARGO_BIN_EXE_cooper"))
-        .args(["depth", "tests/fixtures/random-a/image.png", "-o"])
-        .arg(&map)
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && map.is_file(), "{told}");
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cooper"))
+            .args(args)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{told}");
+        (output.stdout, told)
+    };
+    const REMARK: &str = "no --model: this is cooper-nano, the small shipped model, which knows synthetic rooms only";
+    let image = "tests/fixtures/random-a/image.png";
+    let depth = ["depth", image, "-o", map.to_str().unwrap()];
+    let (_, told) = run(&depth);
+    assert!(map.is_file() && told.contains(REMARK), "{told}");
+    let (_, told) = run(&[&depth[..], &["--model", DIR]].concat());
+    assert!(!told.contains("no --model"), "{told}");
+    let (stdout, told) = run(&["ask", image, "What is near?", "--mode", "direct", "--json"]);
+    serde_json::from_slice::<serde_json::Value>(&stdout).unwrap();
+    assert!(told.contains(REMARK), "{told}");
 }

@@ -89,18 +89,34 @@ fn image_topics(topics: &BTreeMap<String, Topic>) -> Result<(ImageTopics, Vec<St
         }
     }
     if found.is_empty() {
-        let why = format!(
-            "expected a topic of type {} or {} with images, got {}",
-            schemas::IMAGE.name,
-            schemas::COMPRESSED_IMAGE,
-            list_topics(topics, |topic| match &topic.content {
-                TopicContent::Unusable(why) => why.as_str(),
-                _ => "",
-            })
-        );
-        return Err(Error::invalid("camera topic", why));
+        return Err(Error::invalid("camera topic", no_camera(topics)));
     }
     Ok((found, remarks))
+}
+
+/// Why no topic of an input is a camera's.
+fn no_camera(topics: &BTreeMap<String, Topic>) -> String {
+    let has_images = |topic: &Topic| !matches!(topic.content, TopicContent::Other);
+    let mut with_images = topics
+        .iter()
+        .filter(|(_, topic)| has_images(topic))
+        .peekable();
+    if with_images.peek().is_some() && with_images.all(|(name, _)| is_node_output(name)) {
+        return format!(
+            "expected images of a camera, got only outputs of this node ({NODE}/…), which are left out; \
+             was it written without --copy?"
+        );
+    }
+    format!(
+        "expected a topic of type {} or {} with images, got {}",
+        schemas::IMAGE.name,
+        schemas::COMPRESSED_IMAGE,
+        list_topics(topics, |name, topic| match &topic.content {
+            _ if is_node_output(name) => "an output of the node",
+            TopicContent::Unusable(why) => why.as_str(),
+            _ => "",
+        })
+    )
 }
 
 /// Whether a topic is an output of the node.
@@ -122,13 +138,13 @@ fn wanted_topics(topics: &BTreeMap<String, Topic>, wanted: &[String]) -> Result<
             Some(TopicContent::Other) => {
                 return refuse(format!(
                     "expected images; there are {}",
-                    list_topics(topics, |_| "")
+                    list_topics(topics, |_, _| "")
                 ));
             }
             None => {
                 return refuse(format!(
                     "there is no such topic; there are {}",
-                    list_topics(topics, |_| "")
+                    list_topics(topics, |_, _| "")
                 ));
             }
         }
@@ -139,11 +155,11 @@ fn wanted_topics(topics: &BTreeMap<String, Topic>, wanted: &[String]) -> Result<
 /// All topics with their types and remarks, as text.
 fn list_topics<'a>(
     topics: &'a BTreeMap<String, Topic>,
-    remark: impl Fn(&'a Topic) -> &'a str,
+    remark: impl Fn(&str, &'a Topic) -> &'a str,
 ) -> String {
     let describe = |(name, topic): (&String, &'a Topic)| {
         let type_name = &topic.type_name;
-        match remark(topic) {
+        match remark(name, topic) {
             "" => format!("{name} ({type_name})"),
             remark => format!("{name} ({type_name}: {remark})"),
         }
@@ -284,6 +300,19 @@ mod tests {
         );
         assert!(error(&["/a/image", "/a/image"], &[]).ends_with("it is named twice"));
         assert!(error(&["/a/image"], &["x", "y"]).contains("expected at most 1 names"));
+        let outputs = topics(&[
+            (
+                "/cooper/camera/overlay",
+                TopicContent::Image(Transport::Raw),
+            ),
+            (
+                "/cooper/camera/depth_relative/image",
+                TopicContent::Unusable("it is depth".into()),
+            ),
+        ]);
+        let own = select_cameras(&outputs, &[], &[]).unwrap_err().to_string();
+        assert!(own.contains("got only outputs of this node"), "{own}");
+        assert!(own.contains("without --copy?"), "{own}");
         let empty = select_cameras(&BTreeMap::new(), &[], &[])
             .unwrap_err()
             .to_string();

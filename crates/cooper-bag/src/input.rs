@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use cooper_imaging::{Error, Result};
+use cooper_imaging::{Error, MAP_ENDINGS, Result, is_map_name};
 
 use super::damage::Damage;
 use super::image_folder::{self, ImageFolder};
@@ -19,6 +19,8 @@ pub enum Input {
     ImageFolder {
         /// The files.
         files: Vec<PathBuf>,
+        /// How many files beside them are maps by their names, and left out.
+        n_maps: usize,
         /// The camera's name.
         camera: String,
         /// Images a second.
@@ -39,7 +41,7 @@ impl Input {
     /// Find out what `path` is. `camera` and `rate` are the camera's name and the images a second, for a folder of images.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is nothing; [`Error::InvalidInput`] if a folder holds neither kind of file.
+    /// [`Error::Io`] if there is nothing; [`Error::InvalidInput`] if a folder holds neither kind of file, or only maps.
     pub fn find(path: &Path, camera: &str, rate: f64) -> Result<Self> {
         let kind = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         if !kind.is_dir() {
@@ -55,8 +57,17 @@ impl Input {
                 "expected a folder with .mcap files or with .png and .jpg images, got neither";
             return Err(Error::invalid(path.display().to_string(), why));
         }
+        let (maps, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| is_map_name(file));
+        if files.is_empty() {
+            let why = format!(
+                "expected images of a camera, got only maps, whose names end in {}",
+                MAP_ENDINGS.join(", ")
+            );
+            return Err(Error::invalid(path.display().to_string(), why));
+        }
         Ok(Self::ImageFolder {
             files,
+            n_maps: maps.len(),
             camera: camera.into(),
             rate,
         })
@@ -67,6 +78,24 @@ impl Input {
         match self {
             Self::Bag(files) | Self::ImageFolder { files, .. } => files,
         }
+    }
+
+    /// What is left out of a folder of images.
+    pub fn remark(&self) -> Option<String> {
+        let Self::ImageFolder {
+            n_maps: n @ 1.., ..
+        } = self
+        else {
+            return None;
+        };
+        let (files, are) = match n {
+            1 => ("file", "it is a map"),
+            _ => ("files", "they are maps"),
+        };
+        let endings = MAP_ENDINGS.join(", ");
+        Some(format!(
+            "left out {n} {files} by name ({endings}): {are}, not a camera's images"
+        ))
     }
 
     /// Read everything once, to know the topics before the work begins. Images of a folder are only counted.
@@ -106,6 +135,7 @@ impl Input {
                 files,
                 camera,
                 rate,
+                ..
             } => Messages::ImageFolder(ImageFolder::new(files.clone(), camera, *rate)),
         })
     }

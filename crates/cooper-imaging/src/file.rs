@@ -1,6 +1,7 @@
-//! Images as bytes: PNG files, and digests of pixels.
+//! Images as bytes: PNG files, digests of pixels, and names that tell maps from camera images.
 
 use std::io::Cursor;
+use std::path::Path;
 
 use image::{ImageFormat, RgbImage};
 use sha2::{Digest, Sha256};
@@ -16,6 +17,15 @@ pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>> {
     let written = image.write_to(&mut bytes, ImageFormat::Png);
     written.map_err(|e| Error::Internal(format!("encoding a PNG: {e}")))?;
     Ok(bytes.into_inner())
+}
+
+/// How a map's file name ends, before its format, where it lies beside its image: as `cooper scenes` writes them.
+pub const MAP_ENDINGS: [&str; 4] = ["_depth", "_ids", "_labels", "_segmentation"];
+
+/// Whether a file's name is that of a map beside an image.
+pub fn is_map_name(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    MAP_ENDINGS.iter().any(|ending| stem.ends_with(ending))
 }
 
 /// SHA-256 in hexadecimal of the decoded pixels: RGB, a byte each, rows from the top, without padding. It does not
@@ -34,6 +44,22 @@ mod tests {
         let again = crate::decode_rgb(&encode_png(&image).unwrap(), "png").unwrap();
         assert_eq!(again, image);
         assert_eq!(sha256(&again), sha256(&image));
+    }
+
+    #[test]
+    fn a_map_is_known_by_its_name() {
+        for (name, is_map) in [
+            ("rooms/000000.png", false),
+            ("rooms/000000_depth.png", true),
+            ("000000_ids.png", true),
+            ("a_labels.PNG", true),
+            ("a_segmentation.png", true),
+            ("depth.png", false),
+            ("a_depth_b.png", false),
+            ("b_depth/a.png", false),
+        ] {
+            assert_eq!(is_map_name(Path::new(name)), is_map, "{name}");
+        }
     }
 
     #[test]

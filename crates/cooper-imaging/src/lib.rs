@@ -19,7 +19,7 @@ mod resize;
 pub use colormap::{spectral, spectral_lut, spectral_paints};
 pub use encoding::{BayerOrder, Encoding, RawImage};
 pub use error::{Error, Result};
-pub use file::{encode_png, sha256};
+pub use file::{MAP_ENDINGS, encode_png, is_map_name, sha256};
 pub use header::FrameHeader;
 pub use load::{decode_rgb, load_grey, load_grey16, load_rgb, to_rgb};
 pub use new_file::{NewFile, NewFolder, folder_of, write_file};

@@ -10,7 +10,7 @@ use cooper_model::{Error, Result};
 use cooper_perception::pipeline::{Frame, LoadedModel, ModelRunner, Settings, Task, TaskResult};
 use serde_json::{Value, json};
 
-use super::super::progress::{note, printable};
+use super::super::progress::{count, note, printable};
 use super::super::verdict::Verdict;
 use super::super::{batch, output};
 use super::answer::Answer;
@@ -191,7 +191,8 @@ impl Job<'_> {
             "done:"
         };
         note(&format!(
-            "{how} {n_done} of {n_used} images: {}",
+            "{how} {n_done} of {}: {}",
+            count(n_used, "image"),
             self.args.output.display()
         ));
         if self.args.json {

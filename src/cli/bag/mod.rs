@@ -15,7 +15,7 @@ pub(super) use self::args::BagArgs;
 use self::job::{Ended, Job, Watched, note_loss};
 use self::topics::node_topics;
 use super::batch;
-use super::progress::note;
+use super::progress::{count, note};
 use super::verdict::Verdict;
 
 impl BagArgs {
@@ -27,6 +27,9 @@ impl BagArgs {
         Output::check(&self.output, input.files())?;
         let cancel = batch::stop_on_interrupt()?;
         note(&format!("reading {}", self.input.display()));
+        if let Some(remark) = input.remark() {
+            note(&remark);
+        }
         let survey = input.survey()?;
         let lost = survey.damage.lines();
         lost.iter().for_each(|loss| note_loss(loss));
@@ -39,8 +42,10 @@ impl BagArgs {
         let cameras = self.watched(cameras, &input, &survey);
         for Watched { camera, n_used, .. } in &cameras {
             note(&format!(
-                "{} as camera {}: {n_used} images",
-                camera.topic, camera.name
+                "{} as camera {}: {}",
+                camera.topic,
+                camera.name,
+                count(*n_used, "image")
             ));
         }
         let model = self.model.load()?;

@@ -43,6 +43,13 @@ pub(super) fn look(dir: &Path) -> Vec<FileState> {
             "COOPER's image sizes hold",
         ),
         (
+            "flow_config.json",
+            false,
+            "maps have COOPER's steps and guidance",
+        ),
+        ("depth_config.json", false, "brightness is relative depth"),
+        ("palette.json", false, "regions have no classes"),
+        (
             "tokenizer.json",
             false,
             "vocab.json, merges.txt and tokenizer_config.json are used",

@@ -176,10 +176,14 @@ fn folder_name(weights: &Path) -> Option<String> {
         .map(|name| name.into_owned())
 }
 
-/// COOPER's texts speak of BAGEL too, so BAGEL is what is left.
+/// The name of the shipped model.
+pub(super) const SHIPPED: &str = "cooper-nano";
+
+/// cooper-nano's card speaks of COOPER too, and COOPER's texts of BAGEL: the first word that is found counts.
 fn named(text: &str) -> Option<&'static str> {
     let text = text.to_lowercase().replace('_', "-");
     [
+        (SHIPPED, SHIPPED),
         ("cooper-amg", "COOPER-AMG"),
         ("cooper", "COOPER"),
         ("bagel", "BAGEL"),
@@ -215,6 +219,7 @@ mod tests {
     fn names_suggest_the_model() {
         check("/none/COOPER-AMG/ema.safetensors", Some("COOPER-AMG"));
         check("/none/bagel/cooper.safetensors", Some("COOPER"));
+        check("/none/cooper-nano/ema.safetensors", Some("cooper-nano"));
         check("/none/BAGEL-7B-MoT/ema.safetensors", Some("BAGEL"));
         check("/none/cooper_perception/models/mine/ema.safetensors", None);
         let cached = "/none/models--Starrrrrry--COOPER/snapshots/0ab/ema.safetensors";

@@ -42,9 +42,13 @@ impl DoctorArgs {
     pub(super) fn run(self) -> Result<Verdict> {
         let dir = self.model_dir.map_or_else(default_model, Ok)?;
         if !dir.is_dir() {
+            let got = match dir.exists() {
+                true => "a file",
+                false => "no such folder",
+            };
             return Err(Error::Weights {
+                why: format!("expected a model directory, got {got}"),
                 path: dir,
-                why: "expected a model directory, found none".into(),
             });
         }
         let report = Report::examine(&dir, self.weights.as_deref(), self.image);

@@ -267,13 +267,19 @@ impl Finding {
                      name COOPER's weights with --weights"
                         .into()
                 }
+                Some(kind::SHIPPED) => {
+                    "so probably cooper-nano, the small shipped model, which knows synthetic rooms only"
+                        .into()
+                }
                 Some(name) => format!("so probably {name}"),
                 None => "nothing around it says which model of this kind it is".into(),
             });
-            lines.push(
-                "(BAGEL, COOPER-AMG and COOPER have the same tensors: headers cannot tell them apart)"
-                    .into(),
-            );
+            if self.likely != Some(kind::SHIPPED) {
+                lines.push(
+                    "(BAGEL, COOPER-AMG and COOPER have the same tensors: headers cannot tell them apart)"
+                        .into(),
+                );
+            }
         }
         lines
     }

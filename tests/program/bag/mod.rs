@@ -233,6 +233,47 @@ fn a_map_is_that_of_cooper_depth() {
 }
 
 #[test]
+fn maps_beside_the_images_of_a_folder_are_left_out() {
+    let dir = folder();
+    let rooms = dir.path().join("rooms");
+    let rooms = rooms.to_str().unwrap();
+    assert!(cooper(&["scenes", rooms, "--n", "1"]).status.success());
+    let path = dir.path().join("out.mcap");
+    let told = text(&bag(rooms, &path, &["--maps", "depth"]).stderr);
+    assert!(
+        told.contains(
+            "left out 3 files by name (_depth, _ids, _labels, _segmentation): they are maps"
+        ),
+        "{told}"
+    );
+    assert!(told.contains(" as camera camera: 1 image\n"), "{told}");
+    assert!(told.contains("done: 1 of 1 image: "), "{told}");
+    assert_eq!(counts(&path)["/cooper/camera/depth/color"], 1);
+    std::fs::remove_file(format!("{rooms}/000000.png")).unwrap();
+    check_refused(
+        &[rooms, path.to_str().unwrap()],
+        1,
+        &["expected images of a camera, got only maps"],
+    );
+}
+
+#[test]
+fn an_output_without_the_cameras_images_is_no_input() {
+    let dir = folder();
+    let path = dir.path().join("out.mcap");
+    bag(RECORDER, &path, &["--every", "3"]);
+    let again = dir.path().join("again.mcap");
+    check_refused(
+        &[path.to_str().unwrap(), again.to_str().unwrap()],
+        1,
+        &[
+            "camera topic: expected images of a camera, got only outputs of this node (/cooper/…), which are left out",
+            "was it written without --copy?",
+        ],
+    );
+}
+
+#[test]
 fn images_topics_and_maps_can_be_chosen() {
     let dir = folder();
     let path = dir.path().join("out.mcap");

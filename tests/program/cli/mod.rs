@@ -58,10 +58,21 @@ fn ask<'a>(rest: &[&'a str]) -> Vec<&'a str> {
     .concat()
 }
 
-fn depth_file(name: &str, rest: &[&str]) -> (tempfile::TempDir, PathBuf) {
+/// A depth map, whose file is told of with this range.
+#[track_caller]
+fn depth_file(name: &str, rest: &[&str], range: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = folder();
     let path = dir.path().join(name);
-    run(&[&["depth", IMAGE, "-o", path.to_str().unwrap()], rest].concat());
+    let told = stderr(&run(&[
+        &["depth", IMAGE, "-o", path.to_str().unwrap()],
+        rest,
+    ]
+    .concat()));
+    assert!(told.contains("reading the image\n"), "{told}");
+    assert!(
+        told.ends_with(&format!("{} ({range})\n", path.display())),
+        "{told}"
+    );
     // Nothing temporary stays.
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
     (dir, path)
@@ -113,6 +124,18 @@ fn ask_streams_words_and_says_how_it_ended() {
         "{text}"
     );
     assert!(stderr(&output).contains("loaded in"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_answer_that_the_mode_opens_is_printed_with_its_opening() {
+    let output = run(&ask(&["--mode", "perception"]));
+    let text = stdout(&output);
+    assert!(text.starts_with("<answer>"), "{text}");
+    assert!(
+        stderr(&output).contains("reading the image and the question\n"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -185,7 +208,7 @@ fn several_images_are_asked_about() {
     let output = cooper(&["replay", trace.to_str().unwrap()]);
     assert_eq!(
         stdout(&output),
-        "the same: 1 turns, 2 maps\n",
+        "the same: 1 turn, 2 maps\n",
         "{}",
         stderr(&output)
     );
@@ -195,11 +218,11 @@ fn several_images_are_asked_about() {
 
 #[test]
 fn depth_formats_agree() {
-    let (_dir, png) = depth_file("depth.png", &[]);
+    let (_dir, png) = depth_file("depth.png", &[], "0 near, 65535 far");
     let DynamicImage::ImageLuma16(png) = image_of(&png) else {
         panic!("expected 16-bit grey");
     };
-    let (_dir, npy) = depth_file("depth.npy", &[]);
+    let (_dir, npy) = depth_file("depth.npy", &[], "0 near, 1 far");
     let bytes = std::fs::read(npy).unwrap();
     assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
     let data = &bytes[bytes.len() - 4 * png.len()..];
@@ -207,7 +230,7 @@ fn depth_formats_agree() {
         .chunks_exact(4)
         .map(|b| f32::from_le_bytes(b.try_into().unwrap()));
     let floats: Vec<f32> = floats.collect();
-    let (_dir, exr) = depth_file("depth.exr", &[]);
+    let (_dir, exr) = depth_file("depth.exr", &[], "0 near, 1 far");
     let exr = image_of(&exr).into_rgb32f();
     for ((&grey, &float), rgb) in png.iter().zip(&floats).zip(exr.pixels()) {
         assert!((0.0..=1.0).contains(&float), "{float}");
@@ -219,7 +242,7 @@ fn depth_formats_agree() {
 
 #[test]
 fn depth_in_colours() {
-    let (_dir, path) = depth_file("DEPTH.PNG", &["--format", "color"]);
+    let (_dir, path) = depth_file("DEPTH.PNG", &["--format", "color"], "red near, violet far");
     assert!(matches!(image_of(&path), DynamicImage::ImageRgb8(_)));
     let args = [
         "depth", IMAGE, "-o", "map.npy", "--format", "color", "--model", MODEL,

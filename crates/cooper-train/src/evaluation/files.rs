@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use cooper_imaging::is_map_name;
 use cooper_model::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,15 +64,12 @@ pub(crate) fn images_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let ending = path.extension().unwrap_or_default().to_string_lossy();
         let is_image = ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
-        if is_image && !MAP_ENDINGS.iter().any(|map| stem.ends_with(map)) {
+        if is_image && !is_map_name(&path) {
             found.insert(stem.into_owned(), path);
         }
     }
     Ok(found)
 }
-
-/// How a map's file name ends, before its format.
-const MAP_ENDINGS: [&str; 4] = ["_depth", "_ids", "_labels", "_segmentation"];
 
 /// The first of some files that exists.
 pub(crate) fn first_existing<const N: usize>(candidates: [PathBuf; N]) -> Option<PathBuf> {

@@ -12,13 +12,11 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, safetensors};
 use cooper_model::model::ModelConfig;
 use cooper_model::model::inventory::PositionSides;
-use cooper_train::training::init::{fresh_model, fresh_vae};
+use cooper_train::training::init::{TRANSFORMER_BRANCH_ENDS, fresh_model, fresh_vae};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 const SEED: u64 = 4396;
-/// Parts of the names of what ends a residual branch of a transformer's layer.
-const ENDS_OF_BRANCHES: [&str; 4] = ["o_proj.", "down_proj.", "out_proj.", "mlp.fc2."];
 const TOKENIZER: &str = "tokenizer.json";
 
 fn main() -> Result<(), AnyError> {
@@ -68,7 +66,7 @@ fn taken_over(
         if let Some(other) = same {
             *tensor = other.to_dtype(DType::F32)?;
             taken += tensor.elem_count();
-        } else if ENDS_OF_BRANCHES.iter().any(|end| name.contains(end)) {
+        } else if TRANSFORMER_BRANCH_ENDS.iter().any(|end| name.contains(end)) {
             *tensor = tensor.zeros_like()?;
         }
     }

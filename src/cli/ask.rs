@@ -90,11 +90,9 @@ impl AskArgs {
         let task_run = TaskRun {
             settings: &settings,
             cancel: &self.deadline(&mut model, &settings)?,
-            text: match (self.json, settings.mode) {
-                (true, _) => TextOutput::Silent,
-                // The model continues this opening, and closes it.
-                (false, Mode::Perception) => TextOutput::Streamed("<answer>"),
-                (false, _) => TextOutput::Streamed(""),
+            text: match self.json {
+                true => TextOutput::Silent,
+                false => TextOutput::Streamed,
             },
         };
         let transcript = task_run.ask(&mut model, &frame, &self.question)?;

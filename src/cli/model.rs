@@ -14,10 +14,12 @@ use cooper_perception::pipeline::{LoadedModel, Settings};
 
 use super::progress::note;
 
-/// Where the shipped model lies below a checkout or an installed `share/cooper_perception`.
-const SHIPPED: &str = "models/cooper-nano";
-/// Said when the shipped model works because none was named.
-const SHIPPED_REMARK: &str = "no --model: this is cooper-nano, the small shipped model, which knows synthetic rooms only; --model DIR takes another";
+/// The shipped model's folder, in [`MODELS`].
+pub(super) const SHIPPED: &str = "cooper-nano";
+/// Where models lie below a checkout or an installed `share/cooper_perception`.
+const MODELS: &str = "models";
+/// What the shipped model is.
+pub(super) const SHIPPED_IS: &str = "the small shipped model, which knows synthetic rooms only";
 
 /// Which model, and how it draws.
 #[derive(Debug, Args)]
@@ -116,7 +118,9 @@ impl ModelArgs {
     pub(super) fn load(&self) -> Result<LoadedModel> {
         let options = self.options()?;
         if self.model.is_none() {
-            note(SHIPPED_REMARK);
+            note(&format!(
+                "no --model: this is {SHIPPED}, {SHIPPED_IS}; --model DIR takes another"
+            ));
         }
         note(&format!("loading {}", options.dir.display()));
         let started = std::time::Instant::now();
@@ -175,12 +179,13 @@ impl ModelArgs {
 pub(super) fn default_model() -> Result<PathBuf> {
     let executable = std::env::current_exe().unwrap_or_default();
     let here = std::env::current_dir().unwrap_or_default();
-    let installed = |prefix: &Path| prefix.join("share/cooper_perception").join(SHIPPED);
+    let shipped = Path::new(MODELS).join(SHIPPED);
+    let installed = |prefix: &Path| prefix.join("share/cooper_perception").join(&shipped);
     let candidates = executable
         .ancestors()
         .skip(1)
-        .flat_map(|folder| [installed(folder), folder.join(SHIPPED)])
-        .chain(here.ancestors().map(|folder| folder.join(SHIPPED)));
+        .flat_map(|folder| [installed(folder), folder.join(&shipped)])
+        .chain(here.ancestors().map(|folder| folder.join(&shipped)));
     candidates
         .into_iter()
         .find(|dir| dir.join("llm_config.json").is_file())
@@ -188,8 +193,9 @@ pub(super) fn default_model() -> Result<PathBuf> {
             Error::invalid(
                 "--model",
                 format!(
-                    "expected a model, got none, and {SHIPPED} is neither installed beside {} nor in {} or above it; \
+                    "expected a model, got none, and {} is neither installed beside {} nor in {} or above it; \
                      name a model directory with --model DIR (and its weights, where they lie apart, with --weights FILE)",
+                    shipped.display(),
                     executable.display(),
                     here.display()
                 ),

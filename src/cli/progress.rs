@@ -27,8 +27,8 @@ pub(super) fn count(n: usize, what: &str) -> String {
 /// Whether the text of a turn is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextOutput {
-    /// To standard output, token by token, behind an opening that the model only continues.
-    Streamed(&'static str),
+    /// To standard output, token by token.
+    Streamed,
     /// Not at all.
     Silent,
 }
@@ -89,7 +89,7 @@ impl Reporter {
             return;
         }
         self.shown = 0.0;
-        if stage == Stage::Answering && self.text != TextOutput::Silent {
+        if stage == Stage::Answering && self.text == TextOutput::Streamed {
             // The same turn: its text continues.
             return;
         }
@@ -124,16 +124,12 @@ impl Reporter {
     }
 
     fn stream(&mut self, text: &str) {
-        let TextOutput::Streamed(opening) = &mut self.text else {
-            return;
-        };
-        if text.is_empty() {
+        if self.text == TextOutput::Silent || text.is_empty() {
             return;
         }
-        let text = std::mem::take(opening).to_owned() + text;
         // A bar and unfinished lines do not mix.
         self.clear_bar();
-        let text = printable(&text);
+        let text = printable(text);
         self.at_line_start = text.ends_with('\n');
         if let Err(error) = output::print(&text) {
             self.failure.get_or_insert(error);

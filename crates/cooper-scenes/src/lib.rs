@@ -41,6 +41,7 @@ pub use furnished::{
 pub use object::Object;
 pub use questions::{Grounding, Question, QuestionKind, Tool};
 pub use ray::Ray;
+pub use relative_depth::relative_depth;
 pub use room::Room;
 pub use sampling::Span;
 pub use scene::Scene;

@@ -11,6 +11,8 @@ use cooper_model::model::config::ModelConfig;
 use cooper_model::model::inventory::{LATENT_POSITIONS, Mismatch, VIT_POSITIONS, expected_tensors};
 use serde::Serialize;
 
+use super::super::model::SHIPPED;
+
 /// How much of a model card is read.
 const CARD_BYTES: u64 = 1 << 16;
 
@@ -175,9 +177,6 @@ fn folder_name(weights: &Path) -> Option<String> {
         .or_else(|| names.next_back())
         .map(|name| name.into_owned())
 }
-
-/// The name of the shipped model.
-pub(super) const SHIPPED: &str = "cooper-nano";
 
 /// cooper-nano's card speaks of COOPER too, and COOPER's texts of BAGEL: the first word that is found counts.
 fn named(text: &str) -> Option<&'static str> {

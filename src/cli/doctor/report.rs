@@ -11,6 +11,7 @@ use cooper_model::model::inventory;
 use cooper_model::model::inventory::Mismatch;
 use serde::Serialize;
 
+use super::super::model::{SHIPPED, SHIPPED_IS};
 use super::files::FileState;
 use super::kind::Finding;
 use super::machine::Machine;
@@ -267,14 +268,11 @@ impl Finding {
                      name COOPER's weights with --weights"
                         .into()
                 }
-                Some(kind::SHIPPED) => {
-                    "so probably cooper-nano, the small shipped model, which knows synthetic rooms only"
-                        .into()
-                }
+                Some(SHIPPED) => format!("so probably {SHIPPED}, {SHIPPED_IS}"),
                 Some(name) => format!("so probably {name}"),
                 None => "nothing around it says which model of this kind it is".into(),
             });
-            if self.likely != Some(kind::SHIPPED) {
+            if self.likely != Some(SHIPPED) {
                 lines.push(
                     "(BAGEL, COOPER-AMG and COOPER have the same tensors: headers cannot tell them apart)"
                         .into(),

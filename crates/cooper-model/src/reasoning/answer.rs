@@ -207,7 +207,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
     /// COOPER's loop: the model decides in each turn whether to draw, and looks at what it drew.
     fn interleaved(&mut self, max_turns: usize) -> Result<Ended> {
         for turn in 1..=max_turns {
-            let generation = self.generate(turn, Stage::Thinking)?;
+            let generation = self.generate(turn, Stage::Thinking, "")?;
             match parse_turn(&generation.text) {
                 // Also if it was stopped behind its answer.
                 Step::Answer(content) => return Ok((Status::Answered, short_answer(&content))),
@@ -243,11 +243,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
             self.contexts.draw(kind, 0, plan, self.control)?;
         }
         self.contexts.prefill_answer_opening(OPENING)?;
-        let mut generation = self.generate(1, Stage::Answering)?;
-        generation.text.insert_str(0, OPENING);
-        if let Some(turn) = self.turns.last_mut() {
-            turn.clone_from(&generation.text);
-        }
+        let generation = self.generate(1, Stage::Answering, OPENING)?;
         let content = &generation.text[OPENING.len()..];
         match content.split_once("</answer>") {
             Some((content, _)) if !content.trim().is_empty() => {
@@ -262,7 +258,7 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
 
     /// One text, which begins with thoughts or is the answer.
     fn text(&mut self, stage: Stage) -> Result<Ended> {
-        let generation = self.generate(1, stage)?;
+        let generation = self.generate(1, stage, "")?;
         let content = match generation.text.rsplit_once("</think>") {
             Some((_, content)) => content,
             // Thoughts that were cut off hold no answer.
@@ -275,10 +271,14 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
         ))
     }
 
-    /// Generate a turn; an answer tag in the stream is reported as a stage of its own.
-    fn generate(&mut self, turn: usize, stage: Stage) -> Result<Generation> {
+    /// Generate a turn; an answer tag in the stream is reported as a stage of its own. The context ends with `opening`, which
+    /// belongs to the turn's text.
+    fn generate(&mut self, turn: usize, stage: Stage, opening: &str) -> Result<Generation> {
         let started = Instant::now();
         self.control.report(Progress::Stage(stage, turn));
+        if !opening.is_empty() {
+            self.control.report(Progress::Text(opening.into()));
+        }
         let outer = &mut *self.control;
         let mut text = String::new();
         let mut answering = stage == Stage::Answering;
@@ -293,10 +293,11 @@ impl<'a, 'e, 'c> Conversation<'a, 'e, 'c> {
             outer.report(progress);
         });
         let (engine, context) = (self.contexts.model.engine, &self.contexts.guided.full);
-        let generation = self
+        let mut generation = self
             .generator
             .generate(engine, context, turn, &mut control)?;
         drop(control);
+        generation.text.insert_str(0, opening);
         self.turn_times.push(started.elapsed());
         self.turns.push(generation.text.clone());
         self.ids.push(generation.ids.clone());

@@ -190,7 +190,15 @@ fn a_greedy_speaker_is_not_asked_the_same_again() {
 fn perception_draws_both_maps_first_and_opens_the_answer() {
     let mut script = Script::new(&["3</answer> and more"]);
     let question = Question::new("How many?").in_mode(Mode::Perception);
-    let transcript = ask(&mut script, &question, &mut Control::unattended()).unwrap();
+    let mut told = String::new();
+    let mut control = Control::new(Cancel::default(), |progress| {
+        if let Progress::Text(delta) = progress {
+            told.push_str(&delta);
+        }
+    });
+    let transcript = ask(&mut script, &question, &mut control).unwrap();
+    drop(control);
+    assert_eq!(told, transcript.text(), "the deltas are the turn's text");
     assert_eq!(
         (transcript.status, transcript.answer.as_str()),
         (Status::Answered, "3")

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::{Device, IndexOp, Tensor};
 use cooper_model::engine::Views;
-use cooper_model::model::{FluxVae, Grid};
+use cooper_model::model::{DepthCurve, FluxVae, Grid};
 use cooper_model::{Error, Result};
 use image::RgbImage;
 use rand::Rng;
@@ -149,13 +149,8 @@ impl Collator {
                 width,
                 height,
             } => {
-                let (hh, ww) = (*height as usize, *width as usize);
                 let curve = self.directory.config.depth.curve;
-                let brightness: Vec<f32> = values.iter().map(|v| curve.encode(*v)).collect();
-                let plane = Tensor::from_vec(brightness, (1, hh, ww), &Device::Cpu)?;
-                Ok(((plane * 2.0)? - 1.0)?
-                    .broadcast_as((3, hh, ww))?
-                    .contiguous()?)
+                depth_pixels(values, (*width, *height), curve)
             }
         }
     }
@@ -169,6 +164,22 @@ impl Collator {
         let raw: f64 = StandardNormal.sample(rng);
         shifted_time(raw, self.timestep_shift)
     }
+}
+
+/// Relative depth, row-major, as the pixels (3, hh, ww) in [−1, 1] of the grey image that is drawn.
+///
+/// # Errors
+/// If there are not as many values as the width and the height say.
+pub(super) fn depth_pixels(
+    relative: &[f32],
+    (width, height): (u32, u32),
+    curve: DepthCurve,
+) -> Result<Tensor> {
+    let (hh, ww) = (height as usize, width as usize);
+    let brightness: Vec<f32> = relative.iter().map(|v| curve.encode(*v)).collect();
+    let plane = Tensor::from_vec(brightness, (1, hh, ww), &Device::Cpu)?;
+    let plane = ((plane * 2.0)? - 1.0)?;
+    Ok(plane.broadcast_as((3, hh, ww))?.contiguous()?)
 }
 
 /// The flow time of a normal number: its sigmoid, shifted.

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use cooper_imaging::ResizeRule;
+use cooper_model::Result;
 use cooper_model::engine::{MapKind, Views};
 use cooper_model::reasoning::Prompts;
-use cooper_model::{Error, Result};
 use rand::rngs::StdRng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::checks::{check_depth_range, check_kept_size};
 use super::dense::{DenseData, DenseImage, DenseSources, DenseTarget, DepthUnit};
-use super::depth_range::check_depth_range;
 use super::sample::{Part, Sample, Target};
 
 /// A map is drawn if at least this share of its pixels is known; the rest is filled from the nearest ones.
@@ -51,7 +51,7 @@ impl DenseTasks {
     /// Check and open all sources; the model's images, sized by `rule`, keep the size.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] with the first thing that cannot be used; otherwise about a file.
+    /// [`Error::InvalidInput`](cooper_model::Error::InvalidInput) with the first thing that cannot be used; otherwise about a file.
     pub(super) fn open(
         &self,
         target: &DenseTarget,
@@ -60,15 +60,8 @@ impl DenseTasks {
     ) -> Result<OpenDenseTasks<'_>> {
         check_depth_range(self.depth_range_m)?;
         let sources = DenseSources::open(&self.data, target, seed)?;
-        for [width, height] in sources.sizes() {
-            let kept = rule.output_size(width, height);
-            if kept != (width, height) {
-                let (w, h) = kept;
-                let why = format!(
-                    "expected a size that the model's images keep, got {width}x{height}, which would become {w}x{h}"
-                );
-                return Err(Error::invalid("data: dense: sizes", why));
-            }
+        for size in sources.sizes() {
+            check_kept_size("data: dense: sizes", rule, size)?;
         }
         Ok(OpenDenseTasks {
             tasks: self,

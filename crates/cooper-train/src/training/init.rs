@@ -12,6 +12,10 @@ use cooper_model::model::parts::sincos_table;
 
 /// Suffix of the generation expert's names.
 const GEN: &str = "_moe_gen";
+/// Parts of the names of what ends a residual branch of a transformer's layer.
+pub const TRANSFORMER_BRANCH_ENDS: [&str; 4] = ["o_proj", "down_proj", "out_proj", "mlp.fc2"];
+/// The same of the autoencoder's blocks.
+const VAE_BRANCH_ENDS: [&str; 2] = ["conv2", "attn_1.proj_out"];
 /// Standard deviation of token embeddings.
 const EMBEDDING_STD: f64 = 0.5;
 
@@ -79,16 +83,8 @@ pub fn fresh(shapes: &Shapes, n_branches: usize, seed: u64) -> Result<HashMap<St
         } else if shape.len() == 1 {
             Tensor::ones(shape.as_slice(), DType::F32, &Device::Cpu)?
         } else {
-            let residual = [
-                "o_proj",
-                "down_proj",
-                "out_proj",
-                "mlp.fc2",
-                "conv2",
-                "attn_1.proj_out",
-            ];
-            let ends_branch = residual.iter().any(|part| name.contains(part));
-            let gain = if ends_branch {
+            let ends = TRANSFORMER_BRANCH_ENDS.iter().chain(&VAE_BRANCH_ENDS);
+            let gain = if ends.into_iter().any(|part| name.contains(part)) {
                 1.0 / (n_branches as f64).sqrt()
             } else {
                 1.0

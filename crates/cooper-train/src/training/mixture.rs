@@ -8,9 +8,9 @@ use rand::seq::IndexedRandom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::checks::{check_depth_range, check_kept_size, check_weights};
 use super::dense::DenseTarget;
 use super::dense_tasks::{DenseTasks, OpenDenseTasks};
-use super::depth_range::check_depth_range;
 use super::jsonl::{JsonlRows, RowSource};
 use super::sample::Sample;
 use super::scene_source::SceneTasks;
@@ -119,13 +119,7 @@ impl<'c> Mixture<'c> {
         (rule, target): (ResizeRule, &DenseTarget),
         seed: u64,
     ) -> Result<Self> {
-        let total: f64 = data.iter().map(|source| source.weight).sum();
-        let possible = data.iter().all(|source| source.weight >= 0.0);
-        if !(possible && total > 0.0 && total.is_finite()) {
-            let weights: Vec<f64> = data.iter().map(|source| source.weight).collect();
-            let why = format!("expected sources with weights, some above 0, got {weights:?}");
-            return Err(Error::invalid("data", why));
-        }
+        check_weights("data", data.iter().map(|source| source.weight))?;
         let mut sources = Vec::with_capacity(data.len());
         for Weighted { weight, source } in data {
             let open = match source {
@@ -175,16 +169,8 @@ fn check_scenes(tasks: &SceneTasks, rule: ResizeRule) -> Result<()> {
     }
     check_depth_range(tasks.depth_range_m)?;
     tasks.scenes.check()?;
-    let (width, height) = (tasks.scenes.width, tasks.scenes.height);
-    let kept = rule.output_size(width, height);
-    if kept != (width, height) {
-        let (w, h) = kept;
-        let why = format!(
-            "expected a size that the model's images keep, got {width}x{height}, which would become {w}x{h}"
-        );
-        return Err(Error::invalid("data: scenes: width, height", why));
-    }
-    Ok(())
+    let size = [tasks.scenes.width, tasks.scenes.height];
+    check_kept_size("data: scenes: width, height", rule, size)
 }
 
 #[cfg(test)]

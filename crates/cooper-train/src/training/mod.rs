@@ -4,10 +4,10 @@
 //! Every stage is a [`Stage`] that [`run`] drives: it makes batches and computes their loss.
 
 mod checkpoint;
+mod checks;
 mod collate;
 mod dense;
 mod dense_tasks;
-mod depth_range;
 mod draws;
 pub mod grpo;
 pub mod init;

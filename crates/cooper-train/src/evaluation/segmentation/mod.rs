@@ -8,6 +8,7 @@ mod source;
 
 pub use boundary::{boundary_f, boundary_tolerance};
 pub use matching::{Overlap, object_ious};
+pub(crate) use palette::nearest_paint;
 pub use palette::{PaletteScores, palette_scores, scene_palette};
 pub use report::{SegmentationRow, segmentation_report};
 pub use source::{SegmentationSample, SegmentationSource, SegmentationTruth};

@@ -34,7 +34,7 @@ pub fn palette_scores(truth: &RgbImage, drawn: &RgbImage) -> Option<PaletteScore
     let mut counts = vec![Count::default(); palette.len()];
     for (truth, drawn) in truth.pixels().zip(drawn.pixels()) {
         let truth = class(&truth.0)?;
-        let drawn = nearest(&palette, drawn.0);
+        let drawn = nearest_paint(&palette, drawn.0);
         counts[truth].truth += 1;
         counts[drawn].drawn += 1;
         counts[truth].shared += usize::from(truth == drawn);
@@ -74,7 +74,7 @@ fn share(counts: &[Count]) -> Option<f64> {
 }
 
 /// The paint at the least Euclidean distance; the first of equals.
-fn nearest(palette: &[[u8; 3]], color: [u8; 3]) -> usize {
+pub(crate) fn nearest_paint(palette: &[[u8; 3]], color: [u8; 3]) -> usize {
     let distance = |paint: &[u8; 3]| -> i32 {
         let square = |(a, b): (&u8, u8)| (i32::from(*a) - i32::from(b)).pow(2);
         paint.iter().zip(color).map(square).sum()

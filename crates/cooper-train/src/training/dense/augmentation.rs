@@ -155,9 +155,10 @@ fn compressed(image: &RgbImage, quality: u8) -> Result<RgbImage> {
 
 #[cfg(test)]
 mod tests {
+    use cooper_scenes::UNLABELLED;
     use rand::SeedableRng;
 
-    use super::super::image::{DepthUnit, UNLABELLED};
+    use super::super::image::DepthUnit;
     use super::*;
 
     fn grey(width: u32, height: u32) -> DenseImage {

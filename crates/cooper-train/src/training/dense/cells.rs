@@ -2,9 +2,9 @@
 
 use candle_core::{Device, Result, Tensor};
 use cooper_model::model::Grid;
-use cooper_scenes::ColorName;
+use cooper_scenes::{ColorName, UNLABELLED};
 
-use super::image::{DenseImage, DepthUnit, UNLABELLED};
+use super::image::{DenseImage, DepthUnit};
 use super::palette::ClassSet;
 
 /// Cells on a patch's side.

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::image::{DenseImage, UNLABELLED};
+use cooper_scenes::UNLABELLED;
+
+use super::image::DenseImage;
 
 /// Gaps between labels are filled up to this distance, as a share of the image's width: seams, but not whole things.
 const SEAM_SHARE: f64 = 0.03;

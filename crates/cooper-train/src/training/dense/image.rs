@@ -1,9 +1,7 @@
 //! An image with what is known about each of its pixels.
 
+use cooper_scenes::relative_depth;
 use image::RgbImage;
-
-/// The label of a pixel whose class is not known.
-pub const UNLABELLED: u8 = 255;
 
 /// An image with what is known about each of its pixels; all maps are row-major and of the image's size.
 #[derive(Clone, Debug)]
@@ -35,8 +33,7 @@ pub enum DepthUnit {
 impl DenseImage {
     /// Depth on a line from 0 at the nearer end of the range to 1 at the farther one, clamped.
     pub fn relative_depth(&self, [near, far]: [f32; 2]) -> Vec<f32> {
-        let relative = |metres: &f32| ((metres - near) / (far - near)).clamp(0.0, 1.0);
-        self.depth.iter().map(relative).collect()
+        relative_depth(&self.depth, near, far)
     }
 
     /// Tell depths as a camera with this focal length, as a share of the image's width, would have to measure them to
@@ -56,6 +53,8 @@ impl DenseImage {
 
 #[cfg(test)]
 mod tests {
+    use cooper_scenes::UNLABELLED;
+
     use super::*;
 
     #[test]

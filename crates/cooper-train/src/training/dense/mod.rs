@@ -4,6 +4,7 @@ mod augmentation;
 mod cells;
 mod fill;
 mod image;
+mod images;
 mod palette;
 mod readout;
 mod rgbd;
@@ -20,7 +21,7 @@ pub use target::DenseTarget;
 pub use validation::ValidationSet;
 
 pub(super) use cells::{CELLS, CellTensors, Cells, Shows};
+pub(super) use images::DenseImages;
 pub(super) use palette::ClassSet;
 pub(super) use readout::{CellReading, Readout};
 pub(super) use source::DenseSources;
-pub(super) use validation::ValidationImages;

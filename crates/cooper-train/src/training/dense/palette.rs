@@ -5,11 +5,13 @@ use std::path::Path;
 use cooper_model::Result;
 use cooper_model::perception::Palette;
 use cooper_scenes::{
-    CEILING, CEILING_GREY, Category, ColorName, FIRST_OBJECT, FLOOR, FLOOR_GREY, Scene, WALL_GREY,
+    CEILING, CEILING_GREY, Category, ColorName, FIRST_OBJECT, FLOOR, FLOOR_GREY, Scene, UNLABELLED,
+    WALL_GREY,
 };
 use image::{Rgb, RgbImage};
 
-use super::image::{DenseImage, DepthUnit, UNLABELLED};
+use super::image::{DenseImage, DepthUnit};
+use crate::evaluation::segmentation::scene_palette;
 
 /// The surfaces of rooms, as palettes call them, in the order of analytic scenes.
 const SURFACES: [&str; 3] = ["floor", "wall", "ceiling"];
@@ -98,17 +100,11 @@ impl ClassSet {
         })
     }
 
-    /// All colours of [`Self::draw`].
+    /// All colours of [`Self::draw`] but black.
     pub(in crate::training) fn paints(&self) -> Vec<[u8; 3]> {
         match self {
             Self::Palette(palette) => palette.classes().iter().map(|class| class.color).collect(),
-            Self::Scenes => {
-                let objects = ColorName::ALL.map(ColorName::paint);
-                [FLOOR_GREY, WALL_GREY, CEILING_GREY]
-                    .into_iter()
-                    .chain(objects)
-                    .collect()
-            }
+            Self::Scenes => scene_palette(),
         }
     }
 

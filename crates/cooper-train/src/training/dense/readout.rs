@@ -137,9 +137,10 @@ fn cell(grid: Grid, x: usize, y: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use cooper_scenes::UNLABELLED;
     use image::RgbImage;
 
-    use super::super::image::{DepthUnit, UNLABELLED};
+    use super::super::image::DepthUnit;
     use super::*;
 
     #[test]

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use cooper_imaging::{load_grey, load_rgb};
 use cooper_model::{Error, Result};
+use cooper_scenes::UNLABELLED;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::augmentation::Augmentation;
-use super::image::{DenseImage, DepthUnit, UNLABELLED};
+use super::image::{DenseImage, DepthUnit};
+use super::target::DenseTarget;
 use crate::evaluation::files::{first_existing, images_in};
 use crate::json_lines::{JsonLines, folder_of};
 
@@ -76,12 +78,12 @@ struct Intrinsics {
 }
 
 impl RgbdFiles {
-    /// Find the files.
+    /// Find the files. Where `target` tells depths for one focal length, that of each image must be known.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] with the first value or row that cannot be used, or if nothing is left;
+    /// [`Error::InvalidInput`] with the first value, row or image that cannot be used, or if nothing is left;
     /// [`Error::Io`] if something cannot be read.
-    pub(super) fn open(&self) -> Result<OpenFiles<'_>> {
+    pub(super) fn open(&self, target: &DenseTarget) -> Result<OpenFiles<'_>> {
         self.augment.check()?;
         if !(self.per_metre > 0.0 && self.per_metre.is_finite()) {
             let why = format!("expected a number above 0, got {}", self.per_metre);
@@ -101,11 +103,15 @@ impl RgbdFiles {
             let why = "expected images with depth (x_depth.png beside x.png), got none";
             return Err(Error::invalid(self.path.display().to_string(), why));
         }
-        Ok(OpenFiles {
+        let open = OpenFiles {
             config: self,
             rows,
             intrinsics: intrinsics(&folder.join(INTRINSICS))?,
-        })
+        };
+        if target.canonical_focal.is_some() {
+            open.check_focal()?;
+        }
+        Ok(open)
     }
 
     fn folder(&self) -> PathBuf {
@@ -137,7 +143,7 @@ impl OpenFiles<'_> {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with the first image whose focal length is not.
-    pub(super) fn check_focal(&self) -> Result<()> {
+    fn check_focal(&self) -> Result<()> {
         match self.rows.iter().find(|row| self.focal(row).is_none()) {
             None => Ok(()),
             Some(row) => {

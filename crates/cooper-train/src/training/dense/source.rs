@@ -12,6 +12,7 @@ use super::palette::ClassSet;
 use super::rgbd::{OpenFiles, RgbdFiles};
 use super::target::DenseTarget;
 use super::warp::resized;
+use crate::training::checks::check_weights;
 use crate::training::draws::row_of_epoch;
 
 /// Where images with dense truth come from, and how large they become.
@@ -81,7 +82,7 @@ impl<'c> DenseSources<'c> {
         target: &DenseTarget,
         seed: u64,
     ) -> Result<Self> {
-        check_weights(&data.sources)?;
+        check_weights("sources", data.sources.iter().map(|source| source.weight))?;
         let mut sources = Vec::with_capacity(data.sources.len());
         for source in &data.sources {
             let open = match (&source.scenes, &source.rgbd) {
@@ -89,13 +90,7 @@ impl<'c> DenseSources<'c> {
                     scenes.check()?;
                     OpenSource::Scenes(scenes)
                 }
-                (None, Some(files)) => {
-                    let files = files.open()?;
-                    if target.canonical_focal.is_some() {
-                        files.check_focal()?;
-                    }
-                    OpenSource::Files(files)
-                }
+                (None, Some(files)) => OpenSource::Files(files.open(target)?),
                 (scenes, _) => {
                     let got = if scenes.is_some() { "both" } else { "neither" };
                     let why = format!("expected `scenes` or `rgbd`, got {got}");
@@ -161,7 +156,10 @@ impl<'c> DenseSources<'c> {
             OpenSource::Scenes(config) => {
                 let scene = Scene::generate(config, Split::Train, n);
                 let image = self.target.classes.labelled(&scene);
-                size.map_or_else(|| image.clone(), |size| resized(&image, size))
+                match size {
+                    Some(size) => resized(&image, size),
+                    None => image,
+                }
             }
             OpenSource::Files(files) => {
                 let row = row_of_epoch(n, files.len(), self.seed);
@@ -183,14 +181,4 @@ impl<'c> DenseSources<'c> {
             OpenSource::Files(files) => format!("{place}_{}", files.name()),
         }
     }
-}
-
-fn check_weights(sources: &[DenseWeighted]) -> Result<()> {
-    let weights: Vec<f64> = sources.iter().map(|source| source.weight).collect();
-    let total: f64 = weights.iter().sum();
-    if weights.iter().all(|weight| *weight >= 0.0) && total > 0.0 && total.is_finite() {
-        return Ok(());
-    }
-    let why = format!("expected sources with weights, some above 0, got {weights:?}");
-    Err(Error::invalid("sources", why))
 }

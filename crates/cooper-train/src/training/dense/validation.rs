@@ -39,13 +39,9 @@ impl ValidationSet {
     /// [`Error::InvalidInput`](cooper_model::Error::InvalidInput) with what cannot be used; otherwise about a file.
     pub(in crate::training) fn open(&self, target: &DenseTarget) -> Result<ValidationImages<'_>> {
         target.check_size(&format!("validation: {}: size", self.name), self.size)?;
-        let files = self.rgbd.open()?;
-        if target.canonical_focal.is_some() {
-            files.check_focal()?;
-        }
         Ok(ValidationImages {
             set: self,
-            files,
+            files: self.rgbd.open(target)?,
             canonical_focal: target.canonical_focal,
         })
     }

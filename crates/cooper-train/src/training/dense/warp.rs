@@ -1,8 +1,9 @@
 //! Where the pixels of a varied image come from: an affine map of pixel coordinates.
 
+use cooper_scenes::UNLABELLED;
 use image::{Rgb, RgbImage};
 
-use super::image::{DenseImage, UNLABELLED};
+use super::image::DenseImage;
 
 /// Takes a pixel of the new image to the old one: `middle + matrix · (pixel − the new middle)`.
 #[derive(Clone, Copy, Debug)]

@@ -16,17 +16,15 @@ use rand_distr::{Distribution, StandardNormal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::training::dense::{
-    DenseData, DenseSources, DenseTarget, ValidationImages, ValidationSet,
-};
-use crate::training::depth_range::check_depth_range;
+use crate::training::checks::check_depth_range;
+use crate::training::dense::{DenseData, DenseImages, DenseTarget, ValidationSet};
 use crate::training::draws::rng_at;
 use crate::training::parameters::Parameters;
 use crate::training::run_config::RunConfig;
 use crate::training::settings::settings_of;
 use crate::training::stage::{Counts, Layout, Metrics, Stage};
 
-use maps::{Maps, add_crop, whole};
+use maps::{Maps, crop};
 use rescale::rescaled;
 
 /// `cooper train vae`.
@@ -70,6 +68,24 @@ impl Default for VaeTraining {
     }
 }
 
+impl VaeTraining {
+    /// Whether all images are at least as large as the crops.
+    fn check_crop(&self, sizes: &[[u32; 2]]) -> Result<()> {
+        let [rows, columns] = self.crop;
+        let is_small =
+            |[width, height]: &&[u32; 2]| rows > *height as usize || columns > *width as usize;
+        match sizes.iter().find(is_small) {
+            None => Ok(()),
+            Some([width, height]) => {
+                let why = format!(
+                    "expected at most the images' [{height}, {width}], got [{rows}, {columns}]"
+                );
+                Err(Error::invalid("crop", why))
+            }
+        }
+    }
+}
+
 /// Weights of the parts of the loss; the mean absolute and the mean squared error count as they are.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -88,8 +104,7 @@ impl Default for VaeLoss {
 #[derive(Debug)]
 pub struct VaeStage<'c> {
     config: &'c VaeTraining,
-    sources: DenseSources<'c>,
-    validation: Vec<ValidationImages<'c>>,
+    images: DenseImages<'c>,
     maps: Maps,
     vae: FluxVae,
     z_channels: usize,
@@ -101,35 +116,6 @@ pub struct VaeStage<'c> {
 pub struct VaeBatch {
     pixels: Tensor,
     noise: Tensor,
-}
-
-/// The images of a configuration.
-struct Open<'c> {
-    sources: DenseSources<'c>,
-    validation: Vec<ValidationImages<'c>>,
-}
-
-impl<'c> Open<'c> {
-    /// Open all images, none smaller than the crops.
-    fn new(config: &'c VaeTraining, model: &ModelConfig) -> Result<Self> {
-        let target = DenseTarget::of_model(&config.run.init, model, model.vae.downsample())?;
-        let sources = DenseSources::open(&config.data, &target, config.run.seed)?;
-        let [rows, columns] = config.crop;
-        let is_small =
-            |[width, height]: &[u32; 2]| rows > *height as usize || columns > *width as usize;
-        if let Some([width, height]) = sources.sizes().into_iter().find(is_small) {
-            let why = format!(
-                "expected at most the images' [{height}, {width}], got [{rows}, {columns}]"
-            );
-            return Err(Error::invalid("crop", why));
-        }
-        let validation = config.validation.iter();
-        let validation = validation.map(|set| set.open(&target));
-        Ok(Self {
-            sources,
-            validation: validation.collect::<Result<_>>()?,
-        })
-    }
 }
 
 impl<'c> VaeStage<'c> {
@@ -156,53 +142,46 @@ impl<'c> VaeStage<'c> {
             let why = "expected at least one, got none";
             return Err(Error::invalid("depth_curves", why));
         }
-        let open = Open::new(config, &model)?;
+        let target = DenseTarget::of_model(&config.run.init, &model, side)?;
+        let (data, seed) = (&config.data, config.run.seed);
+        let images = DenseImages::open(data, &config.validation, &target, seed)?;
+        config.check_crop(&images.sources.sizes())?;
         let file = config.run.init.join(VAE_NAME);
         let mut parameters = Parameters::read(&file, &config.run.freeze)?;
-        if config.normalize_first {
-            let vae = FluxVae::new(&model.vae, ConvPrecision::F32, parameters.builder())?;
-            let stage = Self::with_network(config, Open::new(config, &model)?, vae, &model);
-            parameters = stage.normalized(&parameters, &model)?;
-        }
-        let vae = FluxVae::new(&model.vae, ConvPrecision::F32, parameters.builder())?;
-        Ok((Self::with_network(config, open, vae, &model), parameters))
-    }
-
-    fn with_network(
-        config: &'c VaeTraining,
-        open: Open<'c>,
-        vae: FluxVae,
-        model: &ModelConfig,
-    ) -> Self {
-        Self {
+        let network = |parameters: &Parameters| {
+            FluxVae::new(&model.vae, ConvPrecision::F32, parameters.builder())
+        };
+        let mut stage = Self {
             config,
             maps: Maps {
-                classes: open.sources.classes().clone(),
+                classes: target.classes,
                 range_m: config.depth_range_m,
+                normalization: model.normalization(),
             },
-            sources: open.sources,
-            validation: open.validation,
-            vae,
+            images,
+            vae: network(&parameters)?,
             z_channels: model.vae.z_channels,
-            downsample: model.vae.downsample(),
+            downsample: side,
+        };
+        if config.normalize_first {
+            parameters = stage.normalized(&parameters, &model)?;
+            stage.vae = network(&parameters)?;
         }
+        Ok((stage, parameters))
     }
 
-    /// Crops of some images, their depth maps and their segmentations.
+    /// Crops (n, 3, rows, columns) of some images, their depth maps and their segmentations.
     fn pixels(&self, numbers: std::ops::Range<u64>, rng: &mut StdRng) -> Result<Tensor> {
-        let n = 3 * (numbers.end - numbers.start) as usize;
-        let [rows, columns] = self.config.crop;
-        let mut pixels = Vec::with_capacity(n * 3 * rows * columns);
+        let mut crops = Vec::new();
         for number in numbers {
-            let (_, mut image) = self.sources.image(number, rng)?;
+            let (_, mut image) = self.images.sources.image(number, rng)?;
             image.fill();
             let curve = self.config.depth_curves.choose(rng).copied();
-            for image in self.maps.three(&image, curve.unwrap_or_default()) {
-                add_crop(&image, self.config.crop, rng, &mut pixels);
+            for pixels in self.maps.three(&image, curve.unwrap_or_default())? {
+                crops.push(crop(&pixels, self.config.crop, rng)?);
             }
         }
-        let shape = (n, 3, rows, columns);
-        Ok(Tensor::from_vec(pixels, shape, &Device::Cpu)?)
+        Ok(Tensor::stack(&crops, 0)?)
     }
 
     /// The weights with which every latent channel has mean 0 and deviation 1 over some scenes.
@@ -260,14 +239,12 @@ impl Stage for VaeStage<'_> {
 
     fn validate(&self) -> Result<Metrics> {
         let mut metrics = Metrics::new();
-        for set in &self.validation {
+        for set in &self.images.validation {
             for i in 0..set.len() {
                 let mut image = set.image(i)?;
                 image.fill();
                 let curve = self.config.depth_curves[i % self.config.depth_curves.len()];
-                let images = self.maps.three(&image, curve);
-                let pixels: Vec<Tensor> = images.iter().map(whole).collect::<Result<_>>()?;
-                let pixels = Tensor::stack(&pixels, 0)?;
+                let pixels = Tensor::stack(&self.maps.three(&image, curve)?, 0)?;
                 let moments = self.vae.moments(&pixels)?.detach();
                 let decoded = self.vae.decode(&self.vae.latent(&moments, None)?)?.detach();
                 let name = |what: &str| format!("{}_{what}", set.name());

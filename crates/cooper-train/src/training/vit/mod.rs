@@ -19,11 +19,11 @@ use rand::rngs::StdRng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::training::checks::check_depth_range;
 use crate::training::dense::{
-    CELLS, CellTensors, Cells, DenseData, DenseImage, DenseSources, DenseTarget, Readout, Shows,
-    ValidationImages, ValidationSet,
+    CELLS, CellTensors, Cells, DenseData, DenseImage, DenseImages, DenseTarget, Readout, Shows,
+    ValidationSet,
 };
-use crate::training::depth_range::check_depth_range;
 use crate::training::draws::rng_at;
 use crate::training::init;
 use crate::training::model_directory::ModelDirectory;
@@ -73,8 +73,7 @@ const HEAD: &str = "dense_head";
 #[derive(Debug)]
 pub struct VitStage<'c> {
     config: &'c VitTraining,
-    sources: DenseSources<'c>,
-    validation: Vec<ValidationImages<'c>>,
+    images: DenseImages<'c>,
     model: UnifiedModel,
     /// (4·outputs, c)
     head: Tensor,
@@ -104,11 +103,10 @@ impl<'c> VitStage<'c> {
         config.check()?;
         let directory = ModelDirectory::read(&config.run.init)?;
         let patch_size = directory.config.vit.patch_size;
-        let (data, run) = (&config.data, &config.run);
+        let run = &config.run;
         let target = DenseTarget::of_model(&run.init, &directory.config, patch_size)?;
-        let sources = DenseSources::open(data, &target, run.seed)?;
-        let validation = config.validation.iter().map(|set| set.open(&target));
-        let outputs = Outputs::new(sources.classes());
+        let images = DenseImages::open(&config.data, &config.validation, &target, run.seed)?;
+        let outputs = Outputs::new(images.sources.classes());
         let mut weights = directory.weights()?;
         weights.extend(head(&directory, outputs.per_patch(), run.seed)?);
         let parameters = Parameters::new(weights, &run.freeze)?;
@@ -116,8 +114,7 @@ impl<'c> VitStage<'c> {
         let (c, n) = (directory.config.llm.hidden_size, outputs.per_patch());
         let stage = Self {
             config,
-            sources,
-            validation: validation.collect::<Result<_>>()?,
+            images,
             head: builder.get((n, c), &format!("{HEAD}.weight"))?,
             bias: builder.get(n, &format!("{HEAD}.bias"))?,
             outputs,
@@ -153,7 +150,10 @@ impl<'c> VitStage<'c> {
         let share = self.config.map_share;
         match rng.random::<f64>() {
             x if x < share => (Shows::Depth, self.depth_map(image)),
-            x if x < 2.0 * share => (Shows::Segmentation, self.sources.classes().draw(image)),
+            x if x < 2.0 * share => (
+                Shows::Segmentation,
+                self.images.sources.classes().draw(image),
+            ),
             _ => (Shows::Colors, image.rgb.clone()),
         }
     }
@@ -195,7 +195,7 @@ impl Stage for VitStage<'_> {
         let (mut patches, mut grids, mut cells) = (Vec::new(), Vec::new(), Cells::default());
         let mut by_source = vec![0; self.config.data.sources.len()];
         for number in first..first + n {
-            let (source, image) = self.sources.image(number as u64, &mut rng)?;
+            let (source, image) = self.images.sources.image(number as u64, &mut rng)?;
             by_source[source] += 1;
             let (shows, shown) = self.shown(&image, &mut rng);
             let (own, grid) = self.patches(&shown)?;
@@ -203,7 +203,7 @@ impl Stage for VitStage<'_> {
             grids.push(grid);
             cells.add(
                 &image,
-                self.sources.classes(),
+                self.images.sources.classes(),
                 (grid, self.patch_size),
                 shows,
             );
@@ -218,8 +218,8 @@ impl Stage for VitStage<'_> {
 
     fn validate(&self) -> Result<Metrics> {
         let mut metrics = Metrics::new();
-        let classes = self.sources.classes();
-        for set in &self.validation {
+        let classes = self.images.sources.classes();
+        for set in &self.images.validation {
             let mut readout = Readout::new(classes);
             for i in 0..set.len() {
                 let image = set.image(i)?;
@@ -250,7 +250,7 @@ impl Stage for VitStage<'_> {
         let read = self.read(&batch.patches, &batch.grids)?;
         let (loss, mut metrics) = self.outputs.loss(&read, &batch.cells, totals.mse)?;
         for (source, n) in batch.by_source.iter().enumerate() {
-            let name = format!("share_{}", self.sources.name(source));
+            let name = format!("share_{}", self.images.sources.name(source));
             metrics.insert(name, (*n as f64, batch.grids.len() as f64));
         }
         Ok((loss, metrics))

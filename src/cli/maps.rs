@@ -1,11 +1,12 @@
 //! `cooper depth` and `cooper segment`: one map of one image.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use cooper_model::engine::Cancel;
-use cooper_model::perception::DepthMap;
+use cooper_model::perception::{DepthMap, Region};
 use cooper_model::{Error, Result};
 use cooper_perception::pipeline::{Task, TaskResult};
 use image::ImageFormat;
@@ -152,8 +153,28 @@ impl SegmentArgs {
         }
         let (regions, path) = (count(map.regions.len(), "region"), self.output.display());
         note(&format!("{regions} in {width} x {height}: {path}"));
+        let classes = classes(&map.regions, width * height);
+        if !classes.is_empty() {
+            note(&format!("classes: {classes}"));
+        }
         Ok(())
     }
+}
+
+/// The classes of regions with their shares of the image, the largest first; empty without classes.
+fn classes(regions: &[Region], n_pixels: u32) -> String {
+    let mut areas: BTreeMap<&str, u32> = BTreeMap::new();
+    for region in regions.iter().filter(|region| region.class.is_some()) {
+        *areas
+            .entry(region.name.as_deref().unwrap_or_default())
+            .or_default() += region.n_pixels;
+    }
+    let mut areas: Vec<(&str, u32)> = areas.into_iter().collect();
+    areas.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let percent = |n: u32| 100.0 * f64::from(n) / f64::from(n_pixels.max(1));
+    let shares = areas.iter();
+    let shares = shares.map(|(name, n)| format!("{name} {:.0} %", percent(*n)));
+    shares.collect::<Vec<_>>().join(", ")
 }
 
 /// Run `task` on one image. What can fail without a model fails before it is loaded.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cooper_model::perception::Palette;
+use cooper_model::model::Palette;
 use cooper_scenes::PALETTE as PALETTE_OF_ROOMS;
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use serde_json::{Value, json};
@@ -257,7 +257,8 @@ fn files_that_do_not_fit_are_named() {
 #[test]
 fn the_small_models_palette_is_that_of_furnished_rooms() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/train/small");
-    let palette = Palette::load(&dir).unwrap().unwrap();
+    let text = std::fs::read(dir.join("palette.json")).unwrap();
+    let palette: Palette = serde_json::from_slice(&text).unwrap();
     let classes = palette.classes().iter();
     let classes = classes.map(|class| (class.id, class.name.as_str(), class.color));
     assert!(classes.eq(PALETTE_OF_ROOMS.map(|class| (class.id, class.name, class.color))));

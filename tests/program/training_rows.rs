@@ -33,7 +33,7 @@ fn samples(source: &Value, n: impl Iterator<Item = u64>) -> Vec<Sample> {
     let target = DenseTarget::default();
     let fit = (RULE, &target);
     let mixture = Mixture::open(&data, Prompts::built_in().unwrap(), fit, 5).unwrap();
-    n.map(|n| mixture.sample(n, &mut rng_at(1, n as usize, 0)).unwrap())
+    n.map(|n| mixture.sample(n, &mut rng_at(1, n as usize, 0)).unwrap().1)
         .collect()
 }
 

@@ -147,6 +147,35 @@ def test_label_info_tells_ids_and_names(start, client, rooms):  # noqa: F811
     client.destroy(of_infos)
 
 
+@pytest.fixture
+def classed_model(tmp_path):
+    """The shipped model with a palette of the greys and colours that it draws."""
+    for file in (Path(__file__).resolve().parents[2] / "models" / "cooper-nano").iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    names = ["floor", "wall", "ceiling", "red", "green", "blue", "yellow"]
+    paints = [[60] * 3, [128] * 3, [200] * 3, [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]]
+    classes = [{"id": i, "name": name, "colour": paint} for i, (name, paint) in enumerate(zip(names, paints, strict=True))]
+    (tmp_path / "palette.json").write_text(json.dumps({"classes": classes}))
+    return {entry["name"]: entry["colour"] for entry in classes}, tmp_path
+
+
+def test_regions_of_a_model_with_a_palette_have_names_without_asking(start, client, rooms, classed_model):  # noqa: F811
+    paints, model = classed_model
+    start(DEFAULTS | {"model.dir": str(model)})
+    for names in (False, True):
+        reply = segment(client, image=image(rooms[0].picture), names=names)
+        assert reply.success and len(reply.regions) >= 3, reply.message
+        drawn, labels = array_of(reply.color), array_of(reply.labels)
+        for region in reply.regions:
+            assert np.all(drawn[labels == region.id] == paints[region.name]), region.name
+        assert {"floor", "wall"} <= {region.name for region in reply.regions}
+    overlays, of_overlays = client.listen(Image, "/cooper/camera/overlay", RELIABLE)
+    with Rig(client, "camera", np.kron(rooms[0].picture, np.ones((4, 4, 1), np.uint8))):
+        overlay = array_of(until(lambda: overlays)[0])
+    assert np.any(np.all(overlay == 255, axis=2)), "names are written in white"
+    client.destroy(of_overlays)
+
+
 @pytest.mark.skipif(not STAND_IN.exists(), reason="vision_msgs comes from a ROS 2 installation")
 def test_the_vision_msgs_of_setup_are_the_real_ones():
     hashes = {entry["type_name"]: entry["hash_string"] for entry in json.loads(STAND_IN.read_text())["type_hashes"]}

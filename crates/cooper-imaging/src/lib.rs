@@ -15,6 +15,7 @@ mod load;
 mod new_file;
 mod raster;
 mod resize;
+mod text;
 
 pub use colormap::{spectral, spectral_lut, spectral_paints};
 pub use encoding::{BayerOrder, Encoding, RawImage};
@@ -25,3 +26,4 @@ pub use load::{decode_rgb, load_grey, load_grey16, load_rgb, to_rgb};
 pub use new_file::{NewFile, NewFolder, folder_of, write_file};
 pub use raster::Raster;
 pub use resize::{ResizeRule, bicubic, bicubic_i32};
+pub use text::write_text;

@@ -30,6 +30,7 @@ mod im2col;
 mod int16_matmul;
 mod key_heads;
 mod linear;
+mod linear_backward;
 mod mapped;
 mod matmul;
 mod memory;

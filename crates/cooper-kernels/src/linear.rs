@@ -9,6 +9,7 @@ use candle_nn::VarBuilder;
 use super::activation::swiglu;
 use super::attention::KeyPrecision;
 use super::gguf::GgufFile;
+use super::linear_backward;
 use super::quantization::Quantization;
 use super::quantized_matrix::{QuantizedMatrix, quantized_matmul, quantized_swiglu};
 
@@ -138,7 +139,7 @@ fn all_quantized<const N: usize>(layers: [&Linear; N]) -> Option<Vec<&QuantizedM
 impl Module for Linear {
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Plain(plain) => plain.forward(xs),
+            Self::Plain(plain) => linear_backward::forward(plain, xs),
             Self::Quantized(_) => Self::forward_all([self], xs).map(|[ys]| ys),
         }
     }

@@ -5,7 +5,7 @@ use cooper_kernels::Quantization;
 use cooper_kernels::SafetensorsHeader;
 use cooper_model::model::experts::Expert;
 use cooper_model::model::network::{
-    Autoencoder, Block, Layer, Linear, PositionSides, Transformer, VisionLayer,
+    Autoencoder, Block, Layer, Linear, PositionSides, StemLevel, Transformer, VisionLayer,
 };
 use cooper_model::model::{Grid, ModelConfig};
 
@@ -136,7 +136,9 @@ impl Network {
         let layers: usize = vision.encoder.iter().map(layer).sum();
         let ends = std::iter::once(&vision.patch_embedding).chain(&self.transformer.connector);
         let ends: usize = ends.map(|linear| 2 * linear.n_weights()).sum();
-        n as f64 * (layers + ends) as f64
+        let level = |level: &StemLevel| 2 * level.side.pow(2) * level.linear.n_weights();
+        let stem: usize = vision.stem.iter().map(level).sum();
+        n as f64 * (layers + ends + stem) as f64
     }
 
     /// Operations of encoding an image of this many latent tokens.
@@ -201,11 +203,13 @@ mod tests {
                 patch_size: 14,
                 num_channels: 3,
                 layer_norm_eps: 1e-6,
+                stem_channels: Vec::new(),
             },
             bagel: BagelConfig::default(),
             vae: VaeConfig::default(),
             preprocessor: PreprocessorConfig::default(),
             depth: DepthConfig::default(),
+            palette: None,
         }
     }
 

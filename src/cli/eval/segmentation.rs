@@ -26,8 +26,8 @@ use super::work;
 /// Measure segmentations: drawn regions against true ones
 #[derive(Debug, Args)]
 pub(super) struct SegmentationArgs {
-    /// A folder with x.png (or .jpg) beside x_ids.png (grey), x_segmentation.png (flat colours) or both;
-    /// or JSON lines with rgb_image, and ids_image or seg_image or both
+    /// A folder with x.png (or .jpg) beside x_ids.png (grey: regions), x_segmentation.png (flat colours) or x_labels.png
+    /// (grey: ids of the palette's classes); or JSON lines with rgb_image, and ids_image, seg_image or labels_image
     #[arg(long, value_name = "DIR_OR_JSONL")]
     data: Option<PathBuf>,
     /// The first id that is an object, in images of ids; below are floor, walls and the like
@@ -49,6 +49,7 @@ impl SegmentationArgs {
         let (source, broken) = self.source()?;
         self.output.prepare()?;
         let mut artist = Artist::new(&self.model)?;
+        let palette = artist.model.engine.config().palette.clone();
         let done = work::each(
             self.samples.limited(source.len()),
             broken,
@@ -63,11 +64,12 @@ impl SegmentationArgs {
                     sample.name,
                     &sample.truth,
                     &drawn,
+                    palette.as_ref(),
                     seconds,
                 ))
             },
         )?;
-        let report = segmentation_report(&done.rows, &self.samples.bootstrap());
+        let report = segmentation_report(&done.rows, palette.as_ref(), &self.samples.bootstrap());
         let shown =
             self.output
                 .write_drawn_cases(&done, SegmentationRow::quality, |dir, name, _, i| {

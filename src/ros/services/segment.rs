@@ -93,9 +93,11 @@ async fn respond(
         None => segmentation,
     };
     if request.names {
-        // A request wants current names, not those of earlier frames.
+        // A request wants current names, not those of earlier frames; those of a palette's classes are current.
         for region in &mut segmentation.regions {
-            region.name = None;
+            if region.class.is_none() {
+                region.name = None;
+            }
         }
         drawing::name_regions(shared, CALLER, &frame, &mut segmentation).await?;
         if let Some(camera) = camera {

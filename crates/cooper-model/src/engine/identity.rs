@@ -11,7 +11,8 @@ use super::load::{ModelOptions, VAE_NAME, quantized_beside};
 use crate::error::{Error, Result};
 
 /// The small files that decide the network's results, where a model directory has them.
-const SMALL_FILES: [&str; 9] = [
+const SMALL_FILES: [&str; 10] = [
+    "config.json",
     "llm_config.json",
     "vit_config.json",
     "ae_config.json",

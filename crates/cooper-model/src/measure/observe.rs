@@ -210,22 +210,27 @@ impl Observer<'_> {
     /// The regions of the last segmentation that the model drew while it answered, else of a new one.
     fn regions(&self, transcript: &Transcript, control: &mut Control) -> Result<Segmentation> {
         if let Some(map) = last_map(transcript, MapKind::Segmentation) {
-            return Ok(Segmentation::at_size(&map.image, self.image.dimensions()));
+            let palette = self.model.engine.config().palette.as_ref();
+            let size = self.image.dimensions();
+            return Ok(Segmentation::at_size(&map.image, size, palette));
         }
         let request = self.model.map_request(MapKind::Segmentation, self.settings);
         segment(self.model.engine, &request, self.image, control)
     }
 
     fn names(&self, kind: Kind, seen: &Observation, control: &Control) -> Result<Vec<Named>> {
-        let mut places: Vec<Point2<f64>> = seen.places.iter().flatten().copied().collect();
+        let places = seen.places.iter().flatten();
+        // With the name that is known already.
+        let mut places: Vec<(Point2<f64>, Option<String>)> = places.map(|at| (*at, None)).collect();
         if let (Kind::Count, Some(segmentation)) = (kind, &seen.segmentation) {
             let regions = segmentation.regions.iter().take(MAX_NAMED_REGIONS);
             let inner = segmentation.inner_pixels();
-            let inside = regions.filter_map(|region| inner.get(&region.id));
-            places.extend(inside.map(|at| at.cast::<f64>()));
+            let inside =
+                regions.filter_map(|region| Some((inner.get(&region.id)?, region.name.clone())));
+            places.extend(inside.map(|(at, name)| (at.cast::<f64>(), name)));
         }
-        let named = places.into_iter().map(|at| {
-            let name = self.name(at, control)?;
+        let named = places.into_iter().map(|(at, name)| {
+            let name = name.map_or_else(|| self.name(at, control), Ok)?;
             Ok(Named { at, name })
         });
         named.collect()

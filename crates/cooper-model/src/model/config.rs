@@ -1,7 +1,8 @@
 //! Sizes of the network, from the files of a released model directory.
 //!
 //! Source: BAGEL's `llm_config.json`, `vit_config.json` and `config.json`; `ae_config.json`,
-//! `preprocessor_config.json` and `depth_config.json` are ours and optional (the released sizes hold without them).
+//! `preprocessor_config.json`, `depth_config.json` and `palette.json` are ours and optional (the released sizes hold
+//! without them).
 //! Where a config is known to lie (`max_latent_size`), [`crate::model::inventory`] asks the tensors.
 
 use std::path::Path;
@@ -9,6 +10,8 @@ use std::path::Path;
 use cooper_imaging::ResizeRule;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+use super::palette::Palette;
 
 mod depth;
 mod problems;
@@ -65,12 +68,20 @@ pub struct VitConfig {
     /// Added to the variance in layer norms.
     #[serde(default = "one_millionth")]
     pub layer_norm_eps: f64,
+    /// Channels of the levels of a stem that adds to the patch embedding; BAGEL's encoder has none.
+    #[serde(default)]
+    pub stem_channels: Vec<usize>,
 }
 
 impl VitConfig {
     /// Encoder layers that are used.
     pub fn n_layers(&self) -> usize {
         self.num_hidden_layers.saturating_sub(1)
+    }
+
+    /// Squares on a patch's side that each level of the stem, and then its output, makes of the patch.
+    pub fn stem_sides(&self) -> impl Iterator<Item = usize> {
+        (0..=self.stem_channels.len()).rev().map(|level| 1 << level)
     }
 }
 
@@ -264,6 +275,8 @@ pub struct ModelConfig {
     pub preprocessor: PreprocessorConfig,
     /// How depth is drawn.
     pub depth: DepthConfig,
+    /// The classes of drawn segmentations; none if they are drawn without classes.
+    pub palette: Option<Palette>,
 }
 
 impl ModelConfig {
@@ -279,8 +292,16 @@ impl ModelConfig {
         let vae = keep(optional(dir, "ae_config.json"), &mut problems);
         let preprocessor = keep(optional(dir, "preprocessor_config.json"), &mut problems);
         let depth = keep(optional(dir, "depth_config.json"), &mut problems);
-        let (Some(llm), Some(vit), Some(bagel), Some(vae), Some(preprocessor), Some(depth)) =
-            (llm, vit, bagel, vae, preprocessor, depth)
+        let palette = keep(optional(dir, "palette.json"), &mut problems);
+        let (
+            Some(llm),
+            Some(vit),
+            Some(bagel),
+            Some(vae),
+            Some(preprocessor),
+            Some(depth),
+            Some(palette),
+        ) = (llm, vit, bagel, vae, preprocessor, depth, palette)
         else {
             return Err(problems.join("; "));
         };
@@ -291,6 +312,7 @@ impl ModelConfig {
             vae,
             preprocessor,
             depth,
+            palette,
         };
         let problems = config.problems();
         if problems.is_empty() {

@@ -1,8 +1,8 @@
 //! What joins encoders and transformer: connector, time embedder, position tables.
 
 use candle_core::{DType, Device, Module, Result, Tensor};
-use candle_nn::{Linear, VarBuilder};
-use cooper_kernels::{gelu, silu};
+use candle_nn::VarBuilder;
+use cooper_kernels::{Linear, gelu, silu};
 
 use super::network::{self, TIME_CODE_DIM};
 use super::weights::linear;
@@ -42,6 +42,8 @@ pub struct TimeEmbedder {
     mlp_2: Linear,
     /// (1, 128)
     frequencies: Tensor,
+    /// Of the weights.
+    dtype: DType,
 }
 
 impl TimeEmbedder {
@@ -58,6 +60,7 @@ impl TimeEmbedder {
             mlp_0: linear(mlp_0, vb)?,
             mlp_2: linear(mlp_2, vb)?,
             frequencies: Tensor::from_vec(frequencies, (1, half), vb.device())?,
+            dtype: vb.dtype(),
         })
     }
 
@@ -71,7 +74,7 @@ impl TimeEmbedder {
             .unsqueeze(1)?
             .matmul(&self.frequencies)?;
         let code = Tensor::cat(&[angles.cos()?, angles.sin()?], 1)?;
-        let code = code.to_dtype(self.mlp_0.weight().dtype())?;
+        let code = code.to_dtype(self.dtype)?;
         self.mlp_2.forward(&silu(&self.mlp_0.forward(&code)?)?)
     }
 }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Module, Result, Tensor, bail};
-use candle_nn::{Linear, VarBuilder};
-use cooper_kernels::{AttentionMask, Matrices, Segment, Segments, causal_mask};
+use candle_nn::VarBuilder;
+use cooper_kernels::{AttentionMask, Linear, Matrices, Segment, Segments, causal_mask};
 
 use super::config::ModelConfig;
 use super::experts::{Expert, ExpertTokens};

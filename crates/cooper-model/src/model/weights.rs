@@ -7,8 +7,8 @@ use cooper_kernels::{ConvPrecision, GroupNorm, LayerNorm, Matrices, RmsNorm};
 use super::network::{Conv2d, ConvWeight, Linear, Norm, NormKind, Table};
 
 /// A linear layer that is never quantised.
-pub(super) fn linear(layer: &Linear, vb: &VarBuilder) -> Result<candle_nn::Linear> {
-    candle_nn::linear(layer.input, layer.output, vb.pp(&layer.name))
+pub(super) fn linear(layer: &Linear, vb: &VarBuilder) -> Result<cooper_kernels::Linear> {
+    matrix(layer, vb, &Matrices::default())
 }
 
 /// A linear layer, its matrix from `matrices` if it is quantised.

@@ -5,7 +5,7 @@
 
 mod depth;
 mod map;
-mod palette;
+mod paints;
 mod raster;
 mod segmentation;
 mod tracker;
@@ -14,6 +14,6 @@ pub use depth::{DepthMap, estimate_depth};
 pub use map::{
     DrawnMap, MapPixels, MapRequest, MapSpec, cache_error_of, draw_map, draw_map_of, stage_of,
 };
-pub use palette::{Palette, PaletteClass};
+pub use paints::nearest_paint;
 pub use segmentation::{BoundingBox, Region, Segmentation, UNLABELED, segment};
 pub use tracker::RegionTracker;

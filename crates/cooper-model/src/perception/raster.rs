@@ -1,10 +1,13 @@
 //! Maps as messages carry them, and the image with its regions laid over it.
 
-use cooper_imaging::Raster;
+use cooper_imaging::{Raster, write_text};
 use image::{Rgb, RgbImage};
 
 use super::depth::DepthMap;
 use super::segmentation::{Segmentation, UNLABELED};
+
+/// Letters are one size larger for so many columns of an image.
+const PIXELS_PER_SCALE: u32 = 320;
 
 impl DepthMap {
     /// Relative depth as 32FC1.
@@ -30,7 +33,8 @@ impl Segmentation {
         Raster::new(self.color.dimensions(), encoding, data)
     }
 
-    /// `image` with the regions laid over it, half and half; pixels in no region stay as they are.
+    /// `image` with the regions laid over it, half and half, and the names of classes written into them; pixels in no region
+    /// stay as they are.
     pub fn overlay(&self, image: &RgbImage) -> RgbImage {
         let mut blended = image.clone();
         let regions = self.color.pixels().zip(&self.labels);
@@ -40,7 +44,26 @@ impl Segmentation {
                 *pixel = Rgb([r.midpoint(over_r), g.midpoint(over_g), b.midpoint(over_b)]);
             }
         }
+        self.write_classes(&mut blended);
         blended
+    }
+
+    /// The largest regions last, so that their names lie above others.
+    fn write_classes(&self, image: &mut RgbImage) {
+        if self.regions.iter().all(|region| region.class.is_none()) {
+            return;
+        }
+        let scale = image.width() / PIXELS_PER_SCALE;
+        let inner = self.inner_pixels();
+        let mut regions: Vec<_> = self.regions.iter().collect();
+        regions.sort_by_key(|region| region.n_pixels);
+        for region in regions {
+            if let (Some(_), Some(name), Some(at)) =
+                (region.class, &region.name, inner.get(&region.id))
+            {
+                write_text(image, name, (at.x, at.y), scale);
+            }
+        }
     }
 }
 
@@ -77,6 +100,20 @@ mod tests {
         let image = RgbImage::from_pixel(2, 1, Rgb([100, 50, 0]));
         let blended = segmentation(1).overlay(&image);
         assert_eq!(blended.into_raw(), [150, 25, 50, 100, 50, 0]);
+    }
+
+    #[test]
+    fn names_of_classes_are_written_into_their_regions_and_others_not() {
+        let plain = RgbImage::from_pixel(64, 32, Rgb([200, 0, 101]));
+        let mut found = Segmentation::from_colors(plain.clone());
+        found.regions[0].name = Some("sofa".into());
+        let is_written = |found: &Segmentation| {
+            let overlay = found.overlay(&plain);
+            overlay.pixels().any(|pixel| pixel.0 == [255; 3])
+        };
+        assert!(!is_written(&found));
+        found.regions[0].class = Some(7);
+        assert!(is_written(&found));
     }
 
     #[test]

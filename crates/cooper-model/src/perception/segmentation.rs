@@ -1,25 +1,23 @@
 //! Segmentations: the model paints objects in flat colours; here the colours become regions.
 //!
-//! There are no classes in the image, only colours: a region is a connected area of one colour.
+//! A region is a connected area of one colour. Colours stand for classes only where the model has a palette.
 
 use std::collections::BTreeMap;
 
-use image::{RgbImage, imageops};
+use image::{Rgb, RgbImage, imageops};
 use nalgebra::{Point2, Vector2};
 
 use super::map::{MapRequest, draw_map_of};
+use super::paints::{connected, drawn_of, least_pixels, nearest, nearest_paint, paints_of};
 use crate::engine::{Control, Engine, MapKind};
 use crate::error::Result;
+use crate::model::Palette;
 
 /// The label of pixels that belong to no region.
 pub const UNLABELED: u16 = u16::MAX;
 
-/// A colour is flat paint if at least this share of the image has it.
-const MIN_COLOR_SHARE: f64 = 0.004;
 /// A connected area is a region if it covers at least this share of the image.
 const MIN_REGION_SHARE: f64 = 0.002;
-/// Colours nearer than this (Euclidean, 8-bit RGB) are one paint, blurred by decoding.
-const SAME_PAINT: i32 = 48;
 
 /// A rectangle in pixels, both corners inside the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +45,9 @@ pub struct Region {
     pub bounding_box: BoundingBox,
     /// The mean of its pixels' centres, x to the right and y down, in pixels.
     pub centroid: Point2<f32>,
-    /// The model's name for it, empty without an answer; none before the model is asked.
+    /// The id of its class in the model's palette; none without a palette.
+    pub class: Option<u8>,
+    /// The name of its class; without one the model's name for it, empty without an answer, none before the model is asked.
     pub name: Option<String>,
 }
 
@@ -73,25 +73,61 @@ pub fn segment(
     control: &mut Control,
 ) -> Result<Segmentation> {
     let map = draw_map_of(engine, MapKind::Segmentation, request, image, control)?;
-    Ok(Segmentation::at_size(&map.image(), image.dimensions()))
+    let palette = engine.config().palette.as_ref();
+    Ok(Segmentation::at_size(
+        &map.image(),
+        image.dimensions(),
+        palette,
+    ))
 }
 
 impl Segmentation {
-    /// The regions of a drawn image, brought to the size `source` (width, height).
-    pub fn at_size(drawn: &RgbImage, (width, height): (u32, u32)) -> Self {
+    /// The regions of a drawn image, brought to the size `source` (width, height); with the palette's classes if there is one.
+    pub fn at_size(
+        drawn: &RgbImage,
+        (width, height): (u32, u32),
+        palette: Option<&Palette>,
+    ) -> Self {
         let nearest = imageops::FilterType::Nearest;
-        Self::from_colors(imageops::resize(drawn, width, height, nearest))
+        let color = imageops::resize(drawn, width, height, nearest);
+        match palette {
+            Some(palette) => Self::from_palette(color, palette),
+            None => Self::from_colors(color),
+        }
     }
 
     /// Find the regions of an image in flat colours.
     pub fn from_colors(color: RgbImage) -> Self {
         let paints = paints_of(&color);
-        let painted: Vec<Option<usize>> = color.pixels().map(|p| nearest(&paints, p.0)).collect();
+        Self::painted(color, &paints)
+    }
+
+    /// Find the regions of an image in a palette's colours: each pixel, however blurred, has the class of the nearest colour
+    /// that covers enough of the image.
+    pub fn from_palette(color: RgbImage, palette: &Palette) -> Self {
+        let classes = palette.classes();
+        let all: Vec<[u8; 3]> = classes.iter().map(|class| class.color).collect();
+        let paints = drawn_of(&all, &color);
+        let painted = RgbImage::from_fn(color.width(), color.height(), |x, y| {
+            Rgb(paints[nearest_paint(&paints, color.get_pixel(x, y).0)])
+        });
+        let mut found = Self::painted(painted, &paints);
+        for region in &mut found.regions {
+            let class = classes.iter().find(|class| class.color == region.color);
+            region.class = class.map(|class| class.id);
+            region.name = class.map(|class| class.name.clone());
+        }
+        found
+    }
+
+    /// The connected areas of these paints.
+    fn painted(color: RgbImage, paints: &[[u8; 3]]) -> Self {
+        let painted: Vec<Option<usize>> = color.pixels().map(|p| nearest(paints, p.0)).collect();
         let width = color.width() as usize;
-        let min_pixels = (painted.len() as f64 * MIN_REGION_SHARE).ceil() as usize;
+        let min_pixels = least_pixels(&color, MIN_REGION_SHARE) as usize;
         let mut areas: Vec<(usize, Vec<usize>)> = connected(&painted, width)
             .into_iter()
-            .filter(|(_, pixels)| pixels.len() >= min_pixels.max(1))
+            .filter(|(_, pixels)| pixels.len() >= min_pixels)
             .collect();
         areas.sort_by_key(|(_, pixels)| (std::cmp::Reverse(pixels.len()), pixels[0]));
         areas.truncate(usize::from(UNLABELED));
@@ -178,94 +214,53 @@ impl Region {
                 height: (bottom - top + 1) as u32,
             },
             centroid: Point2::from((sum / pixels.len() as f64).cast::<f32>()),
+            class: None,
             name: None,
         }
     }
 }
 
-/// The colours that cover enough of the image, the commonest first.
-fn paints_of(color: &RgbImage) -> Vec<[u8; 3]> {
-    // Count in cells of 16 levels a channel, keeping sums so that a paint is the mean of its cell.
-    let mut cells = vec![(0u64, [0u64; 3]); 16 * 16 * 16];
-    for pixel in color.pixels() {
-        let [r, g, b] = pixel.0.map(usize::from);
-        let (n, sums) = &mut cells[(r >> 4) << 8 | (g >> 4) << 4 | b >> 4];
-        *n += 1;
-        for (sum, value) in sums.iter_mut().zip([r, g, b]) {
-            *sum += value as u64;
-        }
-    }
-    cells.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
-    let n_pixels = u64::from(color.width()) * u64::from(color.height());
-    let min_pixels = (n_pixels as f64 * MIN_COLOR_SHARE).ceil() as u64;
-    let mut paints: Vec<[u8; 3]> = Vec::new();
-    for (n, sums) in cells {
-        if n < min_pixels.max(1) {
-            break;
-        }
-        let paint = sums.map(|sum| (sum / n) as u8);
-        if nearest(&paints, paint).is_none() {
-            paints.push(paint);
-        }
-    }
-    paints
-}
-
-/// The paint that a colour is a shade of, if any.
-fn nearest(paints: &[[u8; 3]], color: [u8; 3]) -> Option<usize> {
-    let distance = |paint: &[u8; 3]| -> i32 {
-        let difference = |(a, b): (&u8, u8)| (i32::from(*a) - i32::from(b)).pow(2);
-        paint.iter().zip(color).map(difference).sum()
-    };
-    paints
-        .iter()
-        .map(distance)
-        .enumerate()
-        .filter(|(_, d)| *d < SAME_PAINT * SAME_PAINT)
-        .min_by_key(|(_, d)| *d)
-        .map(|(i, _)| i)
-}
-
-/// Areas of one paint, joined over edges; each with its pixels in the order of discovery, the first one topmost.
-fn connected(painted: &[Option<usize>], width: usize) -> Vec<(usize, Vec<usize>)> {
-    let mut seen = vec![false; painted.len()];
-    let mut areas = Vec::new();
-    for start in 0..painted.len() {
-        let Some(paint) = painted[start] else {
-            continue;
-        };
-        if seen[start] {
-            continue;
-        }
-        seen[start] = true;
-        let mut pixels = vec![start];
-        let mut next = 0;
-        while let Some(&pixel) = pixels.get(next) {
-            next += 1;
-            let x = pixel % width;
-            let neighbors = [
-                (x > 0).then(|| pixel - 1),
-                (x + 1 < width).then(|| pixel + 1),
-                pixel.checked_sub(width),
-                Some(pixel + width).filter(|p| *p < painted.len()),
-            ];
-            for neighbor in neighbors.into_iter().flatten() {
-                if !seen[neighbor] && painted[neighbor] == Some(paint) {
-                    seen[neighbor] = true;
-                    pixels.push(neighbor);
-                }
-            }
-        }
-        areas.push((paint, pixels));
-    }
-    areas
-}
-
 #[cfg(test)]
 mod tests {
-    use image::Rgb;
-
     use super::*;
+    use crate::model::PaletteClass;
+
+    fn palette(classes: &[(&str, [u8; 3])]) -> Palette {
+        let class = |(id, (name, color)): (u8, &(&str, [u8; 3]))| PaletteClass {
+            id,
+            name: (*name).into(),
+            color: *color,
+            parent: None,
+        };
+        Palette::new((0..).zip(classes).map(class).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_palette_gives_regions_classes_and_names_and_seams_have_none_of_their_own() {
+        // Blue above grey, with a seam of half a colour that is the palette's `rug`; and far from any colour on the left.
+        let color = RgbImage::from_fn(60, 40, |x, y| {
+            Rgb(match (x, y) {
+                (..2, ..5) => [250, 120, 110],
+                (_, ..20) => [10, 20, 230],
+                (30, 20) => [50, 50, 150],
+                _ => [70, 55, 60],
+            })
+        });
+        let palette = palette(&[
+            ("floor", [60; 3]),
+            ("rug", [50, 50, 150]),
+            ("chair", [0, 0, 255]),
+        ]);
+        let found = Segmentation::from_palette(color, &palette);
+        let named: Vec<_> = (found.regions.iter())
+            .map(|region| (region.class, region.name.as_deref(), region.color))
+            .collect();
+        let floor = (Some(0), Some("floor"), [60; 3]);
+        assert_eq!(named, [floor, (Some(2), Some("chair"), [0, 0, 255]), floor]);
+        let sizes: Vec<u32> = found.regions.iter().map(|r| r.n_pixels).collect();
+        assert_eq!(sizes, [20 * 60, 20 * 60 - 10, 10]);
+        assert!(!found.labels.contains(&UNLABELED));
+    }
 
     #[test]
     fn areas_of_one_color_are_regions_by_size() {

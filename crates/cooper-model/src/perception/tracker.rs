@@ -39,7 +39,9 @@ impl RegionTracker {
         }
         for (region, id) in segmentation.regions.iter_mut().zip(&ids) {
             region.id = *id;
-            region.name = self.names.get(id).cloned();
+            if region.class.is_none() {
+                region.name = self.names.get(id).cloned();
+            }
         }
         // One that got no id is in no label either.
         segmentation.regions.retain(|region| region.id != UNLABELED);

@@ -71,12 +71,17 @@ impl DenseTasks {
 }
 
 impl OpenDenseTasks<'_> {
-    /// Sample number `n`; `rng` draws the image and its variation.
+    /// Sample number `n`, and which source it came from; `rng` draws the image and its variation.
     ///
     /// # Errors
     /// About a file.
-    pub(super) fn sample(&self, prompts: &Prompts, n: u64, rng: &mut StdRng) -> Result<Sample> {
-        let (_, mut image) = self.sources.image(self.tasks.first + n, rng)?;
+    pub(super) fn sample(
+        &self,
+        prompts: &Prompts,
+        n: u64,
+        rng: &mut StdRng,
+    ) -> Result<(usize, Sample)> {
+        let (source, mut image) = self.sources.image(self.tasks.first + n, rng)?;
         let has_depth = image.unit == DepthUnit::Metres && image.known_depth() >= LEAST_KNOWN;
         let has_labels = image.known_labels() >= LEAST_KNOWN;
         image.fill();
@@ -91,10 +96,16 @@ impl OpenDenseTasks<'_> {
             }
         }
         let rgb = Arc::new(image.rgb);
-        Ok(Sample {
+        let sample = Sample {
             trunk: vec![Part::read(&rgb, Views::VaeAndVit)],
             branches,
-        })
+        };
+        Ok((source, sample))
+    }
+
+    /// What the sources are called in the log.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        self.sources.names()
     }
 
     fn target(&self, kind: MapKind, image: &DenseImage) -> Target {

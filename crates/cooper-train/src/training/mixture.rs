@@ -137,19 +137,46 @@ impl<'c> Mixture<'c> {
         Ok(Self { sources, prompts })
     }
 
-    /// Sample number `n` of the run; `rng` draws the source, and what the source leaves open.
+    /// What the sources are called in the log, those of images with dense truth one by one.
+    pub(super) fn names(&self) -> Vec<String> {
+        let sources = self.sources.iter().enumerate();
+        let names = sources.flat_map(|(place, (_, source))| match source {
+            OpenSource::Scenes(_) => vec![format!("{place}_scenes")],
+            OpenSource::Jsonl(_) => vec![format!("{place}_jsonl")],
+            OpenSource::Dense(dense) => {
+                let names = dense.names();
+                names.map(|name| format!("{place}_dense_{name}")).collect()
+            }
+        });
+        names.collect()
+    }
+
+    /// Sample number `n` of the run, and the place of its source among [`Self::names`]; `rng` draws the source, and what
+    /// the source leaves open.
     ///
     /// # Errors
     /// If a row cannot be used.
-    pub fn sample(&self, n: u64, rng: &mut StdRng) -> Result<Sample> {
-        let (_, source) = self
-            .sources
-            .choose_weighted(rng, |(weight, _)| *weight)
+    pub fn sample(&self, n: u64, rng: &mut StdRng) -> Result<(usize, Sample)> {
+        let places: Vec<usize> = (0..self.sources.len()).collect();
+        let drawn = places
+            .choose_weighted(rng, |place| self.sources[*place].0)
             .map_err(|e| Error::invalid("data", e.to_string()))?;
-        match source {
-            OpenSource::Scenes(scenes) => Ok(scenes.sample(&self.prompts, n, rng)),
-            OpenSource::Dense(dense) => dense.sample(&self.prompts, n, rng),
-            OpenSource::Jsonl(rows) => rows.sample(&self.prompts, n, rng),
+        let before: usize = self.sources[..*drawn].iter().map(|(_, s)| s.len()).sum();
+        let (inner, sample) = match &self.sources[*drawn].1 {
+            OpenSource::Scenes(scenes) => (0, scenes.sample(&self.prompts, n, rng)),
+            OpenSource::Dense(dense) => dense.sample(&self.prompts, n, rng)?,
+            OpenSource::Jsonl(rows) => (0, rows.sample(&self.prompts, n, rng)?),
+        };
+        Ok((before + inner, sample))
+    }
+}
+
+impl OpenSource<'_> {
+    /// How many names it has in the log.
+    fn len(&self) -> usize {
+        match self {
+            Self::Scenes(_) | Self::Jsonl(_) => 1,
+            Self::Dense(dense) => dense.names().count(),
         }
     }
 }

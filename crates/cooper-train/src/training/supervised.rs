@@ -16,6 +16,7 @@ use super::model_directory::ModelDirectory;
 use super::parameters::Parameters;
 use super::run_config::RunConfig;
 use super::settings::settings_of;
+use super::source_counts::SourceCounts;
 use super::stage::{Counts, Layout, Metrics, Stage};
 
 /// `cooper train amg` and `cooper train sft`.
@@ -105,7 +106,7 @@ impl<'c> SupervisedStage<'c> {
         let rule = preprocessor.rule(&preprocessor.vae);
         let prompts = Prompts::load(None, &config.run.init)?;
         let (model, side) = (&directory.config, directory.config.latent_downsample());
-        let target = DenseTarget::of_model(&config.run.init, model, side)?;
+        let target = DenseTarget::of_model(model, side);
         let fit = (rule, &target);
         let mixture = Mixture::open(&config.data, prompts, fit, config.run.seed)?;
         let parameters = Parameters::new(directory.weights()?, &config.run.freeze)?;
@@ -120,7 +121,7 @@ impl<'c> SupervisedStage<'c> {
 }
 
 impl Stage for SupervisedStage<'_> {
-    type Batch = Collated;
+    type Batch = (Collated, SourceCounts);
 
     const LAYOUT: Layout = Layout {
         weights: "ema.safetensors",
@@ -131,22 +132,25 @@ impl Stage for SupervisedStage<'_> {
         &self.config.run
     }
 
-    fn batch(&self, step: usize, micro: usize) -> Result<Collated> {
+    fn batch(&self, step: usize, micro: usize) -> Result<Self::Batch> {
         let mut rng = rng_at(self.config.run.seed, step, micro);
         let n = self.config.samples;
         let first = ((step * self.config.run.micro_batches + micro) * n) as u64;
         let mut samples = Vec::with_capacity(n);
+        let mut by_source = SourceCounts::new(self.mixture.names());
         for i in 0..n as u64 {
-            samples.push(self.mixture.sample(first + i, &mut rng)?);
+            let (source, sample) = self.mixture.sample(first + i, &mut rng)?;
+            by_source.count(source);
+            samples.push(sample);
         }
-        self.collator.collate(&samples, &mut rng)
+        Ok((self.collator.collate(&samples, &mut rng)?, by_source))
     }
 
     fn settings(&self) -> Result<serde_json::Value> {
         settings_of(self.config)
     }
 
-    fn counts(&self, batch: &Collated) -> Counts {
+    fn counts(&self, (batch, _): &Self::Batch) -> Counts {
         let n_text: usize = batch.texts.iter().map(|text| text.labels.len()).sum();
         let n_latent: usize = batch
             .drawings
@@ -161,9 +165,10 @@ impl Stage for SupervisedStage<'_> {
         }
     }
 
-    fn loss(&self, batch: &Collated, totals: &Counts) -> Result<(Tensor, Metrics)> {
+    fn loss(&self, (batch, by_source): &Self::Batch, totals: &Counts) -> Result<(Tensor, Metrics)> {
         let hidden = batch.packed.forward(&self.model)?;
         let mut metrics = Metrics::new();
+        by_source.add_to(&mut metrics);
         let mut losses = Vec::new();
         if !batch.texts.is_empty() {
             let ce = text_losses(&self.model, &hidden.text, batch)?;

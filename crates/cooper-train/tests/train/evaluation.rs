@@ -4,27 +4,22 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cooper_model::perception::Segmentation;
 use cooper_model::reasoning::answers::{AnswerForm, LengthUnit, Reading, Truth};
 use cooper_scenes::{SceneConfig, Split};
 use cooper_train::evaluation::depth::{
     Crop, DepthProtocol, DepthSource, DepthTask, DepthTruth, gradient,
 };
 use cooper_train::evaluation::qa::{Extracted, Judge, JudgeOptions, QaItem, QaSet};
-use cooper_train::evaluation::segmentation::{
-    SegmentationRow, SegmentationSource, segmentation_report,
-};
-use cooper_train::evaluation::{Bootstrap, Broken, SceneSet};
-use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, imageops};
-use serde_json::Value;
+use cooper_train::evaluation::{Broken, SceneSet};
+use image::{GrayImage, ImageBuffer, Luma};
 
 use crate::evaluation_support::{endpoint, folder, image, png, reply};
 
-fn names(broken: &[Broken]) -> Vec<&str> {
+pub fn names(broken: &[Broken]) -> Vec<&str> {
     broken.iter().map(|b| b.name.as_str()).collect()
 }
 
-fn scenes(n: usize) -> Box<SceneSet> {
+pub fn scenes(n: usize) -> Box<SceneSet> {
     Box::new(SceneSet {
         config: SceneConfig::default(),
         split: Split::Test,
@@ -146,69 +141,6 @@ fn scenes_are_a_source_whose_floor_is_a_gradient() {
     }
     let guessed = task.scores(&task.aligned(&gradient(128, 96))).unwrap();
     assert!((0.2..0.99).contains(&guessed.delta1), "{guessed:?}");
-}
-
-// --------------------------------------------------------------------------------------------------- segmentation
-
-#[test]
-fn a_flawless_drawing_is_flawless_and_a_shifted_one_is_not() {
-    let source = SegmentationSource::Scenes(scenes(5));
-    let row = |i: usize, shift: i64| {
-        let sample = source.load(i).unwrap();
-        let mut drawn = sample.truth.image.clone();
-        imageops::replace(&mut drawn, &sample.truth.image, shift, 0);
-        SegmentationRow::new(
-            sample.name,
-            &sample.truth,
-            &Segmentation::from_colors(drawn),
-            0.0,
-        )
-    };
-    let report = |shift| {
-        let rows: Vec<SegmentationRow> = (0..5).map(|i| row(i, shift)).collect();
-        segmentation_report(&rows, &Bootstrap::default()).results
-    };
-    let (flawless, shifted) = (report(0), report(5));
-    for key in ["palette_pixels", "palette_iou", "palette_object_pixels"] {
-        assert_eq!(flawless[key]["mean"], 1.0, "{key}");
-    }
-    assert_eq!(flawless["region_count_error"]["mean"], 0.0);
-    let mean = |report: &Value, key: &str| report[key]["mean"].as_f64().unwrap();
-    // One of the twelve objects covers fewer pixels than a region needs.
-    assert!(mean(&flawless, "object_iou") > 0.9, "{flawless}");
-    assert_eq!(flawless["object_iou"], flawless["reachable_object_iou"]);
-    assert_eq!(shifted["reachable_object_iou"], flawless["object_iou"]);
-    assert!(mean(&flawless, "boundary_f") > 0.98, "{flawless}");
-    assert!(mean(&shifted, "object_iou") < 0.9, "{shifted}");
-    assert!(mean(&shifted, "boundary_f") < 0.9, "{shifted}");
-}
-
-#[test]
-fn ids_and_colours_beside_images_are_truths() {
-    let dir = folder();
-    let path = |name: &str| dir.path().join(name);
-    for name in ["ids", "paint", "bare"] {
-        std::fs::write(path(&format!("{name}.png")), png(&image(1))).unwrap();
-    }
-    let ids = GrayImage::from_fn(24, 16, |x, _| Luma([if x < 12 { 0 } else { 7 }]));
-    ids.save(path("ids_ids.png")).unwrap();
-    let paint = RgbImage::from_fn(24, 16, |x, _| Rgb(if x < 6 { [255, 0, 0] } else { [0; 3] }));
-    paint.save(path("paint_segmentation.png")).unwrap();
-    let (source, broken) = SegmentationSource::files(dir.path(), 3).unwrap();
-    assert_eq!(names(&broken), ["bare"]);
-    let [ids, painted] = [0, 1].map(|i| source.load(i).unwrap().truth);
-    assert_eq!((ids.first_object, ids.ids[0], ids.ids[23]), (3, 0, 7));
-    assert_eq!(
-        (painted.first_object, painted.ids[0], painted.ids[23]),
-        (0, 0, 1)
-    );
-    // Drawn at half the size; the left third of the object is missing.
-    let drawn = RgbImage::from_fn(12, 8, |x, _| Rgb(if x < 8 { [9; 3] } else { [200; 3] }));
-    let row = SegmentationRow::new("x".into(), &ids, &Segmentation::from_colors(drawn), 1.0);
-    assert_eq!(row.object_ious.len(), 1);
-    assert!((row.object_ious[0] - 8.0 / 12.0).abs() < 1e-9, "{row:?}");
-    assert_eq!((row.n_regions, row.n_true_regions), (2, 2));
-    assert_eq!(row.palette, None);
 }
 
 // ----------------------------------------------------------------------------------------------------------- qa

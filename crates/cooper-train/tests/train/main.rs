@@ -9,3 +9,4 @@ mod evaluation_support;
 mod conformance;
 mod evaluation;
 mod packing;
+mod segmentation;

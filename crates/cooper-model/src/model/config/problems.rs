@@ -61,13 +61,22 @@ impl ModelConfig {
 
     fn vit_bounds(&self) -> Vec<Bound> {
         let vit = &self.vit;
-        vec![
+        let mut bounds = vec![
             ("hidden_size", vit.hidden_size, MAX_WIDTH),
             ("intermediate_size", vit.intermediate_size, MAX_WIDTH),
             ("num_hidden_layers", vit.num_hidden_layers, MAX_DEPTH),
             ("num_attention_heads", vit.num_attention_heads, MAX_DEPTH),
             ("patch_size", vit.patch_size, MAX_DEPTH),
-        ]
+            // One more than there are, since the least is 1.
+            (
+                "stem_channels, levels",
+                vit.stem_channels.len() + 1,
+                MAX_LEVELS,
+            ),
+        ];
+        let channels = vit.stem_channels.iter();
+        bounds.extend(channels.map(|n| ("stem_channels", *n, MAX_WIDTH)));
+        bounds
     }
 
     fn bagel_bounds(&self) -> Vec<Bound> {
@@ -129,6 +138,12 @@ impl ModelConfig {
             ("hidden_size", vit.hidden_size),
             vit_heads,
         );
+        let finest = 1usize << vit.stem_channels.len();
+        must_divide(
+            "vit_config.json",
+            ("patch_size", vit.patch_size),
+            ("the stem's finest squares on a side,", finest),
+        );
         if vit.num_hidden_layers < 2 {
             problems.push("vit_config.json: num_hidden_layers: expected at least 2 (the last is not used), got 1".into());
         }
@@ -188,6 +203,13 @@ mod tests {
         ] {
             assert!(error.contains(part), "{part}: {error}");
         }
+        let vit = r#"{"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4,
+            "patch_size": 14, "stem_channels": [8, 16]}"#;
+        write("vit_config.json", vit);
+        write("llm_config.json", &llm.replace("1000000000000", "4"));
+        let error = ModelConfig::load(dir.path()).unwrap_err();
+        let part = "patch_size 14 must be a multiple of the stem's finest squares on a side, 4";
+        assert!(error.contains(part), "{error}");
         write("vit_config.json", "{");
         std::fs::remove_file(dir.path().join("llm_config.json")).unwrap();
         let error = ModelConfig::load(dir.path()).unwrap_err();

@@ -22,6 +22,7 @@ fn released() -> ModelConfig {
         vae: Default::default(),
         preprocessor: Default::default(),
         depth: Default::default(),
+        palette: None,
     }
 }
 

@@ -14,4 +14,4 @@ pub use transformer::{
     DecoderExpert, DecoderLayer, HEAD, LATENT_POSITIONS, LanguageModel, PositionSides,
     TIME_CODE_DIM, Transformer, VIT_POSITIONS, is_vocabulary,
 };
-pub use vision::{VIT_PATCH_POSITIONS, VisionEncoder, VisionLayer};
+pub use vision::{StemLevel, VIT_PATCH_POSITIONS, VisionEncoder, VisionLayer};

@@ -1,6 +1,6 @@
 //! The vision encoder SigLIP, in the transformer's file.
 //!
-//! Source: BAGEL `modeling/bagel/siglip_navit.py`; one layer fewer than the config lists.
+//! Source: BAGEL `modeling/bagel/siglip_navit.py`; one layer fewer than the config lists. The stem is ours.
 
 use super::layer::{Layer, Linear, Norm, NormKind, Table};
 use crate::model::config::VitConfig;
@@ -11,8 +11,13 @@ pub const VIT_PATCH_POSITIONS: &str = "vit_model.vision_model.embeddings.positio
 /// The encoder.
 #[derive(Clone, Debug)]
 pub struct VisionEncoder {
+    /// Pixels on a patch's side.
+    pub patch_size: usize,
     /// From a patch's pixels.
     pub patch_embedding: Linear,
+    /// Added to the patch embedding: each level makes one row of a square of the level before, the first of pixels. Empty in
+    /// released models.
+    pub stem: Vec<StemLevel>,
     /// A row for each place of a patch.
     pub position_embedding: Table,
     /// From the first layer to the last.
@@ -22,17 +27,19 @@ pub struct VisionEncoder {
 }
 
 impl VisionEncoder {
-    pub(super) fn new(config: &VitConfig, side: usize) -> Self {
+    pub(in crate::model) fn new(config: &VitConfig, side: usize) -> Self {
         let (width, eps) = (config.hidden_size, config.layer_norm_eps);
         let patch = config.patch_size.pow(2) * config.num_channels;
         let model = "vit_model.vision_model";
         let layer = |i| VisionLayer::new(config, &format!("{model}.encoder.layers.{i}"));
         Self {
+            patch_size: config.patch_size,
             patch_embedding: Linear::new(
                 format!("{model}.embeddings.patch_embedding"),
                 patch,
                 width,
             ),
+            stem: stem(config, &format!("{model}.embeddings.stem")),
             position_embedding: Table::new(VIT_PATCH_POSITIONS, side.pow(2), width),
             encoder: (0..config.n_layers()).map(layer).collect(),
             post_layernorm: layer_norm(format!("{model}.post_layernorm"), width, eps),
@@ -45,12 +52,48 @@ impl VisionEncoder {
             Layer::from(&self.position_embedding),
             Layer::from(&self.post_layernorm),
         ];
+        layers.extend(self.stem.iter().map(|level| Layer::from(&level.linear)));
         for layer in &self.encoder {
             layers.extend(layer.matrices().map(Layer::from));
             layers.extend([&layer.layer_norm1, &layer.layer_norm2].map(Layer::from));
         }
         layers
     }
+}
+
+/// A level of the stem.
+#[derive(Clone, Debug)]
+pub struct StemLevel {
+    /// From the rows of a square of the level before.
+    pub linear: Linear,
+    /// Squares on a patch's side.
+    pub side: usize,
+}
+
+/// The levels, GELU between them; source for the idea: "Early Convolutions Help Transformers See Better" (arXiv 2106.14881),
+/// with squares that do not overlap, so that patches stay independent of each other.
+fn stem(config: &VitConfig, name: &str) -> Vec<StemLevel> {
+    if config.stem_channels.is_empty() {
+        return Vec::new();
+    }
+    let mut width = config.num_channels;
+    let mut before = config.patch_size;
+    let outputs = config.stem_channels.iter().chain([&config.hidden_size]);
+    let levels = outputs.zip(config.stem_sides()).enumerate();
+    levels
+        .map(|(i, (output, side))| {
+            let part = match side {
+                1 => "out_proj".to_string(),
+                _ => format!("levels.{i}"),
+            };
+            let input = (before / side).pow(2) * width;
+            (before, width) = (side, *output);
+            StemLevel {
+                linear: Linear::new(format!("{name}.{part}"), input, *output),
+                side,
+            }
+        })
+        .collect()
 }
 
 /// An encoder layer.

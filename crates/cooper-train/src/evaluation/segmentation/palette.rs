@@ -1,5 +1,6 @@
 //! Drawn colours as classes: each pixel is the paint of the palette that is nearest to it.
 
+use cooper_model::perception::nearest_paint;
 use cooper_scenes::{CEILING_GREY, ColorName, FLOOR_GREY, WALL_GREY};
 use image::RgbImage;
 use serde::Serialize;
@@ -71,18 +72,6 @@ fn share(counts: &[Count]) -> Option<f64> {
     let truth: usize = counts.iter().map(|count| count.truth).sum();
     let shared: usize = counts.iter().map(|count| count.shared).sum();
     (truth > 0).then(|| shared as f64 / truth as f64)
-}
-
-/// The paint at the least Euclidean distance; the first of equals.
-pub(crate) fn nearest_paint(palette: &[[u8; 3]], color: [u8; 3]) -> usize {
-    let distance = |paint: &[u8; 3]| -> i32 {
-        let square = |(a, b): (&u8, u8)| (i32::from(*a) - i32::from(b)).pow(2);
-        paint.iter().zip(color).map(square).sum()
-    };
-    let paints = palette.iter().enumerate();
-    paints
-        .min_by_key(|(_, paint)| distance(paint))
-        .map_or(0, |(i, _)| i)
 }
 
 #[cfg(test)]

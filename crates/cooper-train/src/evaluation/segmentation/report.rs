@@ -1,11 +1,12 @@
 //! Segmentation in a table.
 
+use cooper_model::model::Palette;
 use cooper_model::perception::Segmentation;
-use image::imageops::{self, FilterType};
 use serde::Serialize;
 use serde_json::{Map, json};
 
 use super::boundary::{boundary_f, boundary_tolerance};
+use super::classes::{ClassCounts, class_table};
 use super::matching::{Overlap, object_ious};
 use super::palette::{PaletteScores, palette_scores};
 use super::source::SegmentationTruth;
@@ -29,23 +30,25 @@ pub struct SegmentationRow {
     pub n_true_regions: usize,
     /// By paints, where the truth is in the paints of scenes.
     pub palette: Option<PaletteScores>,
+    /// By classes, where the truth has classes and the model a palette.
+    pub classes: Option<ClassCounts>,
     /// How long the model took.
     pub seconds: f64,
 }
 
 impl SegmentationRow {
-    /// Compare a drawing with the truth; a drawing of another size is brought to the truth's.
+    /// Compare a drawing, of a model with this palette, with the truth; a drawing of another size is brought to the
+    /// truth's.
     pub fn new(
         name: String,
         truth: &SegmentationTruth,
         drawn: &Segmentation,
+        palette: Option<&Palette>,
         seconds: f64,
     ) -> Self {
         let (width, height) = (truth.width, truth.height);
-        let fitted = (drawn.color.dimensions() != (width, height)).then(|| {
-            let color = imageops::resize(&drawn.color, width, height, FilterType::Nearest);
-            Segmentation::from_colors(color)
-        });
+        let fitted = (drawn.color.dimensions() != (width, height))
+            .then(|| Segmentation::at_size(&drawn.color, (width, height), palette));
         let drawn = fitted.as_ref().unwrap_or(drawn);
         let flawless = Segmentation::from_colors(truth.image.clone());
         let ious = |drawn: &Segmentation| {
@@ -61,6 +64,8 @@ impl SegmentationRow {
             n_regions: drawn.regions.len(),
             n_true_regions: flawless.regions.len(),
             palette: palette_scores(&truth.image, &drawn.color),
+            classes: (truth.classes.as_ref().zip(palette))
+                .map(|(classes, palette)| ClassCounts::of(palette, classes, &drawn.color)),
             seconds,
         }
     }
@@ -78,7 +83,7 @@ impl SegmentationRow {
 /// What is measured: its name, its key in JSON, and its values in an image.
 type Measure = (&'static str, &'static str, fn(&SegmentationRow) -> Vec<f64>);
 
-const MEASURES: [Measure; 9] = [
+const MEASURES: [Measure; 10] = [
     ("IoU over objects (matched regions)", "object_iou", |row| {
         row.object_ious.clone()
     }),
@@ -111,13 +116,20 @@ const MEASURES: [Measure; 9] = [
             .flat_map(|p| p.object_ious.clone())
             .collect()
     }),
+    ("pixels of the right class", "class_pixels", |row| {
+        row.classes.iter().filter_map(ClassCounts::share).collect()
+    }),
     ("seconds per image", "seconds_per_picture", |row| {
         vec![row.seconds]
     }),
 ];
 
-/// Means with intervals; objects and classes of one image are resampled together.
-pub fn segmentation_report(rows: &[SegmentationRow], bootstrap: &Bootstrap) -> Report {
+/// Means with intervals; objects and classes of one image are resampled together. With a palette, its classes too.
+pub fn segmentation_report(
+    rows: &[SegmentationRow],
+    palette: Option<&Palette>,
+    bootstrap: &Bootstrap,
+) -> Report {
     let title = format!("Segmentation of {} images", rows.len());
     let mut table = Table::new(title, ["measure", "mean", "values"]);
     let mut results = Map::new();
@@ -131,8 +143,18 @@ pub fn segmentation_report(rows: &[SegmentationRow], bootstrap: &Bootstrap) -> R
         table.row([name.to_owned(), interval(estimate, 3), n]);
         results.insert(key.into(), json!(estimate));
     }
+    let mut tables = vec![table];
+    if let Some(palette) = palette.filter(|_| rows.iter().any(|row| row.classes.is_some())) {
+        let mut counts = ClassCounts::new(palette.classes().len());
+        for row in rows {
+            row.classes.iter().for_each(|own| counts.merge(own));
+        }
+        let (table, figures) = class_table(&counts, palette);
+        tables.push(table);
+        results.insert("by_class".into(), figures);
+    }
     Report {
-        tables: vec![table],
+        tables,
         notes: vec![
             "In brackets: the interval of 95 % of the means over resampled images.".into(),
             "Boundary F: edges within 0.75 % of the diagonal, at least 1 pixel.".into(),

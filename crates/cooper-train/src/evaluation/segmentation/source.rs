@@ -30,6 +30,8 @@ pub struct SegmentationTruth {
     pub first_object: u16,
     /// The truth as it should be drawn; where no file says so, in colours of our own.
     pub image: RgbImage,
+    /// Row-major ids of classes in a model's palette, 255 where there is none; none if the classes are not known.
+    pub classes: Option<Vec<u8>>,
 }
 
 /// An image with its true regions.
@@ -64,6 +66,7 @@ pub struct SegmentationFiles {
     image: PathBuf,
     ids: Option<PathBuf>,
     paint: Option<PathBuf>,
+    labels: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -71,11 +74,13 @@ struct SegmentationEntry {
     rgb_image: PathBuf,
     ids_image: Option<PathBuf>,
     seg_image: Option<PathBuf>,
+    labels_image: Option<PathBuf>,
 }
 
 impl SegmentationSource {
-    /// A folder with `x.png` or `x.jpg` beside `x_ids.png` (grey: a pixel's id) or `x_segmentation.png` (flat colours)
-    /// or both, or a table of JSON lines with `rgb_image`, and `ids_image` or `seg_image` or both.
+    /// A folder with `x.png` or `x.jpg` beside `x_ids.png` (grey: a pixel's id), `x_segmentation.png` (flat colours) or
+    /// `x_labels.png` (grey: the id of a pixel's class), or a table of JSON lines with `rgb_image`, and `ids_image`, `seg_image`
+    /// or `labels_image`.
     ///
     /// # Errors
     /// If the folder or the table cannot be read.
@@ -85,12 +90,15 @@ impl SegmentationSource {
         } else {
             table(path)?
         };
-        let (samples, bare): (Vec<_>, Vec<_>) = found
-            .into_iter()
-            .partition(|files| files.ids.is_some() || files.paint.is_some());
+        let (samples, bare): (Vec<_>, Vec<_>) = found.into_iter().partition(|files| {
+            [&files.ids, &files.paint, &files.labels]
+                .iter()
+                .any(|f| f.is_some())
+        });
         broken.extend(bare.into_iter().map(|files| Broken {
             name: files.name,
-            why: "expected an image of ids or of flat colours beside it, got none".into(),
+            why:
+                "expected an image of ids, of flat colours or of labels beside it, got none".into(),
         }));
         let source = Self::Files {
             samples,
@@ -150,6 +158,7 @@ impl SegmentationSource {
                         ids: scene.ids.iter().copied().map(u16::from).collect(),
                         first_object: FIRST_OBJECT.into(),
                         image: scene.segmentation_image(),
+                        classes: None,
                     },
                     image: scene.image,
                 })
@@ -161,31 +170,57 @@ impl SegmentationSource {
 impl SegmentationFiles {
     fn truth(&self, first_object: u16) -> Result<SegmentationTruth> {
         let painted = self.paint.as_deref().map(load_rgb).transpose()?;
-        match (&self.ids, painted) {
-            (Some(ids), painted) => {
+        let labels = self.labels.as_deref().map(load_grey).transpose()?;
+        let (width, height, ids, first_object, image) = match (&self.ids, painted, &labels) {
+            (Some(ids), painted, _) => {
                 let (width, height, ids, _) = load_grey(ids)?;
                 let of_its_size = painted.filter(|p| p.dimensions() == (width, height));
-                Ok(SegmentationTruth {
-                    width,
-                    height,
-                    image: of_its_size.unwrap_or_else(|| paint(&ids, width, height)),
-                    ids,
-                    first_object,
-                })
+                let image = of_its_size.unwrap_or_else(|| paint(&ids, width, height));
+                (width, height, ids, first_object, image)
             }
-            (None, Some(image)) => Ok(SegmentationTruth {
-                width: image.width(),
-                height: image.height(),
-                ids: ids_of(&image).ok_or_else(|| {
+            (None, Some(image), _) => {
+                let ids = ids_of(&image).ok_or_else(|| {
                     let why = format!("expected at most {MAX_PAINTS} flat colours, got more");
                     Error::invalid(self.name.as_str(), why)
-                })?,
+                })?;
                 // Colours alone do not say what is an object.
-                first_object: 0,
-                image,
-            }),
-            (None, None) => Err(Error::Internal(format!("{} has no truth", self.name))),
+                (image.width(), image.height(), ids, 0, image)
+            }
+            (None, None, Some((width, height, labels, _))) => {
+                let image = paint(labels, *width, *height);
+                // Labels do not tell one object from another of its class.
+                (*width, *height, labels.clone(), u16::MAX, image)
+            }
+            (None, None, None) => {
+                return Err(Error::Internal(format!("{} has no truth", self.name)));
+            }
+        };
+        Ok(SegmentationTruth {
+            width,
+            height,
+            ids,
+            first_object,
+            image,
+            classes: labels
+                .map(|labels| self.classes(labels, (width, height)))
+                .transpose()?,
+        })
+    }
+
+    fn classes(
+        &self,
+        (width, height, labels, _): (u32, u32, Vec<u16>, bool),
+        expected: (u32, u32),
+    ) -> Result<Vec<u8>> {
+        if (width, height) != expected {
+            let why = format!(
+                "labels: expected {}x{}, got {width}x{height}",
+                expected.0, expected.1
+            );
+            return Err(Error::invalid(self.name.as_str(), why));
         }
+        let class = |label: u16| u8::try_from(label).unwrap_or(u8::MAX);
+        Ok(labels.into_iter().map(class).collect())
     }
 }
 
@@ -224,6 +259,7 @@ fn folder(path: &Path) -> Result<Found> {
     let files = |(name, image): (String, PathBuf)| SegmentationFiles {
         ids: first_existing([path.join(format!("{name}_ids.png"))]),
         paint: first_existing([path.join(format!("{name}_segmentation.png"))]),
+        labels: first_existing([path.join(format!("{name}_labels.png"))]),
         name,
         image,
     };
@@ -241,6 +277,7 @@ fn table(path: &Path) -> Result<Found> {
         image: folder.join(row.rgb_image),
         ids: row.ids_image.map(|ids| folder.join(ids)),
         paint: row.seg_image.map(|paint| folder.join(paint)),
+        labels: row.labels_image.map(|labels| folder.join(labels)),
     };
     Ok((rows.into_iter().map(files).collect(), broken))
 }

@@ -1,9 +1,6 @@
 //! The classes of dense truth: a model's palette, or else those of analytic scenes.
 
-use std::path::Path;
-
-use cooper_model::Result;
-use cooper_model::perception::Palette;
+use cooper_model::model::{ModelConfig, Palette};
 use cooper_scenes::{
     CEILING, CEILING_GREY, Category, ColorName, FIRST_OBJECT, FLOOR, FLOOR_GREY, Scene, UNLABELLED,
     WALL_GREY,
@@ -27,12 +24,9 @@ pub(in crate::training) enum ClassSet {
 }
 
 impl ClassSet {
-    /// Those of a model directory.
-    ///
-    /// # Errors
-    /// If its palette cannot be read.
-    pub(in crate::training) fn of_model(dir: &Path) -> Result<Self> {
-        Ok(Palette::load(dir)?.map_or(Self::Scenes, Self::Palette))
+    /// Those of a model.
+    pub(in crate::training) fn of_model(config: &ModelConfig) -> Self {
+        config.palette.clone().map_or(Self::Scenes, Self::Palette)
     }
 
     /// How many classes there are.
@@ -155,11 +149,9 @@ mod tests {
 
     #[test]
     fn with_a_palette_only_surfaces_of_a_scene_have_classes() {
-        let dir = tempfile::tempdir().unwrap();
         let text = r#"{"classes": [{"id": 4, "name": "wall", "colour": [9, 9, 9]},
                                    {"id": 7, "name": "floor", "colour": [5, 5, 5]}]}"#;
-        std::fs::write(dir.path().join("palette.json"), text).unwrap();
-        let classes = ClassSet::of_model(dir.path()).unwrap();
+        let classes = ClassSet::Palette(serde_json::from_str(text).unwrap());
         let scene = Scene::generate(&SceneConfig::default(), Split::Train, 0);
         let labelled = classes.labelled(&scene);
         for (label, id) in labelled.labels.iter().zip(&scene.ids) {

@@ -7,6 +7,7 @@ use super::cells::CELLS;
 use super::image::DenseImage;
 use super::palette::ClassSet;
 use crate::evaluation::depth::{Crop, DepthProtocol, DepthScores, DepthTask, DepthTruth};
+use crate::evaluation::segmentation::ClassCounts;
 use crate::training::stage::Metrics;
 
 /// Depth that counts, metres.
@@ -16,8 +17,7 @@ const RANGE_M: [f64; 2] = [0.0, 10.0];
 #[derive(Debug)]
 pub(in crate::training) struct Readout {
     sums: Metrics,
-    /// Pixels of each class: in the truth, in the prediction, in both.
-    classes: Vec<[f64; 3]>,
+    classes: ClassCounts,
 }
 
 /// What is read for the cells of one image, in (patch, cell row, cell column) order.
@@ -34,7 +34,7 @@ impl Readout {
     pub(in crate::training) fn new(classes: &ClassSet) -> Self {
         Self {
             sums: Metrics::new(),
-            classes: vec![[0.0; 3]; classes.len()],
+            classes: ClassCounts::new(classes.len()),
         }
     }
 
@@ -103,27 +103,17 @@ impl Readout {
                 continue;
             };
             let (x, y) = (i % width * columns / width, i / width * rows / height);
-            let predicted = read[cell(grid, x, y)];
-            self.classes[truth][0] += 1.0;
-            self.classes[predicted][1] += 1.0;
-            if truth == predicted {
-                self.classes[truth][2] += 1.0;
-            }
+            self.classes.add(truth, read[cell(grid, x, y)]);
         }
     }
 
     /// Means over images; pixels with the right class, and the mean IoU of the classes that are there.
     pub(in crate::training) fn metrics(mut self) -> Metrics {
-        let all: f64 = self.classes.iter().map(|[truth, ..]| truth).sum();
-        let right: f64 = self.classes.iter().map(|[.., both]| both).sum();
-        let mut ious = (0.0, 0.0);
-        for [truth, predicted, both] in self.classes.iter().filter(|[truth, ..]| *truth > 0.0) {
-            ious.0 += both / (truth + predicted - both);
-            ious.1 += 1.0;
-        }
-        if all > 0.0 {
-            self.sums.insert("class_pixels".into(), (right, all));
-            self.sums.insert("mean_iou".into(), ious);
+        let (right, all) = self.classes.pixels();
+        if let Some(mean_iou) = self.classes.mean_iou() {
+            self.sums
+                .insert("class_pixels".into(), (right as f64, all as f64));
+            self.sums.insert("mean_iou".into(), (mean_iou, 1.0));
         }
         self.sums
     }

@@ -174,11 +174,12 @@ impl<'c> DenseSources<'c> {
         Ok((place, image))
     }
 
-    /// What source number `place` is called in the log.
-    pub(in crate::training) fn name(&self, place: usize) -> String {
-        match &self.sources[place].1 {
+    /// What the sources are called in the log.
+    pub(in crate::training) fn names(&self) -> impl Iterator<Item = String> {
+        let sources = self.sources.iter().enumerate();
+        sources.map(|(place, (_, source))| match source {
             OpenSource::Scenes(_) => format!("{place}_scenes"),
             OpenSource::Files(files) => format!("{place}_{}", files.name()),
-        }
+        })
     }
 }

@@ -1,7 +1,5 @@
 //! What images must be like for a model.
 
-use std::path::Path;
-
 use cooper_model::model::ModelConfig;
 use cooper_model::{Error, Result};
 
@@ -30,16 +28,13 @@ impl Default for DenseTarget {
 }
 
 impl DenseTarget {
-    /// What a model directory asks for.
-    ///
-    /// # Errors
-    /// If its palette cannot be read.
-    pub fn of_model(dir: &Path, config: &ModelConfig, side: usize) -> Result<Self> {
-        Ok(Self {
-            classes: ClassSet::of_model(dir)?,
+    /// What a model asks for.
+    pub fn of_model(config: &ModelConfig, side: usize) -> Self {
+        Self {
+            classes: ClassSet::of_model(config),
             canonical_focal: config.depth.canonical_focal,
             side,
-        })
+        }
     }
 
     /// # Errors

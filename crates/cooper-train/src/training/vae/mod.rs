@@ -22,6 +22,7 @@ use crate::training::draws::rng_at;
 use crate::training::parameters::Parameters;
 use crate::training::run_config::RunConfig;
 use crate::training::settings::settings_of;
+use crate::training::source_counts::SourceCounts;
 use crate::training::stage::{Counts, Layout, Metrics, Stage};
 
 use maps::{Maps, crop};
@@ -116,6 +117,7 @@ pub struct VaeStage<'c> {
 pub struct VaeBatch {
     pixels: Tensor,
     noise: Tensor,
+    by_source: SourceCounts,
 }
 
 impl<'c> VaeStage<'c> {
@@ -142,7 +144,7 @@ impl<'c> VaeStage<'c> {
             let why = "expected at least one, got none";
             return Err(Error::invalid("depth_curves", why));
         }
-        let target = DenseTarget::of_model(&config.run.init, &model, side)?;
+        let target = DenseTarget::of_model(&model, side);
         let (data, seed) = (&config.data, config.run.seed);
         let images = DenseImages::open(data, &config.validation, &target, seed)?;
         config.check_crop(&images.sources.sizes())?;
@@ -171,23 +173,29 @@ impl<'c> VaeStage<'c> {
     }
 
     /// Crops (n, 3, rows, columns) of some images, their depth maps and their segmentations.
-    fn pixels(&self, numbers: std::ops::Range<u64>, rng: &mut StdRng) -> Result<Tensor> {
+    fn pixels(
+        &self,
+        numbers: std::ops::Range<u64>,
+        rng: &mut StdRng,
+    ) -> Result<(Tensor, SourceCounts)> {
         let mut crops = Vec::new();
+        let mut by_source = SourceCounts::new(self.images.sources.names());
         for number in numbers {
-            let (_, mut image) = self.images.sources.image(number, rng)?;
+            let (source, mut image) = self.images.sources.image(number, rng)?;
+            by_source.count(source);
             image.fill();
             let curve = self.config.depth_curves.choose(rng).copied();
             for pixels in self.maps.three(&image, curve.unwrap_or_default())? {
                 crops.push(crop(&pixels, self.config.crop, rng)?);
             }
         }
-        Ok(Tensor::stack(&crops, 0)?)
+        Ok((Tensor::stack(&crops, 0)?, by_source))
     }
 
     /// The weights with which every latent channel has mean 0 and deviation 1 over some scenes.
     fn normalized(&self, parameters: &Parameters, model: &ModelConfig) -> Result<Parameters> {
         let mut rng = rng_at(self.config.run.seed, usize::MAX, 0);
-        let pixels = self.pixels(0..64, &mut rng)?;
+        let (pixels, _) = self.pixels(0..64, &mut rng)?;
         let moments = self.vae.moments(&pixels)?.detach();
         let means = moments
             .narrow(1, 0, self.z_channels)?
@@ -228,13 +236,17 @@ impl Stage for VaeStage<'_> {
         let mut rng = rng_at(self.config.run.seed, step, micro);
         let n = self.config.samples;
         let first = ((step * self.config.run.micro_batches + micro) * n) as u64;
-        let pixels = self.pixels(first..first + n as u64, &mut rng)?;
+        let (pixels, by_source) = self.pixels(first..first + n as u64, &mut rng)?;
         let [rows, columns] = self.config.crop.map(|side| side / self.downsample);
         let shape = (3 * n, self.z_channels, rows, columns);
         let count = 3 * n * self.z_channels * rows * columns;
         let noise: Vec<f32> = StandardNormal.sample_iter(&mut rng).take(count).collect();
         let noise = Tensor::from_vec(noise, shape, &Device::Cpu)?;
-        Ok(VaeBatch { pixels, noise })
+        Ok(VaeBatch {
+            pixels,
+            noise,
+            by_source,
+        })
     }
 
     fn validate(&self) -> Result<Metrics> {
@@ -288,6 +300,7 @@ impl Stage for VaeStage<'_> {
             (f64::from(kl.to_scalar::<f32>()?) * share, share),
         );
         add_psnr(&mut metrics, &error.detach(), str::to_owned)?;
+        batch.by_source.add_to(&mut metrics);
         Ok((loss, metrics))
     }
 }

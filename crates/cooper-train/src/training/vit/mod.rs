@@ -30,6 +30,7 @@ use crate::training::model_directory::ModelDirectory;
 use crate::training::parameters::Parameters;
 use crate::training::run_config::RunConfig;
 use crate::training::settings::settings_of;
+use crate::training::source_counts::SourceCounts;
 use crate::training::stage::{Counts, Layout, Metrics, Stage};
 
 use loss::Outputs;
@@ -89,8 +90,7 @@ pub struct VitBatch {
     patches: Tensor,
     grids: Vec<Grid>,
     cells: CellTensors,
-    /// How many images came from each source, by its place.
-    by_source: Vec<usize>,
+    by_source: SourceCounts,
 }
 
 impl<'c> VitStage<'c> {
@@ -104,7 +104,7 @@ impl<'c> VitStage<'c> {
         let directory = ModelDirectory::read(&config.run.init)?;
         let patch_size = directory.config.vit.patch_size;
         let run = &config.run;
-        let target = DenseTarget::of_model(&run.init, &directory.config, patch_size)?;
+        let target = DenseTarget::of_model(&directory.config, patch_size);
         let images = DenseImages::open(&config.data, &config.validation, &target, run.seed)?;
         let outputs = Outputs::new(images.sources.classes());
         let mut weights = directory.weights()?;
@@ -193,10 +193,10 @@ impl Stage for VitStage<'_> {
         let n = self.config.samples;
         let first = (step * self.config.run.micro_batches + micro) * n;
         let (mut patches, mut grids, mut cells) = (Vec::new(), Vec::new(), Cells::default());
-        let mut by_source = vec![0; self.config.data.sources.len()];
+        let mut by_source = SourceCounts::new(self.images.sources.names());
         for number in first..first + n {
             let (source, image) = self.images.sources.image(number as u64, &mut rng)?;
-            by_source[source] += 1;
+            by_source.count(source);
             let (shows, shown) = self.shown(&image, &mut rng);
             let (own, grid) = self.patches(&shown)?;
             patches.push(own);
@@ -249,10 +249,7 @@ impl Stage for VitStage<'_> {
     fn loss(&self, batch: &VitBatch, totals: &Counts) -> Result<(Tensor, Metrics)> {
         let read = self.read(&batch.patches, &batch.grids)?;
         let (loss, mut metrics) = self.outputs.loss(&read, &batch.cells, totals.mse)?;
-        for (source, n) in batch.by_source.iter().enumerate() {
-            let name = format!("share_{}", self.images.sources.name(source));
-            metrics.insert(name, (*n as f64, batch.grids.len() as f64));
-        }
+        batch.by_source.add_to(&mut metrics);
         Ok((loss, metrics))
     }
 }

@@ -1,17 +1,12 @@
 //! The classes that a model draws in its segmentations, each in its colour: `palette.json` of a model directory.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-
-/// The file in a model directory.
-const FILE_NAME: &str = "palette.json";
-
 /// The classes that a model draws in its segmentations.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Contents")]
 pub struct Palette {
     classes: Vec<PaletteClass>,
 }
@@ -19,7 +14,7 @@ pub struct Palette {
 /// One class of a palette.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct PaletteClass {
-    /// Its number in label images, below 255.
+    /// Its number in label images of training and evaluation, below 255.
     pub id: u8,
     /// What it is called.
     pub name: String,
@@ -36,28 +31,20 @@ struct Contents {
     classes: Vec<PaletteClass>,
 }
 
+impl TryFrom<Contents> for Palette {
+    type Error = String;
+
+    fn try_from(contents: Contents) -> Result<Self, String> {
+        Self::new(contents.classes)
+    }
+}
+
 impl Palette {
-    /// Read a model directory's `palette.json`; none if it has no such file.
+    /// A palette of these classes.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read, [`Error::Config`] if it is no palette: two classes with one id, name or
-    /// colour, or none at all.
-    pub fn load(model_dir: &Path) -> Result<Option<Self>> {
-        let path = model_dir.join(FILE_NAME);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
-        let refuse = |why: String| Error::Config {
-            path: path.clone(),
-            why,
-        };
-        let contents: Contents = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
-        Self::new(contents.classes).map(Some).map_err(refuse)
-    }
-
-    /// A palette of these classes, or what is wrong with them.
-    fn new(mut classes: Vec<PaletteClass>) -> std::result::Result<Self, String> {
+    /// What is wrong with them: two classes with one id, name or colour, or none at all.
+    pub fn new(mut classes: Vec<PaletteClass>) -> Result<Self, String> {
         if classes.is_empty() {
             return Err("expected at least one class, got none".into());
         }
@@ -94,10 +81,8 @@ impl Palette {
 mod tests {
     use super::*;
 
-    fn load(text: &str) -> Result<Option<Palette>> {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE_NAME), text).unwrap();
-        Palette::load(dir.path())
+    fn load(text: &str) -> Result<Palette, serde_json::Error> {
+        serde_json::from_str(text)
     }
 
     #[test]
@@ -105,14 +90,13 @@ mod tests {
         let text = r#"{"unlabelled": 255, "classes": [
             {"id": 3, "name": "chair", "colour": [0, 0, 255], "parent": "furniture"},
             {"id": 0, "name": "floor", "color": [60, 60, 60]}]}"#;
-        let palette = load(text).unwrap().unwrap();
+        let palette = load(text).unwrap();
         assert_eq!(palette.classes()[0].name, "floor");
         assert_eq!(
             palette.class(3).unwrap().parent.as_deref(),
             Some("furniture")
         );
         assert_eq!(palette.class(1), None);
-        assert!(Palette::load(Path::new("/nowhere")).unwrap().is_none());
     }
 
     #[test]

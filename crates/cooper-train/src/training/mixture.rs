@@ -151,7 +151,7 @@ impl<'c> Mixture<'c> {
         names.collect()
     }
 
-    /// Sample number `n` of the run, and the place of its source among [`Self::names`]; `rng` draws the source, and what
+    /// Sample number `n` of the run, and the place of its source among `names`; `rng` draws the source, and what
     /// the source leaves open.
     ///
     /// # Errors

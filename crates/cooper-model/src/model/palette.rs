@@ -44,7 +44,7 @@ impl Palette {
     ///
     /// # Errors
     /// What is wrong with them: two classes with one id, name or colour, or none at all.
-    pub fn new(mut classes: Vec<PaletteClass>) -> Result<Self, String> {
+    pub(crate) fn new(mut classes: Vec<PaletteClass>) -> Result<Self, String> {
         if classes.is_empty() {
             return Err("expected at least one class, got none".into());
         }

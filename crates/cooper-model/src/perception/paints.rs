@@ -95,7 +95,8 @@ pub(super) fn connected(painted: &[Option<usize>], width: usize) -> Vec<(usize, 
     areas
 }
 
-/// Those of some paints that are the nearest one to enough pixels: the seam between two colours passes through others.
+/// Those of some paints that are the nearest one to enough pixels: the seam between two colours passes through others. All of
+/// them where none has enough.
 pub(super) fn drawn_of(paints: &[[u8; 3]], color: &RgbImage) -> Vec<[u8; 3]> {
     let mut n_pixels = vec![0u64; paints.len()];
     for pixel in color.pixels() {
@@ -103,5 +104,26 @@ pub(super) fn drawn_of(paints: &[[u8; 3]], color: &RgbImage) -> Vec<[u8; 3]> {
     }
     let least = least_pixels(color, MIN_COLOR_SHARE);
     let drawn = paints.iter().zip(n_pixels).filter(|(_, n)| *n >= least);
-    drawn.map(|(paint, _)| *paint).collect()
+    let drawn: Vec<[u8; 3]> = drawn.map(|(paint, _)| *paint).collect();
+    if drawn.is_empty() {
+        return paints.to_vec();
+    }
+    drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    #[test]
+    fn many_paints_none_of_which_has_enough_are_all_drawn() {
+        // 255 greys, each a 255th of the image.
+        let paints: Vec<[u8; 3]> = (0..255).map(|grey| [grey; 3]).collect();
+        let color = RgbImage::from_fn(255, 4, |x, _| Rgb([x as u8; 3]));
+        assert_eq!(drawn_of(&paints, &color), paints);
+        let plain = RgbImage::from_pixel(255, 4, Rgb([7; 3]));
+        assert_eq!(drawn_of(&paints, &plain), [[7; 3]]);
+    }
 }

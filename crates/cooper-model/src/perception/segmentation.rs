@@ -99,19 +99,23 @@ impl Segmentation {
     /// Find the regions of an image in flat colours.
     pub fn from_colors(color: RgbImage) -> Self {
         let paints = paints_of(&color);
-        Self::painted(color, &paints)
+        let painted: Vec<Option<usize>> = color.pixels().map(|p| nearest(&paints, p.0)).collect();
+        Self::painted(color, &paints, &painted)
     }
 
     /// Find the regions of an image in a palette's colours: each pixel, however blurred, has the class of the nearest colour
     /// that covers enough of the image.
-    pub fn from_palette(color: RgbImage, palette: &Palette) -> Self {
+    pub fn from_palette(mut color: RgbImage, palette: &Palette) -> Self {
         let classes = palette.classes();
         let all: Vec<[u8; 3]> = classes.iter().map(|class| class.color).collect();
         let paints = drawn_of(&all, &color);
-        let painted = RgbImage::from_fn(color.width(), color.height(), |x, y| {
-            Rgb(paints[nearest_paint(&paints, color.get_pixel(x, y).0)])
+        let painted = color.pixels_mut().map(|pixel| {
+            let place = nearest_paint(&paints, pixel.0);
+            *pixel = Rgb(paints[place]);
+            Some(place)
         });
-        let mut found = Self::painted(painted, &paints);
+        let painted: Vec<Option<usize>> = painted.collect();
+        let mut found = Self::painted(color, &paints, &painted);
         for region in &mut found.regions {
             let class = classes.iter().find(|class| class.color == region.color);
             region.class = class.map(|class| class.id);
@@ -120,12 +124,11 @@ impl Segmentation {
         found
     }
 
-    /// The connected areas of these paints.
-    fn painted(color: RgbImage, paints: &[[u8; 3]]) -> Self {
-        let painted: Vec<Option<usize>> = color.pixels().map(|p| nearest(paints, p.0)).collect();
+    /// The connected areas of these paints, of which each pixel has the one at its place in `painted`.
+    fn painted(color: RgbImage, paints: &[[u8; 3]], painted: &[Option<usize>]) -> Self {
         let width = color.width() as usize;
         let min_pixels = least_pixels(&color, MIN_REGION_SHARE) as usize;
-        let mut areas: Vec<(usize, Vec<usize>)> = connected(&painted, width)
+        let mut areas: Vec<(usize, Vec<usize>)> = connected(painted, width)
             .into_iter()
             .filter(|(_, pixels)| pixels.len() >= min_pixels)
             .collect();

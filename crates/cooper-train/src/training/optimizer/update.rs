@@ -78,9 +78,7 @@ impl Update {
         var.set(&Tensor::from_vec(updated, var.shape(), var.device())?)?;
         Ok(())
     }
-}
 
-impl Update {
     /// Nesterov's momentum, made orthogonal.
     pub(super) fn apply_muon(
         &self,

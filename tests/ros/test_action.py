@@ -11,6 +11,8 @@ from cooper_perception.srv import Ask, GetStatus
 RESULT = Reason.Result
 # Draws both maps first, in so many steps that there is time to do something meanwhile.
 LONG = {"flow.time_points": 1000}
+# Seconds within which a node stops that could go on for longer, other processes beside it.
+IN_TIME = 1.5
 PERCEPTION = Reason.Goal.PERCEPTION
 
 
@@ -74,7 +76,7 @@ def test_cancel_returns_what_there_is(start, client):
     assert status == GoalStatus.STATUS_CANCELED
     assert (result.status, result.error_code) == (RESULT.CANCELED, RESULT.ERROR_CANCELED)
     assert stamp_of(result) == (7, 8)
-    assert took < 1.0, f"a flow step takes milliseconds, the cancel took {took:.2f} s"
+    assert took < IN_TIME, f"a flow step takes milliseconds, the cancel took {took:.2f} s"
 
 
 def test_a_spent_time_budget_returns_what_there_is(start, client):
@@ -83,13 +85,13 @@ def test_a_spent_time_budget_returns_what_there_is(start, client):
     status, result = client.result(handle)
     assert status == GoalStatus.STATUS_ABORTED
     assert (result.status, result.error_code) == (RESULT.DEADLINE, RESULT.ERROR_DEADLINE)
-    assert "time budget" in result.error_msg and 0.01 < result.timings.total_s < 0.51
+    assert "time budget" in result.error_msg and 0.01 < result.timings.total_s < IN_TIME
     # Also when it is spent before the turn comes.
     running, news = long_goal(client)
     until(lambda: waits_for_model(news))
     late, _ = long_goal(client, time_budget=0.3)
     _, result = client.result(late)
-    assert result.status == RESULT.DEADLINE and 0.3 < result.timings.total_s < 0.8
+    assert result.status == RESULT.DEADLINE and 0.3 < result.timings.total_s < 0.3 + IN_TIME
     client.wait(running.cancel_goal_async())
     client.result(running)
 
@@ -106,7 +108,7 @@ def test_a_time_budget_chooses_the_steps(start, client):
         status, result = client.result(handle)
         steps = [evidence.steps for evidence in result.evidence]
         print(f"{steps} steps, {result.timings.total_s:.2f} of {budget} s")
-        assert result.timings.total_s < budget + 0.5
+        assert result.timings.total_s < budget + IN_TIME
         assert all(4 <= n < 999 for n in steps)
         in_time.append(status == GoalStatus.STATUS_SUCCEEDED and len(steps) == 2)
     assert any(in_time), "other processes may take the machine, but not each time"

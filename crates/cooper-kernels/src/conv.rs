@@ -13,8 +13,7 @@ use super::conv_precision::{ConvPrecision, MIN_WINOGRAD_CHANNELS};
 use super::group_norm::GroupNorm;
 use super::im2col::ConvShape;
 use super::int16_matmul::Int16Rows;
-use super::threads::zeros;
-use super::winograd::{Int16Kernels, Sizes, WriteMode};
+use super::winograd::{Int16Kernels, Sizes};
 use super::winograd_conv::{Prelude, WinogradConv, WinogradKernels};
 
 /// A square kernel with bias.
@@ -137,9 +136,14 @@ impl Conv2d {
         let shape = self.shape;
         let arguments = [xs, weight, &self.bias];
         if needs_own_backward(&arguments) {
-            let value = shape.forward(xs, weight, &self.bias)?;
-            return with_backward3(arguments, value, move |[xs, weight, bias], grad| {
-                shape.backward(xs, weight, bias, grad)
+            let value = forward_f32(shape, xs, weight, &self.bias)?;
+            return with_backward3(arguments, value, move |[xs, weight, _], grad| {
+                let [dw, db] = shape.kernel_gradients(xs, weight, grad)?;
+                let dx = match fits_winograd(shape, weight.dim(0)?) {
+                    true => forward_f32(shape, grad, &turned(weight)?, &bias_of_zeros(xs)?)?,
+                    false => shape.input_gradient(xs, weight, grad)?,
+                };
+                Ok([dx, dw, db])
             });
         }
         if is_cpu_f32(xs) {
@@ -169,10 +173,7 @@ impl Conv2d {
             to.inplace_op1(&convolution)?;
             return Ok(to);
         }
-        let sizes = convolution.sizes;
-        let mut out = zeros(convolution.n_out()?);
-        convolution.write(&mut out, WriteMode::Overwrite)?;
-        Tensor::from_vec(out, ((), sizes.c_out, sizes.hh, sizes.ww), xs.device())
+        convolution.forward()
     }
 
     fn tile_sizes(&self, xs: &Tensor, prelude: Prelude) -> Result<Sizes> {
@@ -192,6 +193,37 @@ impl Conv2d {
             ww: ww * factor,
         })
     }
+}
+
+/// A convolution of f32 tensors on the CPU, by the faster way.
+fn forward_f32(shape: ConvShape, xs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    let (_, c_in, hh, ww) = xs.dims4()?;
+    if !fits_winograd(shape, c_in) {
+        return shape.forward(xs, weight, bias);
+    }
+    let sizes = Sizes {
+        c_in,
+        c_out: weight.dim(0)?,
+        hh,
+        ww,
+    };
+    let convolution = WinogradConv {
+        xs: &xs.detach(),
+        prelude: Prelude::None,
+        kernels: WinogradKernels::F32(&weight.detach()),
+        bias: &bias.detach(),
+        sizes,
+    };
+    convolution.forward()
+}
+
+/// The kernels (in, out, k, k) by which a result's gradient becomes the input's, where the size stays.
+fn turned(weight: &Tensor) -> Result<Tensor> {
+    weight.detach().flip(&[2, 3])?.transpose(0, 1)?.contiguous()
+}
+
+fn bias_of_zeros(xs: &Tensor) -> Result<Tensor> {
+    Tensor::zeros(xs.dim(1)?, xs.dtype(), xs.device())
 }
 
 /// Whether [`winograd`](super::winograd) is the faster way.

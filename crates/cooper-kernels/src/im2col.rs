@@ -164,31 +164,24 @@ impl ConvShape {
         *self == Self::POINTWISE
     }
 
-    /// dW = dY·columnsᵀ, db = Σ dY, dX = col2im(Wᵀ·dY).
-    pub fn backward(
+    /// dW = dY·columnsᵀ, db = Σ dY.
+    pub fn kernel_gradients(
         &self,
         xs: &Tensor,
         weight: &Tensor,
-        bias: &Tensor,
         grad: &Tensor,
-    ) -> Result<[Tensor; 3]> {
+    ) -> Result<[Tensor; 2]> {
         let image = self.image(xs)?;
-        let (b, c, hh, ww) = xs.dims4()?;
-        let c_out = weight.dim(0)?;
-        let (hh_out, ww_out) = (image.hh_out, image.ww_out);
-        let (n_rows, n_out) = (c * self.kernel * self.kernel, hh_out * ww_out);
+        let (n_rows, n_out) = (
+            image.c * self.kernel * self.kernel,
+            image.hh_out * image.ww_out,
+        );
+        let (b, c_out) = (xs.dim(0)?, weight.dim(0)?);
         let xs = xs.detach();
-        let weight_t = weight
-            .detach()
-            .reshape((c_out, n_rows))?
-            .t()?
-            .contiguous()?;
-        let grad = grad.contiguous()?;
-        let mut dx = vec![0f32; xs.elem_count()];
         let mut dw = Tensor::zeros((c_out, n_rows), xs.dtype(), xs.device())?;
         let mut db = vec![0f32; c_out];
-        for (i, dx) in (0..b).zip(dx.chunks_exact_mut(c * hh * ww)) {
-            let lines = 0..hh_out;
+        for i in 0..b {
+            let lines = 0..image.hh_out;
             let columns = with_slices([&xs.get(i)?], |[x]| self.im2col(x, &image, lines))?;
             let columns = Tensor::from_vec(columns, (n_rows, n_out), xs.device())?;
             let grad = grad.get(i)?.reshape((c_out, n_out))?;
@@ -198,13 +191,27 @@ impl ConvShape {
                     *db += simd::sum(plane);
                 }
             })?;
+        }
+        let db = Tensor::from_vec(db, c_out, xs.device())?;
+        Ok([dw.reshape(weight.shape())?, db])
+    }
+
+    /// dX = col2im(Wᵀ·dY).
+    pub fn input_gradient(&self, xs: &Tensor, weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let image = self.image(xs)?;
+        let (c_out, n_out) = (weight.dim(0)?, image.hh_out * image.ww_out);
+        let weight = weight.detach().reshape((c_out, ()))?;
+        let weight_t = weight.t()?.contiguous()?;
+        let grad = grad.contiguous()?;
+        let mut dx = vec![0f32; xs.elem_count()];
+        let planes = dx.chunks_exact_mut(image.c * image.hh * image.ww);
+        for (i, dx) in planes.enumerate() {
+            let grad = grad.get(i)?.reshape((c_out, n_out))?;
             with_slices([&weight_t.matmul(&grad)?], |[columns]| {
                 self.col2im(columns, &image, dx);
             })?;
         }
-        let dx = Tensor::from_vec(dx, xs.shape(), xs.device())?;
-        let db = Tensor::from_vec(db, bias.shape(), xs.device())?;
-        Ok([dx, dw.reshape(weight.shape())?, db])
+        Tensor::from_vec(dx, xs.shape(), xs.device())
     }
 
     /// The rows of the columns.

@@ -5,8 +5,9 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 
 use super::autograd::with_slices;
 use super::group_norm::GroupNorm;
+use super::threads::zeros;
 use super::upsample::upsample_2x;
-use super::winograd::{self, Int16Kernels, Kernels, WriteMode};
+use super::winograd::{self, Int16Kernels, Kernels, Sizes, WriteMode};
 
 /// What happens to pixels before they are convolved.
 #[derive(Clone, Copy)]
@@ -53,7 +54,7 @@ pub struct WinogradConv<'a> {
     /// (out)
     pub bias: &'a Tensor,
     /// The sizes of one image's convolution.
-    pub sizes: winograd::Sizes,
+    pub sizes: Sizes,
 }
 
 impl WinogradConv<'_> {
@@ -63,6 +64,17 @@ impl WinogradConv<'_> {
     /// If `xs` is no tensor of images.
     pub fn n_out(&self) -> Result<usize> {
         Ok(self.xs.dim(0)? * self.sizes.c_out * self.sizes.hh * self.sizes.ww)
+    }
+
+    /// The result (b, out, hh, ww).
+    ///
+    /// # Errors
+    /// If a tensor cannot be read.
+    pub fn forward(&self) -> Result<Tensor> {
+        let Sizes { c_out, hh, ww, .. } = self.sizes;
+        let mut out = zeros(self.n_out()?);
+        self.write(&mut out, WriteMode::Overwrite)?;
+        Tensor::from_vec(out, ((), c_out, hh, ww), self.xs.device())
     }
 
     /// Write the result into `out` (b, out, hh, ww), or add it.

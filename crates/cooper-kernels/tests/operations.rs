@@ -209,20 +209,33 @@ const CONVOLUTIONS: [ConvShape; 5] = [
 
 #[test]
 fn convolutions() {
-    let (c_in, c_out) = (2, 3);
     for shape in CONVOLUTIONS {
-        for (hh, ww) in [(5, 6), (4, 3)] {
-            let arguments = [
-                tensor(&[2, c_in, hh, ww], 0.0),
-                tensor(&[c_out, c_in, shape.kernel, shape.kernel], 1.0),
-                tensor(&[c_out], 2.0),
-            ];
-            check(&arguments, |a| {
-                let weights = named([("weight", &a[1]), ("bias", &a[2])]);
-                Conv2d::new((c_in, c_out), shape, weights)?.forward(&a[0])
-            });
+        for size in [(5, 6), (4, 3)] {
+            check_convolution((2, 3), shape, size);
         }
     }
+}
+
+/// With so many channels Winograd's algorithm runs: of the input in the first two, of the result's gradient in the first and
+/// the last.
+#[test]
+fn convolutions_of_many_channels() {
+    for channels in [(16, 17), (16, 2), (2, 16)] {
+        check_convolution(channels, ConvShape::SAME_3X3, (3, 4));
+    }
+}
+
+#[track_caller]
+fn check_convolution((c_in, c_out): (usize, usize), shape: ConvShape, (hh, ww): (usize, usize)) {
+    let arguments = [
+        tensor(&[2, c_in, hh, ww], 0.0),
+        tensor(&[c_out, c_in, shape.kernel, shape.kernel], 1.0),
+        tensor(&[c_out], 2.0),
+    ];
+    check(&arguments, |a| {
+        let weights = named([("weight", &a[1]), ("bias", &a[2])]);
+        Conv2d::new((c_in, c_out), shape, weights)?.forward(&a[0])
+    });
 }
 
 #[test]

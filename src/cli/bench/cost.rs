@@ -5,7 +5,7 @@ use cooper_kernels::Quantization;
 use cooper_kernels::SafetensorsHeader;
 use cooper_model::model::experts::Expert;
 use cooper_model::model::network::{
-    Autoencoder, Block, Layer, Linear, PositionSides, StemLevel, Transformer, VisionLayer,
+    Autoencoder, Block, Layer, Linear, PositionSides, Transformer, VisionLayer,
 };
 use cooper_model::model::{Grid, ModelConfig};
 
@@ -136,26 +136,25 @@ impl Network {
         let layers: usize = vision.encoder.iter().map(layer).sum();
         let ends = std::iter::once(&vision.patch_embedding).chain(&self.transformer.connector);
         let ends: usize = ends.map(|linear| 2 * linear.n_weights()).sum();
-        let level = |level: &StemLevel| 2 * level.side.pow(2) * level.linear.n_weights();
-        let stem: usize = vision.stem.iter().map(level).sum();
-        n as f64 * (layers + ends + stem) as f64
+        let n_pixels = (n * vision.patch_size.pow(2)) as f64;
+        n as f64 * (layers + ends) as f64 + conv_blocks(&vision.stem, n_pixels)
     }
 
     /// Operations of encoding an image of this many latent tokens.
     pub(super) fn encode(&self, grid: Grid) -> f64 {
         let n_pixels = grid.n_tokens() as f64 * self.token_pixels;
-        autoencoder(&self.autoencoder.encoder, n_pixels)
+        conv_blocks(&self.autoencoder.encoder, n_pixels)
     }
 
     /// Operations of decoding an image of this many latent tokens.
     pub(super) fn decode(&self, grid: Grid) -> f64 {
         let n_pixels = grid.n_tokens() as f64 * self.token_pixels;
-        autoencoder(&self.autoencoder.decoder, n_pixels / self.cell_pixels)
+        conv_blocks(&self.autoencoder.decoder, n_pixels / self.cell_pixels)
     }
 }
 
 /// Operations of convolutions and attention in blocks, the first of which has `n` pixels as input.
-fn autoencoder(blocks: &[Block], mut n: f64) -> f64 {
+fn conv_blocks(blocks: &[Block], mut n: f64) -> f64 {
     let mut flop = 0.0;
     for block in blocks {
         match block {
@@ -203,7 +202,7 @@ mod tests {
                 patch_size: 14,
                 num_channels: 3,
                 layer_norm_eps: 1e-6,
-                stem_channels: Vec::new(),
+                stem: Vec::new(),
             },
             bagel: BagelConfig::default(),
             vae: VaeConfig::default(),

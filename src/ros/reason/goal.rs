@@ -56,13 +56,12 @@ fn start(
     shared: &Arc<Shared>,
     request: ActionServerGoalRequest<Reason::Action>,
 ) -> r2r::Result<()> {
-    let since = Instant::now();
+    let fields = client_request(&request.goal);
     let submitted = read_time_budget(request.goal.time_budget).and_then(|budget| {
         // A budget beyond the clock's range is no limit.
-        let deadline = budget.and_then(|budget| since.checked_add(budget));
+        let deadline = budget.and_then(|budget| fields.received.checked_add(budget));
         let cancel = deadline.map_or_else(Cancel::default, Cancel::at);
         let caller = Caller::client(&interfaces::REASON);
-        let fields = client_request(&request.goal);
         let accepted = shared.ask(caller, fields, Task::Answer, cancel.clone())?;
         Ok((cancel, accepted))
     });
@@ -92,6 +91,7 @@ fn start(
 
 fn client_request(goal: &Reason::Goal) -> ClientRequest {
     ClientRequest {
+        received: Instant::now(),
         question: goal.question.clone(),
         camera: goal.camera.clone(),
         image: goal.image.clone(),

@@ -23,8 +23,8 @@ pub struct PendingQuestion {
     pub question: String,
     /// How it is answered.
     pub settings: Settings,
-    /// When it was accepted.
-    pub since: Instant,
+    /// When it came in.
+    pub received: Instant,
 }
 
 impl Shared {
@@ -40,7 +40,7 @@ impl Shared {
         let mut answer = pending.answer;
         answer.header = convert::std_header(&execution.header());
         answer.status = status;
-        answer.timings = timings(transcript, execution.queued, pending.since.elapsed());
+        answer.timings = timings(transcript, execution.queued, pending.received.elapsed());
         if let Some(frame) = &execution.frame {
             answer.pictures = frame.all().map(source_image).collect();
             answer.evidence = evidence(transcript, frame, MapImages::HeaderOnly);

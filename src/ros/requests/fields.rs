@@ -1,5 +1,7 @@
 //! The fields of requests, checked.
 
+use std::time::Instant;
+
 use cooper_model::{Error, Result};
 use cooper_perception::config::{MAX_SAMPLES, MAX_TURNS};
 use cooper_perception::pipeline::Settings;
@@ -10,6 +12,8 @@ use crate::codes;
 /// The fields that all requests with a question have.
 #[derive(Clone, Debug)]
 pub struct ClientRequest {
+    /// When it came in; its time budget and its total time begin here.
+    pub received: Instant,
     /// The question.
     pub question: String,
     /// A camera's name; empty: the first one.
@@ -106,6 +110,7 @@ mod tests {
 
     fn request(question: &str, mode: u8, seed: i64) -> ClientRequest {
         ClientRequest {
+            received: Instant::now(),
             question: question.into(),
             camera: String::new(),
             image: Image::default(),

@@ -1,7 +1,6 @@
 //! Requests on their way to the model.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use cooper_model::engine::Cancel;
 use cooper_model::{Error, Result};
@@ -151,7 +150,7 @@ impl Shared {
             answer,
             question: question.clone(),
             settings: settings.clone(),
-            since: Instant::now(),
+            received: request.received,
         };
         let frame = self.frame_sources(&request)?;
         let events = self.submit(caller, frame, task(question), settings, cancel)?;

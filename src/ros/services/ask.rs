@@ -1,6 +1,7 @@
 //! `~/ask`: a question about an image.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use cooper_model::Error;
 use cooper_model::engine::{Cancel, MapKind};
@@ -60,6 +61,7 @@ pub async fn ask(shared: Arc<Shared>, request: Ask::Request) -> Ask::Response {
 
 fn client_request(request: Ask::Request) -> ClientRequest {
     ClientRequest {
+        received: Instant::now(),
         question: request.question,
         camera: request.camera,
         image: request.image,

@@ -1,6 +1,7 @@
 //! `~/measure`: a typed question, answered in numbers and checked against maps or places.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use cooper_model::engine::Cancel;
 use cooper_model::measure::{Agreement, Axis, Kind, Measurement, Metric, Observation, conclude};
@@ -80,6 +81,7 @@ async fn ask(
 
 fn client_request(request: Measure::Request, measurement: &Measurement) -> ClientRequest {
     ClientRequest {
+        received: Instant::now(),
         question: measurement.question(),
         camera: request.camera,
         image: request.image,

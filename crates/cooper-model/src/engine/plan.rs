@@ -10,9 +10,7 @@ use super::format::Format;
 use super::prefix_cache::PrefixCache;
 use super::weight_bytes::WeightBytes;
 use crate::model::ModelConfig;
-use crate::model::memory::{
-    Numbers, Pass, autoencoder_bytes, context_bytes, decoder_bytes, vision_bytes,
-};
+use crate::model::memory::{Numbers, Pass, context_bytes, conv_bytes, decoder_bytes, vision_bytes};
 use crate::model::network::{Autoencoder, PositionSides, Transformer};
 use crate::model::qwen2_mot::N_MARKERS;
 
@@ -224,8 +222,8 @@ fn autoencoder_step_bytes(
     precision: ConvPrecision,
 ) -> [(&'static str, u64); 2] {
     let (pixels, cells) = (tokens.n_pixels, tokens.n_cells);
-    let encoding = autoencoder_bytes(&network.encoder, pixels, precision);
-    let decoding = autoencoder_bytes(&network.decoder, cells, precision);
+    let encoding = conv_bytes(&network.encoder, pixels, precision);
+    let decoding = conv_bytes(&network.decoder, cells, precision);
     [
         ("encoding the image", encoding),
         ("decoding a map", decoding),

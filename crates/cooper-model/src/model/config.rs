@@ -68,20 +68,31 @@ pub struct VitConfig {
     /// Added to the variance in layer norms.
     #[serde(default = "one_millionth")]
     pub layer_norm_eps: f64,
-    /// Channels of the levels of a stem that adds to the patch embedding; BAGEL's encoder has none.
+    /// Levels of a convolutional stem that adds to the patch embedding; BAGEL's encoder has none.
     #[serde(default)]
-    pub stem_channels: Vec<usize>,
+    pub stem: Vec<StemLevel>,
+}
+
+/// A level of the stem: a convolution that halves the size, and residual blocks.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StemLevel {
+    /// Channels of the level.
+    pub channels: usize,
+    /// Residual blocks behind the halving.
+    #[serde(default)]
+    pub num_res_blocks: usize,
+}
+
+impl StemLevel {
+    /// Groups of channels in its norms.
+    pub const NORM_GROUPS: usize = 8;
 }
 
 impl VitConfig {
     /// Encoder layers that are used.
     pub fn n_layers(&self) -> usize {
         self.num_hidden_layers.saturating_sub(1)
-    }
-
-    /// Squares on a patch's side that each level of the stem, and then its output, makes of the patch.
-    pub fn stem_sides(&self) -> impl Iterator<Item = usize> {
-        (0..=self.stem_channels.len()).rev().map(|level| 1 << level)
     }
 }
 

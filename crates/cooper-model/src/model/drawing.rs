@@ -5,9 +5,10 @@
 use candle_core::{Module, Result, Tensor};
 
 use super::experts::{Expert, ExpertTokens};
+use super::grid::Grid;
 use super::kv_context::KvContext;
 use super::qwen2_mot::{Attends, Block, N_MARKERS};
-use super::unified::{Grid, UnifiedModel};
+use super::unified::UnifiedModel;
 
 /// What all steps of a drawing share, computed once.
 #[derive(Debug)]

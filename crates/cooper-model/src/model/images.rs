@@ -5,7 +5,7 @@ use cooper_imaging::ResizeRule;
 use image::RgbImage;
 
 use super::config::ModelConfig;
-use super::unified::Grid;
+use super::grid::Grid;
 use crate::model::pixels::{Normalization, patchify};
 
 impl ModelConfig {

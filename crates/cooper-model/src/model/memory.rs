@@ -128,7 +128,9 @@ fn decoder_layer_bytes(layer: &DecoderLayer, pass: Pass, numbers: Numbers) -> us
 pub fn vision_bytes(network: &VisionEncoder, n: usize, number: usize) -> u64 {
     let layers = network.encoder.iter();
     let peak = layers.map(|layer| vision_layer_bytes(layer, n, number));
-    (peak.max().unwrap_or(0) + SCRATCH) as u64
+    let layers = (peak.max().unwrap_or(0) + SCRATCH) as u64;
+    let n_pixels = n * network.patch_size.pow(2);
+    layers.max(conv_bytes(&network.stem, n_pixels, ConvPrecision::F32))
 }
 
 fn vision_layer_bytes(layer: &VisionLayer, n: usize, number: usize) -> usize {
@@ -139,8 +141,8 @@ fn vision_layer_bytes(layer: &VisionLayer, n: usize, number: usize) -> usize {
     4 * n * c * number + wide.max(attention)
 }
 
-/// Peak bytes of an encoder's or decoder's blocks, on a CPU, where the first has `n_pixels` pixels as input.
-pub fn autoencoder_bytes(blocks: &[Block], n_pixels: usize, precision: ConvPrecision) -> u64 {
+/// Peak bytes of convolutional blocks, on a CPU, where the first has `n_pixels` pixels as input.
+pub fn conv_bytes(blocks: &[Block], n_pixels: usize, precision: ConvPrecision) -> u64 {
     let mut peak = PeakMemory {
         n_pixels,
         n_numbers: 0,

@@ -3,9 +3,11 @@
 //! Weights and forward passes only; contexts are values that are passed in (see [`KvContext`]).
 
 pub mod config;
+mod conv_blocks;
 pub mod drawing;
 pub mod experts;
 pub mod flux_vae;
+mod grid;
 mod images;
 pub mod inventory;
 pub mod kv_context;
@@ -22,7 +24,8 @@ mod weights;
 
 pub use config::{DepthConfig, DepthCurve, ModelConfig};
 pub use flux_vae::FluxVae;
+pub use grid::Grid;
 pub use kv_context::KvContext;
 pub use palette::{Palette, PaletteClass};
 pub use tokenizer::{ControlTokens, Tokenizer};
-pub use unified::{Grid, UnifiedModel};
+pub use unified::UnifiedModel;

@@ -3,6 +3,8 @@
 use candle_core::{Device, Result, Tensor, bail};
 use image::RgbImage;
 
+use super::grid::Grid;
+
 /// How channels in [0, 1] become the network's input: `(x − mean) / std`.
 #[derive(Clone, Copy, Debug)]
 pub struct Normalization {
@@ -47,6 +49,18 @@ pub fn patchify(pixels: &Tensor, p: usize) -> Result<Tensor> {
         .reshape((rows * columns, p * p * c))
 }
 
+/// Put the patches (b·rows·columns, p·p·c) of `b` images of a grid together again: (b, c, hh, ww).
+///
+/// # Errors
+/// If the shape is another.
+pub fn unpatchify(patches: &Tensor, b: usize, grid: Grid, p: usize) -> Result<Tensor> {
+    let (Grid { rows, columns }, c) = (grid, patches.dim(1)? / (p * p));
+    patches
+        .reshape((b, rows, columns, p, p, c))?
+        .permute((0, 5, 1, 3, 2, 4))? // (b, c, rows, p, columns, p)
+        .reshape((b, c, rows * p, columns * p))
+}
+
 /// (3, hh, ww) in [0, 1], clamped, as an 8-bit image; fractions are cut off, as upstream.
 ///
 /// # Errors
@@ -78,6 +92,14 @@ mod tests {
         let pixels = Tensor::from_vec(values, (3, 4, 6), &Device::Cpu).unwrap();
         let patches = patchify(&pixels, 2).unwrap();
         assert_eq!(patches.dims(), [6, 12]);
+        let grid = Grid {
+            rows: 2,
+            columns: 3,
+        };
+        let twice = Tensor::cat(&[&patches, &patches], 0).unwrap();
+        let again = unpatchify(&twice, 2, grid, 2).unwrap().get(1).unwrap();
+        let moved = (again - &pixels).unwrap().abs().unwrap().sum_all().unwrap();
+        assert_eq!(moved.to_scalar::<f32>().unwrap(), 0.0);
         assert_eq!(
             patches.to_vec2::<f32>().unwrap()[4], // row 1, column 1
             [

@@ -4,9 +4,12 @@
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
-use cooper_kernels::{AttentionMask, LayerNorm, Linear, gelu};
+use cooper_kernels::{AttentionMask, ConvPrecision, LayerNorm, Linear, gelu};
 
-use super::network::{StemLevel, VisionEncoder, VisionLayer};
+use super::conv_blocks::ConvBlocks;
+use super::grid::Grid;
+use super::network::{VisionEncoder, VisionLayer};
+use super::pixels::unpatchify;
 use super::weights::{layer_norm, linear, table};
 
 #[derive(Clone, Debug)]
@@ -58,55 +61,32 @@ impl EncoderLayer {
     }
 }
 
-/// A level of the stem: one row for each square of the level before.
-#[derive(Clone, Debug)]
-struct Squares {
-    linear: Linear,
-    /// Squares on a patch's side.
-    side: usize,
-}
-
-impl Squares {
-    fn new(level: &StemLevel, vb: &VarBuilder) -> Result<Self> {
-        Ok(Self {
-            linear: linear(&level.linear, vb)?,
-            side: level.side,
-        })
+/// What the stem makes of the patches (n, p·p·c) of images one behind the other: (n, hidden).
+fn stem(
+    blocks: &ConvBlocks,
+    patches: &Tensor,
+    grids: &[Grid],
+    patch_size: usize,
+) -> Result<Tensor> {
+    let mut start = 0;
+    let mut rows = Vec::new();
+    // Images of one size go through it together.
+    for grids in grids.chunk_by(|a, b| a == b) {
+        let (b, n) = (grids.len(), grids[0].n_tokens());
+        let pixels = unpatchify(&patches.narrow(0, start, b * n)?, b, grids[0], patch_size)?;
+        let cells = blocks.forward(pixels)?; // (b, hidden, rows, columns)
+        let cells = cells.flatten_from(2)?.transpose(1, 2)?;
+        rows.push(cells.flatten_to(1)?);
+        start += b * n;
     }
-
-    /// Rows (n·before·before, c) of n patches → (n·side·side, output).
-    fn forward(&self, xs: &Tensor, before: usize) -> Result<Tensor> {
-        let (rows, c) = xs.dims2()?;
-        let (n, side, step) = (rows / (before * before), self.side, before / self.side);
-        let squares = xs
-            .reshape((n, side, step, side, step * c))?
-            .transpose(2, 3)? // (n, side, side, step, step·c)
-            .reshape((n * side * side, step * step * c))?;
-        self.linear.forward(&squares)
-    }
-}
-
-/// What the stem adds to the embedding of patches (n, p·p·c): (n, hidden).
-fn stem(levels: &[Squares], patches: &Tensor, patch_size: usize) -> Result<Tensor> {
-    let (n, width) = patches.dims2()?;
-    let n_pixels = patch_size * patch_size;
-    let mut xs = patches.reshape((n * n_pixels, width / n_pixels))?;
-    let mut before = patch_size;
-    for (i, level) in levels.iter().enumerate() {
-        if i > 0 {
-            xs = gelu(&xs)?;
-        }
-        xs = level.forward(&xs, before)?;
-        before = level.side;
-    }
-    Ok(xs)
+    Tensor::cat(&rows, 0)
 }
 
 /// The encoder.
 #[derive(Clone, Debug)]
 pub struct SiglipNavit {
     patch_embedding: Linear,
-    stem: Vec<Squares>,
+    stem: ConvBlocks,
     patch_size: usize,
     position_embedding: Tensor,
     layers: Vec<EncoderLayer>,
@@ -123,9 +103,7 @@ impl SiglipNavit {
         let layers = layers.map(|layer| EncoderLayer::new(layer, vb));
         Ok(Self {
             patch_embedding: linear(&network.patch_embedding, vb)?,
-            stem: (network.stem.iter())
-                .map(|level| Squares::new(level, vb))
-                .collect::<Result<_>>()?,
+            stem: ConvBlocks::new(&network.stem, ConvPrecision::F32, vb)?,
             patch_size: network.patch_size,
             position_embedding: table(&network.position_embedding, vb)?,
             layers: layers.collect::<Result<_>>()?,
@@ -133,13 +111,15 @@ impl SiglipNavit {
         })
     }
 
-    /// Patches (n, p·p·c) with their position ids (n) → features (n, hidden); `mask` keeps the images of a batch apart.
+    /// Patches (n, p·p·c) of images of these grids with their position ids (n) → features (n, hidden); `mask` keeps the images
+    /// apart.
     ///
     /// # Errors
     /// If shapes do not fit or a position is outside the table.
     pub fn forward(
         &self,
         patches: &Tensor,
+        grids: &[Grid],
         position_ids: &Tensor,
         mask: AttentionMask,
     ) -> Result<Tensor> {
@@ -147,7 +127,7 @@ impl SiglipNavit {
         let positions = self.position_embedding.index_select(position_ids, 0)?;
         let mut xs = (self.patch_embedding.forward(&patches)? + positions)?;
         if !self.stem.is_empty() {
-            xs = (xs + stem(&self.stem, &patches, self.patch_size)?)?;
+            xs = (xs + stem(&self.stem, &patches, grids, self.patch_size)?)?;
         }
         for layer in &self.layers {
             xs = layer.forward(&xs, mask)?;
@@ -159,73 +139,87 @@ impl SiglipNavit {
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device};
-    use cooper_kernels::Noise;
+    use cooper_kernels::{Noise, Segment, Segments};
 
     use super::*;
     use crate::model::config::VitConfig;
     use crate::model::pixels::patchify;
 
-    fn random(noise: &mut Noise, shape: &[usize]) -> Tensor {
-        (noise.normal(shape, &Device::Cpu).unwrap() * 0.3).unwrap()
-    }
+    const STEM: &str = "vit_model.vision_model.embeddings.stem";
 
-    /// A 4 x 4 patch of 3 channels, in a stem of two levels: 2 x 2 squares, then all.
-    #[test]
-    fn a_stem_is_convolutions_whose_squares_do_not_overlap() {
-        let mut noise = Noise::seeded(1);
-        let weights = [random(&mut noise, &[5, 12]), random(&mut noise, &[7, 20])];
-        let biases = [random(&mut noise, &[5]), random(&mut noise, &[7])];
-        let levels: Vec<Squares> = (0..2)
-            .map(|i| Squares {
-                linear: Linear::Plain(candle_nn::Linear::new(
-                    weights[i].clone(),
-                    Some(biases[i].clone()),
-                )),
-                side: [2, 1][i],
-            })
-            .collect();
-        let pixels = random(&mut noise, &[3, 8, 12]);
-        let got = stem(&levels, &patchify(&pixels, 4).unwrap(), 4).unwrap();
-        let conv = |xs: &Tensor, i: usize, c: usize| {
-            let kernel = weights[i].reshape(((), 2, 2, c)).unwrap();
-            let kernel = kernel.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
-            let bias = biases[i].reshape((1, (), 1, 1)).unwrap();
-            let xs = xs.conv2d(&kernel, 0, 2, 1, 1).unwrap();
-            xs.broadcast_add(&bias).unwrap()
-        };
-        let xs = gelu(&conv(&pixels.unsqueeze(0).unwrap(), 0, 3)).unwrap();
-        let expected = conv(&xs, 1, 5).flatten_from(2).unwrap(); // (1, 7, 2·3)
-        let expected = expected.squeeze(0).unwrap().t().unwrap();
-        let off = (got - expected).unwrap().abs().unwrap().max_all().unwrap();
-        assert!(off.to_scalar::<f32>().unwrap() < 1e-5);
+    fn network(stem: &serde_json::Value) -> VisionEncoder {
+        let config: VitConfig = serde_json::from_value(serde_json::json!({
+            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "patch_size": 8, "stem": stem}))
+        .unwrap();
+        VisionEncoder::new(&config, 4)
     }
 
     #[test]
     fn the_description_of_a_stem_fits_its_levels() {
-        let config: VitConfig = serde_json::from_value(serde_json::json!({
-            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
-            "patch_size": 16, "stem_channels": [8, 12]}))
-        .unwrap();
-        let network = VisionEncoder::new(&config, 4);
-        let levels = network.stem.iter();
-        let levels: Vec<_> = levels
-            .map(|level| (level.linear.name.as_str(), level.linear.shape(), level.side))
+        let levels = serde_json::json!([{"channels": 8}, {"channels": 16, "num_res_blocks": 1}]);
+        let network = network(&levels);
+        let layers = network.stem.iter().flat_map(|block| block.layers());
+        let names: Vec<String> = layers
+            .flat_map(|layer| layer.tensors())
+            .map(|(name, shape)| format!("{} {shape:?}", name.trim_start_matches(STEM)))
+            .filter(|name| name.contains("weight") && name.contains("conv"))
             .collect();
-        let prefix = "vit_model.vision_model.embeddings.stem";
-        assert_eq!(
-            levels,
-            [
-                (format!("{prefix}.levels.0").as_str(), (8, 48), 4),
-                (format!("{prefix}.levels.1").as_str(), (12, 32), 2),
-                (format!("{prefix}.out_proj").as_str(), (32, 48), 1),
-            ]
-        );
+        let expected = [
+            ".0.conv.weight [8, 3, 3, 3]",
+            ".1.conv.weight [16, 8, 3, 3]",
+            ".1.block.0.conv1.weight [16, 16, 3, 3]",
+            ".1.block.0.conv2.weight [16, 16, 3, 3]",
+            ".conv_out.weight [32, 16, 3, 3]",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    /// Images of one size are convolved together, others apart, and none sees another.
+    #[test]
+    fn images_of_a_batch_have_the_features_that_they_have_alone() {
+        let network =
+            network(&serde_json::json!([{"channels": 8}, {"channels": 16, "num_res_blocks": 1}]));
         let varmap = candle_nn::VarMap::new();
         let vb = VarBuilder::from_varmap(&varmap, DType::F32, &Device::Cpu);
         let encoder = SiglipNavit::new(&network, &vb).unwrap();
-        let patches = random(&mut Noise::seeded(2), &[6, 768]);
-        let ids = Tensor::new(&[0u32, 1, 2, 4, 5, 6], &Device::Cpu).unwrap();
-        let features = encoder.forward(&patches, &ids, AttentionMask::All).unwrap();
-        assert_eq!(features.dims(), [6, 32]);
+        let grids = [(2, 3), (2, 3), (3, 2)].map(|(rows, columns)| Grid { rows, columns });
+        let mut noise = Noise::seeded(1);
+        let images: Vec<(Tensor, Tensor)> = grids
+            .iter()
+            .map(|grid| {
+                let pixels = noise.normal(&[3, grid.rows * 8, grid.columns * 8], &Device::Cpu);
+                let ids = grid.position_ids(4, &Device::Cpu).unwrap();
+                (patchify(&pixels.unwrap(), 8).unwrap(), ids)
+            })
+            .collect();
+        let alone = images.iter().zip(grids).map(|((patches, ids), grid)| {
+            let all = AttentionMask::All;
+            encoder.forward(patches, &[grid], ids, all).unwrap()
+        });
+        let alone = Tensor::cat(&alone.collect::<Vec<_>>(), 0).unwrap();
+        let (patches, ids): (Vec<_>, Vec<_>) = images.iter().cloned().unzip();
+        let segments = Segments(vec![
+            Segment::full(0..6),
+            Segment::full(6..12),
+            Segment::full(12..18),
+        ]);
+        let segments = std::sync::Arc::new(segments);
+        let together = encoder
+            .forward(
+                &Tensor::cat(&patches, 0).unwrap(),
+                &grids,
+                &Tensor::cat(&ids, 0).unwrap(),
+                AttentionMask::Segments(&segments),
+            )
+            .unwrap();
+        assert_eq!(together.dims(), [18, 32]);
+        let off = (alone - together)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .max_all()
+            .unwrap();
+        assert!(off.to_scalar::<f32>().unwrap() < 1e-4, "{off}");
     }
 }

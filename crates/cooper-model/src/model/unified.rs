@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Module, Result, Tensor, bail};
+use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::VarBuilder;
 use cooper_kernels::{AttentionMask, Linear, Matrices, Segment, Segments, causal_mask};
 
 use super::config::ModelConfig;
 use super::experts::{Expert, ExpertTokens};
+use super::grid::Grid;
 use super::kv_context::KvContext;
 use super::network::{PositionSides, Table, Transformer};
 use super::parts::{Connector, TimeEmbedder, sincos_table};
@@ -21,37 +22,6 @@ use super::weights::{linear, table};
 
 /// Tokens of a text that are read at once: the scores of more would fill the memory.
 const CHUNK: usize = 256;
-
-/// Rows and columns of an image's tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grid {
-    /// From top to bottom.
-    pub rows: usize,
-    /// From left to right.
-    pub columns: usize,
-}
-
-impl Grid {
-    /// How many tokens.
-    pub fn n_tokens(self) -> usize {
-        self.rows * self.columns
-    }
-
-    /// `row · side + column` for each token, row by row.
-    ///
-    /// # Errors
-    /// If the grid is larger than the table's side.
-    pub fn position_ids(self, side: usize, device: &Device) -> Result<Tensor> {
-        let Self { rows, columns } = self;
-        if rows > side || columns > side {
-            bail!("image: expected at most {side}x{side} tokens, got {columns}x{rows}");
-        }
-        let ids: Vec<u32> = (0..rows * columns)
-            .map(|i| (i / columns * side + i % columns) as u32)
-            .collect();
-        Tensor::new(ids, device)
-    }
-}
 
 /// A fixed position table of a square grid.
 #[derive(Clone, Debug)]
@@ -157,7 +127,8 @@ impl UnifiedModel {
     /// If shapes do not fit.
     pub fn vit_features(&self, patches: &Tensor, grid: Grid) -> Result<Tensor> {
         let ids = self.vit_position_ids(grid)?;
-        self.vit_model.forward(patches, &ids, AttentionMask::All)
+        self.vit_model
+            .forward(patches, &[grid], &ids, AttentionMask::All)
     }
 
     /// As [`Self::vit_features`], of the patches of many images one behind the other. For training.
@@ -175,7 +146,7 @@ impl UnifiedModel {
         });
         let segments = Arc::new(Segments(segments.collect()));
         self.vit_model
-            .forward(patches, &ids, AttentionMask::Segments(&segments))
+            .forward(patches, grids, &ids, AttentionMask::Segments(&segments))
     }
 
     /// The encoder's features (n, vit hidden) of images one behind the other → token embeddings (n, c).

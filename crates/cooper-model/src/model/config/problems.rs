@@ -1,6 +1,6 @@
 //! Sizes that cannot be: all of them in one error, before anything computes with them.
 
-use super::{ModelConfig, TransformConfig};
+use super::{ModelConfig, StemLevel, TransformConfig};
 
 /// No width is larger; a config that says so is broken.
 const MAX_WIDTH: usize = 1 << 24;
@@ -68,14 +68,12 @@ impl ModelConfig {
             ("num_attention_heads", vit.num_attention_heads, MAX_DEPTH),
             ("patch_size", vit.patch_size, MAX_DEPTH),
             // One more than there are, since the least is 1.
-            (
-                "stem_channels, levels",
-                vit.stem_channels.len() + 1,
-                MAX_LEVELS,
-            ),
+            ("stem, levels", vit.stem.len() + 1, MAX_LEVELS),
         ];
-        let channels = vit.stem_channels.iter();
-        bounds.extend(channels.map(|n| ("stem_channels", *n, MAX_WIDTH)));
+        for level in &vit.stem {
+            bounds.push(("stem, channels", level.channels, MAX_WIDTH));
+            bounds.push(("stem, num_res_blocks", level.num_res_blocks + 1, MAX_DEPTH));
+        }
         bounds
     }
 
@@ -138,14 +136,29 @@ impl ModelConfig {
             ("hidden_size", vit.hidden_size),
             vit_heads,
         );
-        let finest = 1usize << vit.stem_channels.len();
-        must_divide(
-            "vit_config.json",
-            ("patch_size", vit.patch_size),
-            ("the stem's finest squares on a side,", finest),
-        );
         if vit.num_hidden_layers < 2 {
             problems.push("vit_config.json: num_hidden_layers: expected at least 2 (the last is not used), got 1".into());
+        }
+        problems.extend(self.stem_misfits());
+        problems
+    }
+
+    fn stem_misfits(&self) -> Vec<String> {
+        let (stem, side) = (&self.vit.stem, self.vit.patch_size);
+        let mut problems = Vec::new();
+        let halved = 1usize << (stem.len() + 1);
+        if !stem.is_empty() && side != halved {
+            problems.push(format!(
+                "vit_config.json: stem: expected patch_size {halved}, of as many halvings and one more, got {side}"
+            ));
+        }
+        for level in stem {
+            let (c, groups) = (level.channels, StemLevel::NORM_GROUPS);
+            if !c.is_multiple_of(groups) {
+                problems.push(format!(
+                    "vit_config.json: stem: expected channels that are a multiple of {groups}, got {c}"
+                ));
+            }
         }
         problems
     }
@@ -204,12 +217,13 @@ mod tests {
             assert!(error.contains(part), "{part}: {error}");
         }
         let vit = r#"{"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4,
-            "patch_size": 14, "stem_channels": [8, 16]}"#;
+            "patch_size": 16, "stem": [{"channels": 8}, {"channels": 20}]}"#;
         write("vit_config.json", vit);
         write("llm_config.json", &llm.replace("1000000000000", "4"));
         let error = ModelConfig::load(dir.path()).unwrap_err();
-        let part = "patch_size 14 must be a multiple of the stem's finest squares on a side, 4";
-        assert!(error.contains(part), "{error}");
+        for part in ["expected patch_size 8", "a multiple of 8, got 20"] {
+            assert!(error.contains(part), "{error}");
+        }
         write("vit_config.json", "{");
         std::fs::remove_file(dir.path().join("llm_config.json")).unwrap();
         let error = ModelConfig::load(dir.path()).unwrap_err();

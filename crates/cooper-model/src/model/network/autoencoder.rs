@@ -4,10 +4,9 @@
 
 use cooper_kernels::ConvShape;
 
-use super::layer::{Conv2d, ConvWeight, Layer, Norm, NormKind};
+use super::blocks::Block;
+use super::layer::{Conv2d, ConvWeight, Layer, Norm};
 use crate::model::config::{VaeConfig, VaeLayout};
-
-const EPS: f64 = 1e-6;
 
 /// Encoder and decoder.
 #[derive(Clone, Debug)]
@@ -16,72 +15,6 @@ pub struct Autoencoder {
     pub encoder: Vec<Block>,
     /// Latents (b, z, lh, lw) → pixels (b, 3, hh, ww).
     pub decoder: Vec<Block>,
-}
-
-/// What runs one after another.
-#[derive(Clone, Debug)]
-pub enum Block {
-    /// A convolution that keeps the size.
-    Conv(Conv2d),
-    /// Twice norm, SiLU and convolution, and the input added.
-    Resnet {
-        /// Before the first convolution.
-        norm1: Norm,
-        /// To the block's channels.
-        conv1: Conv2d,
-        /// Before the second.
-        norm2: Norm,
-        /// From the block's channels to as many.
-        conv2: Conv2d,
-        /// What the input goes through, if the channels change.
-        shortcut: Option<Conv2d>,
-    },
-    /// Single-head attention over all cells, and the input added.
-    Attention {
-        /// Before the projections.
-        norm: Norm,
-        /// To queries, keys and values.
-        qkv: [Conv2d; 3],
-        /// From attention's result.
-        out: Conv2d,
-    },
-    /// A convolution that halves the size.
-    Downsample(Conv2d),
-    /// A convolution behind a doubling of the size.
-    Upsample(Conv2d),
-    /// Norm, SiLU and convolution.
-    Output {
-        /// Before the convolution.
-        norm: Norm,
-        /// To the result's channels.
-        conv: Conv2d,
-    },
-}
-
-impl Block {
-    /// Its layers.
-    pub fn layers(&self) -> Vec<Layer<'_>> {
-        match self {
-            Self::Conv(conv) | Self::Downsample(conv) | Self::Upsample(conv) => vec![conv.into()],
-            Self::Resnet {
-                norm1,
-                conv1,
-                norm2,
-                conv2,
-                shortcut,
-            } => {
-                let mut layers = vec![norm1.into(), conv1.into(), norm2.into(), conv2.into()];
-                layers.extend(shortcut.iter().map(Layer::from));
-                layers
-            }
-            Self::Attention { norm, qkv, out } => {
-                let mut layers = vec![norm.into(), out.into()];
-                layers.extend(qkv.iter().map(Layer::from));
-                layers
-            }
-            Self::Output { norm, conv } => vec![norm.into(), conv.into()],
-        }
-    }
 }
 
 impl Autoencoder {
@@ -172,7 +105,7 @@ struct Names {
 impl Names {
     fn encoder(&self, config: &VaeConfig) -> Vec<Block> {
         let mut c = config.first_channels();
-        let mut blocks = vec![conv3x3("encoder.conv_in", config.in_channels, c)];
+        let mut blocks = vec![Block::conv3x3("encoder.conv_in", config.in_channels, c)];
         let channels = config.channels();
         for (level, c_out) in channels.iter().enumerate() {
             for block in 0..config.num_res_blocks {
@@ -182,8 +115,7 @@ impl Names {
             }
             if level + 1 < channels.len() {
                 let name = numbered(self.layout.down_conv, level, 0);
-                let conv = Conv2d::new(name, (c, c), ConvShape::HALVING);
-                blocks.push(Block::Downsample(conv));
+                blocks.push(Block::halving(name, c, c));
             }
         }
         blocks.extend(self.middle("encoder", c, config));
@@ -202,7 +134,7 @@ impl Names {
         if config.use_post_quant_conv {
             blocks.push(conv1x1("post_quant_conv", config.z_channels));
         }
-        blocks.push(conv3x3("decoder.conv_in", config.z_channels, c));
+        blocks.push(Block::conv3x3("decoder.conv_in", config.z_channels, c));
         blocks.extend(self.middle("decoder", c, config));
         for (level, c_out) in channels.iter().enumerate().rev() {
             let number = match self.layout.up_order {
@@ -235,16 +167,7 @@ impl Names {
     }
 
     fn resnet(&self, name: &str, c_in: usize, c_out: usize) -> Block {
-        let conv =
-            |part: &str, c_in, shape| Conv2d::new(format!("{name}.{part}"), (c_in, c_out), shape);
-        let shortcut = || conv(self.layout.shortcut, c_in, ConvShape::POINTWISE);
-        Block::Resnet {
-            norm1: self.norm(format!("{name}.norm1"), c_in),
-            conv1: conv("conv1", c_in, ConvShape::SAME_3X3),
-            norm2: self.norm(format!("{name}.norm2"), c_out),
-            conv2: conv("conv2", c_out, ConvShape::SAME_3X3),
-            shortcut: (c_in != c_out).then(shortcut),
-        }
+        Block::resnet(name, (c_in, c_out), self.n_groups, self.layout.shortcut)
     }
 
     fn attention(&self, name: &str, c: usize) -> Block {
@@ -261,26 +184,19 @@ impl Names {
     }
 
     fn output(&self, side: &str, c_in: usize, c_out: usize) -> Block {
-        let name = format!("{side}.conv_out");
         Block::Output {
             norm: self.norm(format!("{side}.{}", self.layout.norm_out), c_in),
-            conv: Conv2d::new(name, (c_in, c_out), ConvShape::SAME_3X3),
+            conv: Conv2d::new(
+                format!("{side}.conv_out"),
+                (c_in, c_out),
+                ConvShape::SAME_3X3,
+            ),
         }
     }
 
     fn norm(&self, name: String, width: usize) -> Norm {
-        let n_groups = self.n_groups.min(width);
-        Norm {
-            name,
-            width,
-            eps: EPS,
-            kind: NormKind::Group { n_groups },
-        }
+        Norm::group(name, width, self.n_groups)
     }
-}
-
-fn conv3x3(name: &str, c_in: usize, c_out: usize) -> Block {
-    Block::Conv(Conv2d::new(name, (c_in, c_out), ConvShape::SAME_3X3))
 }
 
 fn conv1x1(name: &str, c: usize) -> Block {

@@ -131,6 +131,19 @@ pub struct Norm {
     pub kind: NormKind,
 }
 
+impl Norm {
+    /// A group norm of the convolutional blocks; with fewer channels than groups each channel is one.
+    pub(super) fn group(name: String, width: usize, n_groups: usize) -> Self {
+        let n_groups = n_groups.min(width);
+        Self {
+            name,
+            width,
+            eps: 1e-6,
+            kind: NormKind::Group { n_groups },
+        }
+    }
+}
+
 /// What a normalisation norms together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormKind {

@@ -4,14 +4,16 @@
 //! ([`super::inventory`]), the memory plan ([`super::memory`]), and the cost model of `cooper bench`.
 
 mod autoencoder;
+mod blocks;
 mod layer;
 mod transformer;
 mod vision;
 
-pub use autoencoder::{Autoencoder, Block};
+pub use autoencoder::Autoencoder;
+pub use blocks::Block;
 pub use layer::{Conv2d, ConvWeight, Layer, Linear, Norm, NormKind, Table};
 pub use transformer::{
     DecoderExpert, DecoderLayer, HEAD, LATENT_POSITIONS, LanguageModel, PositionSides,
     TIME_CODE_DIM, Transformer, VIT_POSITIONS, is_vocabulary,
 };
-pub use vision::{StemLevel, VIT_PATCH_POSITIONS, VisionEncoder, VisionLayer};
+pub use vision::{VIT_PATCH_POSITIONS, VisionEncoder, VisionLayer};

@@ -2,8 +2,9 @@
 //!
 //! Source: BAGEL `modeling/bagel/siglip_navit.py`; one layer fewer than the config lists. The stem is ours.
 
+use super::blocks::Block;
 use super::layer::{Layer, Linear, Norm, NormKind, Table};
-use crate::model::config::VitConfig;
+use crate::model::config::{StemLevel, VitConfig};
 
 /// Positions of patches inside the vision encoder (learned).
 pub const VIT_PATCH_POSITIONS: &str = "vit_model.vision_model.embeddings.position_embedding.weight";
@@ -15,9 +16,8 @@ pub struct VisionEncoder {
     pub patch_size: usize,
     /// From a patch's pixels.
     pub patch_embedding: Linear,
-    /// Added to the patch embedding: each level makes one row of a square of the level before, the first of pixels. Empty in
-    /// released models.
-    pub stem: Vec<StemLevel>,
+    /// Pixels (b, 3, hh, ww) → (b, hidden, rows, columns), added to the patch embedding. Empty in released models.
+    pub stem: Vec<Block>,
     /// A row for each place of a patch.
     pub position_embedding: Table,
     /// From the first layer to the last.
@@ -52,7 +52,7 @@ impl VisionEncoder {
             Layer::from(&self.position_embedding),
             Layer::from(&self.post_layernorm),
         ];
-        layers.extend(self.stem.iter().map(|level| Layer::from(&level.linear)));
+        layers.extend(self.stem.iter().flat_map(Block::layers));
         for layer in &self.encoder {
             layers.extend(layer.matrices().map(Layer::from));
             layers.extend([&layer.layer_norm1, &layer.layer_norm2].map(Layer::from));
@@ -61,39 +61,29 @@ impl VisionEncoder {
     }
 }
 
-/// A level of the stem.
-#[derive(Clone, Debug)]
-pub struct StemLevel {
-    /// From the rows of a square of the level before.
-    pub linear: Linear,
-    /// Squares on a patch's side.
-    pub side: usize,
-}
-
-/// The levels, GELU between them; source for the idea: "Early Convolutions Help Transformers See Better" (arXiv 2106.14881),
-/// with squares that do not overlap, so that patches stay independent of each other.
-fn stem(config: &VitConfig, name: &str) -> Vec<StemLevel> {
-    if config.stem_channels.is_empty() {
-        return Vec::new();
+/// The stem's levels, and a last halving to the patches' grid; source for the idea: "Early Convolutions Help Transformers See
+/// Better" (arXiv 2106.14881).
+fn stem(config: &VitConfig, name: &str) -> Vec<Block> {
+    let mut c = config.num_channels;
+    let mut blocks = Vec::new();
+    for (level, shape) in config.stem.iter().enumerate() {
+        blocks.push(Block::halving(
+            format!("{name}.{level}.conv"),
+            c,
+            shape.channels,
+        ));
+        c = shape.channels;
+        let resnet = |block| {
+            let name = format!("{name}.{level}.block.{block}");
+            Block::resnet(&name, (c, c), StemLevel::NORM_GROUPS, "nin_shortcut")
+        };
+        blocks.extend((0..shape.num_res_blocks).map(resnet));
     }
-    let mut width = config.num_channels;
-    let mut before = config.patch_size;
-    let outputs = config.stem_channels.iter().chain([&config.hidden_size]);
-    let levels = outputs.zip(config.stem_sides()).enumerate();
-    levels
-        .map(|(i, (output, side))| {
-            let part = match side {
-                1 => "out_proj".to_string(),
-                _ => format!("levels.{i}"),
-            };
-            let input = (before / side).pow(2) * width;
-            (before, width) = (side, *output);
-            StemLevel {
-                linear: Linear::new(format!("{name}.{part}"), input, *output),
-                side,
-            }
-        })
-        .collect()
+    if !blocks.is_empty() {
+        let out = format!("{name}.conv_out");
+        blocks.push(Block::halving(out, c, config.hidden_size));
+    }
+    blocks
 }
 
 /// An encoder layer.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use cooper_kernels::with_slices;
 use cooper_model::{Error, Result};
+use rayon::prelude::*;
 
 use super::parameters::{Parameters, matches};
 use update::Update;
@@ -66,23 +67,20 @@ impl Optimizer {
         }
         let length = squares.sqrt();
         let clip = (self.settings.clip / (length + 1e-6)).min(1.0);
-        for (name, var) in parameters.trained() {
-            let (Some(gradient), Some(moments)) = (gradients.get(name), self.moments.get_mut(name))
-            else {
-                continue;
-            };
-            let update = Update::new(&self.settings, var, step, rate, clip);
-            if self
-                .settings
-                .muon
-                .iter()
-                .any(|pattern| matches(pattern, name))
-            {
-                update.apply_muon(var, gradient, moments)?;
-            } else {
-                update.apply(var, gradient, moments)?;
-            }
-        }
+        let settings = &self.settings;
+        self.moments
+            .par_iter_mut()
+            .try_for_each(|(name, moments)| {
+                let (Some(gradient), Some(var)) = (gradients.get(name), parameters.get(name))
+                else {
+                    return Ok(());
+                };
+                let update = Update::new(settings, var, step, rate, clip);
+                match settings.muon.iter().any(|pattern| matches(pattern, name)) {
+                    true => update.apply_muon(var, gradient, moments),
+                    false => update.apply(var, gradient, moments),
+                }
+            })?;
         Ok(length)
     }
 
@@ -117,12 +115,12 @@ fn check_muon(patterns: &[String], parameters: &Parameters) -> Result<()> {
         let matched: Vec<_> = (parameters.trained())
             .filter(|(name, _)| matches(pattern, name))
             .collect();
-        let why = match matched.iter().find(|(_, var)| var.rank() != 2) {
+        let why = match matched.iter().find(|(_, var)| var.rank() < 2) {
             _ if matched.is_empty() => {
                 format!("expected names of trained weights, got `{pattern}`, which matches none")
             }
             Some((name, var)) => format!(
-                "expected matrices, got `{pattern}`, which matches `{name}` of shape {:?}",
+                "expected matrices or kernels, got `{pattern}`, which matches `{name}` of shape {:?}",
                 var.dims()
             ),
             None => continue,

@@ -11,14 +11,15 @@ const STEPS: usize = 5;
 /// The root mean square of AdamW's updates, in learning rates.
 const RMS: f64 = 0.2;
 
-/// An update (rows, columns) with singular values of about 1 (0.7 to 1.2) in place of its own, scaled to the size of AdamW's.
+/// An update (rows, columns), or of kernels (rows, c, k, k), with singular values of about 1 (0.7 to 1.2) in place of its own, scaled to the size of AdamW's.
 ///
 /// # Errors
-/// If it is no matrix.
+/// If it has no rows and columns.
 pub fn orthogonal(update: &Tensor) -> Result<Tensor> {
-    let (rows, columns) = update.dims2()?;
+    let matrix = update.flatten_from(1)?;
+    let (rows, columns) = matrix.dims2()?;
     let is_tall = rows > columns;
-    let wide = if is_tall { update.t()? } else { update.clone() };
+    let wide = if is_tall { matrix.t()? } else { matrix };
     let norm = f64::from(update.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?);
     let mut x = (wide.contiguous()? / (norm + 1e-7))?;
     let [a, b, c] = COEFFICIENTS;
@@ -28,7 +29,8 @@ pub fn orthogonal(update: &Tensor) -> Result<Tensor> {
         x = ((&x * a)? + polynomial.matmul(&x)?)?;
     }
     let x = (x * (RMS * (rows.max(columns) as f64).sqrt()))?;
-    if is_tall { x.t()?.contiguous() } else { Ok(x) }
+    let x = if is_tall { x.t()?.contiguous()? } else { x };
+    x.reshape(update.shape())
 }
 
 #[cfg(test)]
@@ -67,6 +69,17 @@ mod tests {
             (length / (RMS * 2f64.sqrt()) as f32 - 1.0).abs() < 0.3,
             "{length}"
         );
+    }
+
+    #[test]
+    fn kernels_are_matrices_of_their_output_channels() {
+        let kernels = Noise::seeded(2)
+            .normal(&[6, 2, 3, 3], &Device::Cpu)
+            .unwrap();
+        let got = orthogonal(&kernels).unwrap();
+        assert_eq!(got.dims(), kernels.dims());
+        let flat = orthogonal(&kernels.reshape((6, 18)).unwrap()).unwrap();
+        assert_eq!(numbers(&got), numbers(&flat));
     }
 
     #[test]

@@ -46,6 +46,7 @@ def call(node, args):
     if not client.wait_for_service(timeout_sec=secs):
         sys.exit(f"ask: {service}: expected a running node within {secs:g} s, got none; start cooper_node in another shell")
     request = Ask.Request(question=args.question, camera=args.camera, mode=MODES.index(args.mode), seed=-1)
+    is_told = False
     while True:
         begun = time.monotonic()
         future = client.call_async(request)
@@ -55,7 +56,10 @@ def call(node, args):
         is_starting = future.result().error_code in (Ask.Response.NO_IMAGE, Ask.Response.NOT_READY)
         if not is_starting or time.monotonic() > end:
             return future.result(), time.monotonic() - begun
-        time.sleep(0.2)
+        if not is_told:
+            print(f"ask: waiting up to {secs:g} s: {future.result().message}", file=sys.stderr)
+            is_told = True
+        time.sleep(1.0)
 
 
 def status_of(reply):

@@ -234,6 +234,9 @@ What happened
   Status: {answer['status']}; answer: {answer['answer']!r} ({count(len(answer['evidence']), 'map')} looked at, {answered:.1f} s from start to answer)""")
     for turn in answer["turns"]:
         print("  It wrote: " + turn.replace("\n", " "))
+    if answer["turns"]:
+        print("""  (37 65 is a place: 37 % of the width from the left, 65 % of the height from the top.
+  Thoughts are the model's estimates, and their sums need not add up; only the answer is judged.)""")
     if known := answer["truth"]:
         judged = f" ({verdict(answer['answer'], known)})" if known["answer"] else ""
         print(f"""  The right answer: {known['answer']!r}{judged}.

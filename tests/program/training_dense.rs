@@ -1,6 +1,7 @@
 //! Training on images with dense truth: RGB-D files of several kinds, palettes, validation, and what is refused.
 
 use std::path::Path;
+use std::process::Command;
 
 use cooper_model::model::Palette;
 use cooper_scenes::PALETTE as PALETTE_OF_ROOMS;
@@ -159,6 +160,57 @@ fn maps_of_files_are_drawn_as_far_as_they_are_known() {
     depth_only["run"]["out"] = json!(dir.path().join("depth_only"));
     train("amg", &depth_only);
     assert!(drawn(&depth_only) > 0.0);
+}
+
+#[test]
+fn questions_about_files_are_learnt_and_asked() {
+    let dir = folder();
+    let mut config = amg(dir.path());
+    let dense = &mut config["data"][0]["dense"];
+    dense["tasks"] =
+        json!({"direct": 1, "text": 1, "perception": 1, "interleaved": 1, "grounding": 1});
+    dense["draw_within"] = json!(true);
+    config["run"]["micro_batches"] = json!(8);
+    let model = train("sft", &config);
+    let last = log(&config).pop().unwrap();
+    for loss in ["ce", "mse"] {
+        assert!(last[loss].as_f64().unwrap() > 0.0, "{last}");
+    }
+    let mut none = config.clone();
+    none["data"][0]["dense"]["tasks"] = json!({"direct": 0, "draw": 0});
+    check_refused("sft", &none, &["data: dense: tasks", "a weight above 0"]);
+
+    let files = dir.path().join("files");
+    let out = dir.path().join("eval");
+    let ask = |model: &Path| {
+        let mut ask = Command::new(env!("CARGO_BIN_EXE_cooper"));
+        ask.args([
+            "eval",
+            "qa",
+            "--modes",
+            "direct",
+            "--per-scene",
+            "6",
+            "--max-new-tokens",
+            "4",
+        ]);
+        ask.arg("--model").arg(model).arg("--data").arg(&files);
+        ask.arg("--out").arg(&out).output().unwrap()
+    };
+    let output = ask(&model);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: Value =
+        serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    let kinds = report.to_string();
+    for kind in ["presence", "camera_distance", "ahead", "direction"] {
+        assert!(kinds.contains(kind), "{kind}: {kinds}");
+    }
+    std::fs::remove_file(model.join("palette.json")).unwrap();
+    let told = stderr(&ask(&model));
+    assert!(
+        told.contains("palette.json: expected a model with classes"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -188,7 +188,7 @@ def test_traces_have_a_limit_in_bytes(start, client, tmp_path):
 
 
 def test_a_canceled_goal_has_a_trace_of_what_there_was(start, client, tmp_path):
-    start({"trace.dir": str(tmp_path), "flow.time_points": 1000, "continuous.rate": 0})
+    start({"trace.dir": str(tmp_path), "flow.time_points": 200, "continuous.rate": 0})
     handle, feedback = client.send_goal(image=image(pixels()), mode=PERCEPTION)
     until(lambda: any(news.stage == Reason.Feedback.SEGMENTATION and news.progress > 0 for news in feedback))
     client.wait(handle.cancel_goal_async())

@@ -39,7 +39,7 @@ pub use furnished::{
     PaletteClass, UNLABELLED, UNLISTED,
 };
 pub use object::Object;
-pub use questions::{Grounding, Question, QuestionKind, Tool};
+pub use questions::{Grounding, LabelledImage, Question, QuestionKind, Tool};
 pub use ray::Ray;
 pub use relative_depth::relative_depth;
 pub use room::Room;

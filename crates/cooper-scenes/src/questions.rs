@@ -9,30 +9,44 @@
 //! | camera_distance | `nearest_m` of one | always |
 //! | object_distance | the way between two centres | always |
 //! | size | height or width of one | it is seen nearly whole, away from the image's edges |
+//!
+//! About labelled images also:
+//!
+//! | kind | asked about | asked if |
+//! |---|---|---|
+//! | presence | a class that is there, one that is not | always |
+//! | direction | the middle of one, in degrees from the optical axis | always |
+//! | support | what lies below the outline of one | at least 60 % of it has the same below, at its depth |
+//! | ahead | the nearest thing in a way of 0.6 m straight ahead | there is one |
 
 mod ask;
 mod choices;
 mod draft;
 mod facts;
 mod grounding;
+mod labelled;
 mod pairs;
 mod question;
 mod singles;
+mod surroundings;
+mod thing;
 
 pub use grounding::Grounding;
+pub use labelled::LabelledImage;
 pub use question::{Question, QuestionKind, Tool};
 use rand::rngs::StdRng;
 
 use super::scene::Scene;
+use thing::Things;
 
 impl Scene {
     /// All that can be asked with a clear answer, each once, in random order and wording.
     pub fn questions(&self, rng: &mut StdRng) -> Vec<Question> {
-        ask::all(self, rng)
+        ask::all(&Things::of_scene(self), rng)
     }
 
     /// `n` questions that tie names and distances to places, perhaps with repetitions.
     pub fn grounding(&self, n: usize, rng: &mut StdRng) -> Vec<Grounding> {
-        grounding::some(self, n, rng)
+        grounding::some(&Things::of_scene(self), n, rng)
     }
 }

@@ -1,4 +1,4 @@
-//! The true answer of a scene's question, as rewards and scores compare with it.
+//! The true answer of a question, as rewards and scores compare with it.
 
 use cooper_model::reasoning::answers::{AnswerForm, LengthUnit, Truth};
 use cooper_scenes::Question;
@@ -13,6 +13,7 @@ pub(crate) fn scene_truth(question: &Question) -> Truth {
             unit,
         },
         (Some(value), None) => AnswerForm::Integer(value),
+        (None, _) if matches!(question.answer.as_str(), "yes" | "no") => AnswerForm::YesNo,
         (None, _) => AnswerForm::Text,
     };
     Truth {

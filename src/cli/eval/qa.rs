@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use cooper_model::engine::Cancel;
+use cooper_model::model::ModelConfig;
 use cooper_model::reasoning::answers::LengthRule;
 use cooper_model::reasoning::{DEFAULT_MAX_TURNS, Mode, Status, Transcript};
 use cooper_model::{Error, Result};
@@ -12,6 +13,7 @@ use cooper_perception::pipeline::{LoadedModel, ModelRunner, Settings, Task, Task
 use cooper_train::evaluation::qa::{
     Answered, Extracted, Judge, QaItem, QaRow, QaSet, mode_name, qa_report, score,
 };
+use cooper_train::training::RgbdFiles;
 use image::RgbImage;
 use serde_json::json;
 
@@ -27,13 +29,15 @@ use super::work;
 /// Measure answers to questions about images, every mode side by side
 #[derive(Debug, Args)]
 pub(super) struct QaArgs {
-    /// JSON lines with image, question, answer (and kind, choices, value, unit, type), or a .tsv as VLMEvalKit has them
-    #[arg(long, value_name = "FILE")]
+    /// JSON lines with image, question, answer (and kind, choices, value, unit, type), a .tsv as VLMEvalKit has them, or
+    /// RGB-D files with labels as training reads them (a folder, or JSON lines with rgb_image, depth_image, labels_image):
+    /// about these it asks what follows from depth and labels
+    #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Where images lie that are named by paths [default: beside the file]
     #[arg(long, value_name = "DIR", requires = "data")]
     images: Option<PathBuf>,
-    /// Questions about each scene, at most; one of each kind in turn
+    /// Questions about each scene or RGB-D image, at most; one of each kind in turn
     #[arg(long, value_name = "N", value_parser = at_least::<1>, default_value_t = 8)]
     per_scene: usize,
     /// How questions are answered; differences are to the first
@@ -129,7 +133,9 @@ impl QaArgs {
         record["settings"]["sampling"] = json!(settings.sampling);
         record["settings"]["max_turns"] = json!(settings.max_turns);
         record["data"] = match &self.data {
-            Some(path) => json!({"path": path, "images": self.images}),
+            Some(path) => {
+                json!({"path": path, "images": self.images, "per_scene": self.per_scene})
+            }
             None => {
                 let mut scenes = self.scenes.describe()?;
                 scenes["per_scene"] = self.per_scene.into();
@@ -173,6 +179,11 @@ impl QaArgs {
 
     fn set(&self) -> Result<QaSet> {
         let set = match &self.data {
+            Some(path) if RgbdFiles::are_at(path) => {
+                let dir = self.model.options()?.dir;
+                let config = ModelConfig::load(&dir).map_err(|why| Error::weights(&dir, why))?;
+                RgbdFiles::at(path).questions(&config, self.per_scene)?
+            }
             Some(path) => QaSet::table(path, self.images.as_deref())?,
             None => QaSet::scenes(self.scenes.set()?, self.per_scene),
         };

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::model::{ModelConfig, inventory};
 
 /// Files that go along, by how their names end.
-const COPIED: [&str; 3] = [".json", ".yaml", ".txt"];
+const COPIED: [&str; 4] = [".json", ".yaml", ".txt", ".md"];
 
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,11 +6,9 @@
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::super::cast::{CEILING, FIRST_OBJECT, FLOOR};
-use super::super::object::Object;
 use super::super::sampling::{chance, whole};
-use super::super::scene::Scene;
-use super::facts::{self, the};
+use super::facts;
+use super::thing::{Thing, Things};
 
 /// The share of questions for what is at a place,
 const WHAT_SHARE: f64 = 0.4;
@@ -31,78 +29,73 @@ pub struct Grounding {
 }
 
 /// `n` of them, some perhaps twice.
-pub(super) fn some(scene: &Scene, n: usize, rng: &mut StdRng) -> Vec<Grounding> {
-    (0..n).map(|_| one(scene, rng)).collect()
+pub(super) fn some(things: &Things, n: usize, rng: &mut StdRng) -> Vec<Grounding> {
+    (0..n).map(|_| one(things, rng)).collect()
 }
 
-fn one(scene: &Scene, rng: &mut StdRng) -> Grounding {
+fn one(things: &Things, rng: &mut StdRng) -> Grounding {
     let mut left = whole(rng, 0, 999) as f64 / 1000.0;
     for (share, ask) in [
-        (WHAT_SHARE, what as fn(&Scene, &mut StdRng) -> Grounding),
+        (
+            WHAT_SHARE,
+            what as fn(&Things, &mut StdRng) -> Option<Grounding>,
+        ),
         (DEPTH_SHARE, how_far),
         (WHERE_SHARE, place),
     ] {
         if left < share {
-            return ask(scene, rng);
+            return ask(things, rng).unwrap_or_else(|| listing(things));
         }
         left -= share;
     }
-    listing(scene)
+    listing(things)
 }
 
-fn what(scene: &Scene, rng: &mut StdRng) -> Grounding {
-    let pixel = pixel(scene, rng);
-    let answer = match scene.ids[pixel] {
-        FLOOR => "floor".into(),
-        CEILING => "ceiling".into(),
-        id => match object(scene, id) {
-            Some(object) => object.name(),
-            None => "wall".into(),
-        },
-    };
-    Grounding {
-        question: format!("What is at {}?", percent_place(scene, pixel)),
-        answer,
-    }
+fn what(things: &Things, rng: &mut StdRng) -> Option<Grounding> {
+    let pixel = pixel(things, rng);
+    Some(Grounding {
+        question: format!("What is at {}?", percent_place(things, pixel)),
+        answer: things.name_at(pixel)?.into(),
+    })
 }
 
-fn how_far(scene: &Scene, rng: &mut StdRng) -> Grounding {
-    let pixel = pixel(scene, rng);
-    Grounding {
-        question: format!("What is the depth at {}?", percent_place(scene, pixel)),
-        answer: format!("{:.1} m", scene.depth[pixel]),
-    }
+fn how_far(things: &Things, rng: &mut StdRng) -> Option<Grounding> {
+    let pixel = pixel(things, rng);
+    let depth_m = *things.depth_m.get(pixel)?;
+    (depth_m > 0.0).then(|| Grounding {
+        question: format!("What is the depth at {}?", percent_place(things, pixel)),
+        answer: format!("{depth_m:.1} m"),
+    })
 }
 
-fn place(scene: &Scene, rng: &mut StdRng) -> Grounding {
-    let Some(object) = scene.objects.choose(rng) else {
-        return listing(scene);
-    };
-    let [x, y] = facts::percent_place(scene, object);
-    Grounding {
-        question: format!("Where is {}?", the(object)),
+fn place(things: &Things, rng: &mut StdRng) -> Option<Grounding> {
+    let thing = things.all.choose(rng).filter(|thing| thing.is_unique)?;
+    let [x, y] = facts::percent_place(things, thing);
+    Some(Grounding {
+        question: format!("Where is {}?", thing.the()),
         answer: format!("{x:02} {y:02}"),
-    }
+    })
 }
 
 /// Everything, from left to right.
-fn listing(scene: &Scene) -> Grounding {
-    let mut objects: Vec<&Object> = scene.objects.iter().collect();
-    objects.sort_by(|a, b| a.centroid.x.total_cmp(&b.centroid.x));
-    let facts: Vec<String> = objects.iter().map(|o| facts::range(scene, o)).collect();
+fn listing(things: &Things) -> Grounding {
+    let mut all: Vec<&Thing> = things.all.iter().collect();
+    all.sort_by(|a, b| a.centroid.x.total_cmp(&b.centroid.x));
+    let facts: Vec<String> = all.iter().map(|o| facts::range(things, o)).collect();
     Grounding {
         question: "List the objects.".into(),
         answer: facts.join(" "),
     }
 }
 
-/// A pixel, often of an object.
-fn pixel(scene: &Scene, rng: &mut StdRng) -> usize {
-    let n = scene.ids.len();
-    if chance(rng, OBJECT_SHARE) && !scene.objects.is_empty() {
-        // Objects first, so that small ones are asked about as often as large ones.
-        let id = FIRST_OBJECT as usize + whole(rng, 0, scene.objects.len() - 1);
-        let pixels: Vec<usize> = (0..n).filter(|&i| scene.ids[i] as usize == id).collect();
+/// A pixel, often of a thing.
+fn pixel(things: &Things, rng: &mut StdRng) -> usize {
+    let n = things.shown.len();
+    if chance(rng, OBJECT_SHARE) && !things.all.is_empty() {
+        // Things first, so that small ones are asked about as often as large ones.
+        let place = whole(rng, 0, things.all.len() - 1);
+        let of_thing = |i: &usize| usize::from(things.shown[*i]) == place;
+        let pixels: Vec<usize> = (0..n).filter(of_thing).collect();
         if let Some(&pixel) = pixels.choose(rng) {
             return pixel;
         }
@@ -110,15 +103,9 @@ fn pixel(scene: &Scene, rng: &mut StdRng) -> usize {
     whole(rng, 0, n.saturating_sub(1))
 }
 
-fn object(scene: &Scene, id: u8) -> Option<&Object> {
-    scene
-        .objects
-        .get(usize::from(id.checked_sub(FIRST_OBJECT)?))
-}
-
 /// The place of a pixel in whole percent.
-fn percent_place(scene: &Scene, pixel: usize) -> String {
-    let (width, height) = scene.image.dimensions();
+fn percent_place(things: &Things, pixel: usize) -> String {
+    let (width, height) = things.size;
     let (column, row) = (pixel % width as usize, pixel / width as usize);
     let [x, y] = [(column, width), (row, height)]
         .map(|(at, size)| ((at as f64 + 0.5) / f64::from(size) * 100.0) as u32);

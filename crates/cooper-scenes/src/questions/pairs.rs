@@ -2,13 +2,12 @@
 
 use rand::rngs::StdRng;
 
-use super::super::object::Object;
 use super::super::sampling::{chance, whole};
-use super::super::scene::Scene;
 use super::choices::Grain;
 use super::draft::Draft;
-use super::facts::{self, the};
+use super::facts;
 use super::question::QuestionKind;
+use super::thing::{Thing, Things};
 
 /// Two ranges are told apart if they differ by this,
 const RANGE_M: f64 = 0.3;
@@ -33,9 +32,9 @@ struct Comparison {
     which: [&'static str; 2],
     /// Completes `Is the red box`, up to the other object.
     than: &'static [&'static str],
-    fact: fn(&Scene, &Object) -> String,
+    fact: fn(&Things, &Thing) -> String,
     /// The number of a fact that is compared, as it is written there.
-    number: fn(&Scene, &Object) -> String,
+    number: fn(&Things, &Thing) -> String,
 }
 
 const NEARER: Comparison = Comparison {
@@ -44,7 +43,7 @@ const NEARER: Comparison = Comparison {
     which: ["is nearer", "is farther away"],
     than: &["nearer or farther than", "nearer or farther away than"],
     fact: facts::range,
-    number: |_, object| format!("{:.1}", object.nearest_m),
+    number: |_, thing| format!("{:.1}", thing.nearest_m),
 };
 
 const LEFT_RIGHT: Comparison = Comparison {
@@ -53,7 +52,7 @@ const LEFT_RIGHT: Comparison = Comparison {
     which: ["is on the left", "is on the right"],
     than: &["left or right of", "to the left or to the right of"],
     fact: left_right_fact,
-    number: |scene, object| format!("{:02}", facts::percent_place(scene, object)[0]),
+    number: |things, thing| format!("{:02}", facts::percent_place(things, thing)[0]),
 };
 
 const ABOVE_BELOW: Comparison = Comparison {
@@ -62,22 +61,26 @@ const ABOVE_BELOW: Comparison = Comparison {
     which: ["is lower", "is higher"],
     than: &["higher or lower than", "lower or higher than"],
     fact: facts::height,
-    number: |_, object| format!("{:.1}", object.center_in_world().z),
+    number: |_, thing| format!("{:.1}", thing.height_m.unwrap_or_default()),
 };
 
-fn left_right_fact(scene: &Scene, object: &Object) -> String {
-    facts::place(scene, object) + "."
+fn left_right_fact(things: &Things, thing: &Thing) -> String {
+    facts::place(things, thing) + "."
 }
 
 /// All that can be asked about two objects, given by their indices.
-pub(super) fn about(scene: &Scene, pair: [usize; 2], rng: &mut StdRng) -> Vec<Draft> {
-    let [a, b] = pair.map(|i| &scene.objects[i]);
+pub(super) fn about(things: &Things, pair: [usize; 2], rng: &mut StdRng) -> Vec<Draft> {
+    let [a, b] = pair.map(|i| &things.all[i]);
     let ranges = [a.nearest_m, b.nearest_m];
     let columns = [a.centroid.x, b.centroid.x];
-    let heights = [a.center_in_world().z, b.center_in_world().z];
+    // Two that are not known differ by nothing.
+    let heights = match [a.height_m, b.height_m] {
+        [Some(a), Some(b)] => [a, b],
+        _ => [0.0; 2],
+    };
     let least_range = (RANGE_SHARE * ranges[0].max(ranges[1])).max(RANGE_M);
-    let least_columns = COLUMN_SHARE * f64::from(scene.image.width());
-    let mut drafts = vec![distance(scene, shuffled(pair, rng), rng)];
+    let least_columns = COLUMN_SHARE * f64::from(things.size.0);
+    let mut drafts = vec![distance(things, shuffled(pair, rng), rng)];
     for (comparison, numbers, least) in [
         (&NEARER, ranges, least_range),
         (&LEFT_RIGHT, columns, least_columns),
@@ -85,7 +88,7 @@ pub(super) fn about(scene: &Scene, pair: [usize; 2], rng: &mut StdRng) -> Vec<Dr
     ] {
         if (numbers[0] - numbers[1]).abs() >= least {
             let smaller = pair[usize::from(numbers[1] < numbers[0])];
-            drafts.push(comparison.ask(scene, shuffled(pair, rng), smaller, rng));
+            drafts.push(comparison.ask(things, shuffled(pair, rng), smaller, rng));
         }
     }
     drafts
@@ -98,8 +101,8 @@ fn shuffled([a, b]: [usize; 2], rng: &mut StdRng) -> [usize; 2] {
 
 impl Comparison {
     /// `smaller` is the one of `pair` with the smaller number.
-    fn ask(&self, scene: &Scene, pair: [usize; 2], smaller: usize, rng: &mut StdRng) -> Draft {
-        let [x, y] = pair.map(|i| the(&scene.objects[i]));
+    fn ask(&self, things: &Things, pair: [usize; 2], smaller: usize, rng: &mut StdRng) -> Draft {
+        let [x, y] = pair.map(|i| things.all[i].the());
         let wording = whole(rng, 0, 3);
         let (open, stem, right, wrong);
         if wording < 2 {
@@ -120,9 +123,9 @@ impl Comparison {
             let end = usize::from(pair[0] != smaller);
             (right, wrong) = (self.words[end].into(), self.words[1 - end].into());
         }
-        let [a, b] = pair.map(|i| &scene.objects[i]);
-        let [fact_a, fact_b] = [a, b].map(|o| (self.fact)(scene, o));
-        let [number_a, number_b] = [a, b].map(|o| (self.number)(scene, o));
+        let [a, b] = pair.map(|i| &things.all[i]);
+        let [fact_a, fact_b] = [a, b].map(|o| (self.fact)(things, o));
+        let [number_a, number_b] = [a, b].map(|o| (self.number)(things, o));
         let compared = self.words[usize::from(pair[0] != smaller)];
         Draft {
             kind: self.kind,
@@ -140,11 +143,11 @@ impl Comparison {
     }
 }
 
-fn distance(scene: &Scene, pair: [usize; 2], rng: &mut StdRng) -> Draft {
-    let [a, b] = pair.map(|i| &scene.objects[i]);
-    let value = (a.center_in_world() - b.center_in_world()).norm();
-    let facts = [a, b].map(|o| facts::position(scene, o)).join(" ");
-    let (x, y) = (the(a), the(b));
+fn distance(things: &Things, pair: [usize; 2], rng: &mut StdRng) -> Draft {
+    let [a, b] = pair.map(|i| &things.all[i]);
+    let value = (a.center_in_camera - b.center_in_camera).norm();
+    let facts = [a, b].map(|o| facts::position(things, o)).join(" ");
+    let (x, y) = (a.the(), b.the());
     let open = match whole(rng, 0, 2) {
         0 => format!("How far apart are {x} and {y}?"),
         1 => format!("How far is {x} from {y}?"),
@@ -166,7 +169,7 @@ fn distance(scene: &Scene, pair: [usize; 2], rng: &mut StdRng) -> Draft {
 
 /// `0.4 left, 0.6 right: 1.0. 2.3, 3.1: 0.8.`: how far two centres are apart sideways and in depth, in metres, computed
 /// from the numbers as they are written.
-fn legs(a: &Object, b: &Object) -> String {
+fn legs(a: &Thing, b: &Thing) -> String {
     let rounded = |m: f64| (m * 10.0).round() / 10.0;
     let lateral = [a, b].map(|o| rounded(o.center_in_camera.x));
     let depth = [a, b].map(|o| rounded(o.center_in_camera.z));

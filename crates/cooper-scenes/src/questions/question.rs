@@ -21,6 +21,14 @@ pub enum QuestionKind {
     ObjectDistance,
     /// How high or wide an object is.
     Size,
+    /// Whether there is anything of a kind.
+    Presence,
+    /// Where an object is, in degrees from the optical axis.
+    Direction,
+    /// What an object stands on.
+    Support,
+    /// How far the way ahead is free.
+    Ahead,
 }
 
 /// A map that helps with a question.
@@ -55,8 +63,8 @@ pub struct Question {
 }
 
 impl QuestionKind {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+    /// Those that are asked about analytic scenes.
+    pub const OF_SCENES: [Self; 7] = [
         Self::Nearer,
         Self::LeftRight,
         Self::AboveBelow,
@@ -76,17 +84,23 @@ impl QuestionKind {
             Self::CameraDistance => "camera_distance",
             Self::ObjectDistance => "object_distance",
             Self::Size => "size",
+            Self::Presence => "presence",
+            Self::Direction => "direction",
+            Self::Support => "support",
+            Self::Ahead => "ahead",
         }
     }
 
     /// The map that helps, if one does.
     pub fn tool(self) -> Option<Tool> {
         match self {
-            Self::Nearer | Self::CameraDistance | Self::ObjectDistance | Self::Size => {
-                Some(Tool::Depth)
-            }
-            Self::Count => Some(Tool::Segmentation),
-            Self::LeftRight | Self::AboveBelow => None,
+            Self::Nearer
+            | Self::CameraDistance
+            | Self::ObjectDistance
+            | Self::Size
+            | Self::Ahead => Some(Tool::Depth),
+            Self::Count | Self::Presence | Self::Support => Some(Tool::Segmentation),
+            Self::LeftRight | Self::AboveBelow | Self::Direction => None,
         }
     }
 }

@@ -2,19 +2,15 @@
 
 use rand::rngs::StdRng;
 
-use super::super::object::Object;
 use super::super::sampling::{chance, whole};
-use super::super::scene::Scene;
-use super::super::solid::Category;
 use super::choices::{Grain, wrong_counts};
 use super::draft::Draft;
-use super::facts::{self, the};
+use super::facts;
 use super::question::QuestionKind;
+use super::thing::Things;
 
 /// The share of scenes in which a category is counted that is not there.
 const NONE_SHARE: f64 = 0.2;
-/// A size is asked for if at least this share of the object is visible.
-const WHOLE_SHARE: f64 = 0.85;
 /// How finely the distance from the camera is written.
 const RANGE: Grain = Grain {
     step: 0.1,
@@ -27,29 +23,17 @@ const SIZE: Grain = Grain {
 };
 
 /// All that can be asked about an object, given by its index.
-pub(super) fn about(scene: &Scene, index: usize, rng: &mut StdRng) -> Vec<Draft> {
-    let object = &scene.objects[index];
-    let mut drafts = vec![camera_distance(scene, index, rng)];
-    if is_whole(scene, object) {
-        drafts.push(size(scene, index, rng));
+pub(super) fn about(things: &Things, index: usize, rng: &mut StdRng) -> Vec<Draft> {
+    let mut drafts = vec![camera_distance(things, index, rng)];
+    if let Some(extent_m) = things.all[index].extent_m {
+        drafts.push(size(things, index, extent_m, rng));
     }
     drafts
 }
 
-/// Whether an object's outline tells its size: hardly covered, and not cut off by the image's edges.
-fn is_whole(scene: &Scene, object: &Object) -> bool {
-    let bounds = object.bounding_box;
-    let (width, height) = scene.image.dimensions();
-    let is_inside = bounds.x > 0
-        && bounds.y > 0
-        && bounds.x + bounds.width < width
-        && bounds.y + bounds.height < height;
-    is_inside && object.visible_pixels as f64 >= WHOLE_SHARE * object.covered_pixels as f64
-}
-
-fn camera_distance(scene: &Scene, index: usize, rng: &mut StdRng) -> Draft {
-    let object = &scene.objects[index];
-    let x = the(object);
+fn camera_distance(things: &Things, index: usize, rng: &mut StdRng) -> Draft {
+    let thing = &things.all[index];
+    let x = thing.the();
     let open = match whole(rng, 0, 3) {
         0 => format!("How far away is {x}?"),
         1 => format!("How far is {x} from the camera?"),
@@ -59,16 +43,16 @@ fn camera_distance(scene: &Scene, index: usize, rng: &mut StdRng) -> Draft {
     let measured = Measured {
         kind: QuestionKind::CameraDistance,
         index,
-        value_m: object.nearest_m,
+        value_m: thing.nearest_m,
         grain: RANGE,
-        thought: facts::range(scene, object),
+        thought: facts::range(things, thing),
     };
     measured.draft(open, rng)
 }
 
-fn size(scene: &Scene, index: usize, rng: &mut StdRng) -> Draft {
-    let object = &scene.objects[index];
-    let x = the(object);
+fn size(things: &Things, index: usize, [height_m, width_m]: [f64; 2], rng: &mut StdRng) -> Draft {
+    let thing = &things.all[index];
+    let x = thing.the();
     let is_height = chance(rng, 0.5);
     let open = match (is_height, whole(rng, 0, 2)) {
         (true, 0) => format!("How tall is {x}?"),
@@ -78,9 +62,9 @@ fn size(scene: &Scene, index: usize, rng: &mut StdRng) -> Draft {
         (false, _) => format!("How wide is {x}?"),
     };
     let (value_m, thought) = if is_height {
-        (object.height_m(), facts::tall(scene, object))
+        (height_m, facts::tall(things, thing))
     } else {
-        (object.width_m(), facts::wide(scene, object))
+        (width_m, facts::wide(things, thing))
     };
     let measured = Measured {
         kind: QuestionKind::Size,
@@ -119,43 +103,51 @@ impl Measured {
     }
 }
 
-/// One count of all objects, one of each category that is there, sometimes one of a category that is not.
-pub(super) fn counts(scene: &Scene, rng: &mut StdRng) -> Vec<Draft> {
-    let mut drafts = vec![count(scene, None, rng)];
-    let is_there = |c: &Category| scene.objects.iter().any(|o| o.category() == *c);
-    let (there, missing): (Vec<_>, Vec<_>) = Category::ALL.into_iter().partition(is_there);
-    for category in there {
-        drafts.push(count(scene, Some(category), rng));
+/// One count of all things, one of each group that is there, sometimes one of a group that is not.
+pub(super) fn counts(things: &Things, rng: &mut StdRng) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    if things.is_complete {
+        drafts.push(count(things, None, rng));
+    }
+    let is_there = |group: &usize| things.all.iter().any(|thing| thing.group == *group);
+    let (there, missing): (Vec<_>, Vec<_>) = (0..things.groups.len()).partition(is_there);
+    for group in there {
+        drafts.push(count(things, Some(group), rng));
     }
     if !missing.is_empty() && chance(rng, NONE_SHARE) {
-        let category = missing[whole(rng, 0, missing.len() - 1)];
-        drafts.push(count(scene, Some(category), rng));
+        let group = missing[whole(rng, 0, missing.len() - 1)];
+        drafts.push(count(things, Some(group), rng));
     }
     drafts
 }
 
-fn count(scene: &Scene, category: Option<Category>, rng: &mut StdRng) -> Draft {
-    let mut all: Vec<usize> = (0..scene.objects.len()).collect();
+fn count(things: &Things, group: Option<usize>, rng: &mut StdRng) -> Draft {
+    let mut all: Vec<usize> = (0..things.all.len()).collect();
     all.sort_by(|&a, &b| {
-        let column = |i: usize| scene.objects[i].centroid.x;
+        let column = |i: usize| things.all[i].centroid.x;
         column(a).total_cmp(&column(b))
     });
-    let counts = |i: &usize| category.is_none_or(|c| scene.objects[*i].category() == c);
-    let objects: Vec<usize> = all.iter().copied().filter(counts).collect();
-    let (n, things) = (objects.len(), category.map_or("objects", Category::plural));
+    let counts = |i: &usize| group.is_none_or(|group| things.all[*i].group == group);
+    let counted: Vec<usize> = all.iter().copied().filter(counts).collect();
+    let n = counted.len();
+    let plural = group.map_or("objects", |group| things.groups[group].as_str());
     let open = match whole(rng, 0, 3) {
-        0 => format!("How many {things} are there?"),
-        1 => format!("How many {things} do you see?"),
-        2 => format!("What is the number of {things}?"),
-        _ => format!("Count the {things}."),
+        0 => format!("How many {plural} are there?"),
+        1 => format!("How many {plural} do you see?"),
+        2 => format!("What is the number of {plural}?"),
+        _ => format!("Count the {plural}."),
     };
-    // Everything that is there, then what counts of it: the same list whatever is counted.
-    let places: Vec<String> = all
+    // Everything that is known to be there, then what counts of it: the same list whatever is counted.
+    let listed = if things.is_complete { &all } else { &counted };
+    let places: Vec<String> = listed
         .iter()
-        .map(|&i| facts::place(scene, &scene.objects[i]) + ".")
+        .map(|&i| facts::place(things, &things.all[i]) + ".")
         .collect();
-    let names: Vec<String> = objects.iter().map(|&i| scene.objects[i].name()).collect();
-    let counted = match names.as_slice() {
+    let names: Vec<&str> = counted
+        .iter()
+        .map(|&i| things.all[i].name.as_str())
+        .collect();
+    let names = match names.as_slice() {
         [] => "none".into(),
         names => names.join(", "),
     };
@@ -168,7 +160,7 @@ fn count(scene: &Scene, category: Option<Category>, rng: &mut StdRng) -> Draft {
         estimate: None,
         value: Some(n as f64),
         unit: None,
-        thought: format!("{} {counted}: {n}.", places.join(" ")),
-        objects,
+        thought: format!("{} {names}: {n}.", places.join(" ")),
+        objects: counted,
     }
 }

@@ -183,17 +183,7 @@ impl OpenSource<'_> {
 
 /// Whether samples can be made of these scenes, and their images keep their size.
 fn check_scenes(tasks: &SceneTasks, rule: ResizeRule) -> Result<()> {
-    let weights = tasks.weights();
-    let is_wrong = |weight: f64| weight.is_nan() || weight < 0.0;
-    if let Some((name, weight, _)) = weights.iter().find(|(_, weight, _)| is_wrong(*weight)) {
-        let why = format!("expected a weight from 0, got {weight}");
-        return Err(Error::invalid(format!("data: scenes: {name}"), why));
-    }
-    if !(tasks.weight() > 0.0 && tasks.weight().is_finite()) {
-        let names = weights.map(|(name, ..)| name).join(", ");
-        let why = format!("expected a task with a weight above 0, got none ({names})");
-        return Err(Error::invalid("data: scenes", why));
-    }
+    tasks.tasks().check("data: scenes")?;
     check_depth_range(tasks.depth_range_m)?;
     tasks.scenes.check()?;
     let size = [tasks.scenes.width, tasks.scenes.height];

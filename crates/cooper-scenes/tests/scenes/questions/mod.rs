@@ -1,5 +1,6 @@
 //! Questions about synthetic scenes: answers derived once more from the maps, balance, grammar, vocabulary.
 
+mod labelled;
 mod thoughts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,6 +109,10 @@ fn derived(scene: &Scene, question: &Question) -> Result<String, f64> {
             let wide = ["wide", "width"].iter().any(|w| question.text.contains(w));
             Err(2.0 * if wide { half.x.max(half.y) } else { half.z })
         }
+        QuestionKind::Presence
+        | QuestionKind::Direction
+        | QuestionKind::Support
+        | QuestionKind::Ahead => unreachable!("not asked about scenes"),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn generate(scenes: SceneSet, per_scene: usize) -> QaSet {
 
 /// At most `n` questions, one of each kind in turn; which kind comes first changes from scene to scene.
 fn balanced(questions: Vec<Question>, n: usize, index: usize) -> Vec<Question> {
-    let mut of_kind: Vec<VecDeque<Question>> = QuestionKind::ALL
+    let mut of_kind: Vec<VecDeque<Question>> = QuestionKind::OF_SCENES
         .iter()
         .map(|kind| {
             questions

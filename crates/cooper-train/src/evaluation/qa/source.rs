@@ -6,7 +6,7 @@ use cooper_imaging::load_rgb;
 use cooper_model::{Error, Result};
 use image::RgbImage;
 
-use super::item::{ImageRef, QaSet, Store};
+use super::item::{ImageRef, QaItem, QaSet, Store};
 use super::{jsonl, scenes, tsv};
 use crate::evaluation::scene_set::SceneSet;
 
@@ -29,6 +29,16 @@ impl QaSet {
     /// At most `per_scene` questions about each scene; the same ones every time.
     pub fn scenes(scenes: SceneSet, per_scene: usize) -> Self {
         scenes::generate(scenes, per_scene)
+    }
+
+    /// Questions about images in files of their own.
+    pub(crate) fn of_files(items: Vec<QaItem>, images: Vec<ImageRef>) -> Self {
+        Self {
+            items,
+            images,
+            broken: Vec::new(),
+            store: Store::Files,
+        }
     }
 
     /// Ask every question in the words of `template`, where `{question}` stands for it.

@@ -6,6 +6,7 @@ mod fill;
 mod image;
 mod images;
 mod palette;
+mod questions;
 mod readout;
 mod rgbd;
 mod source;

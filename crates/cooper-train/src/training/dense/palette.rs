@@ -1,9 +1,10 @@
 //! The classes of dense truth: a model's palette, or else those of analytic scenes.
 
 use cooper_model::model::{ModelConfig, Palette};
+use cooper_model::{Error, Result};
 use cooper_scenes::{
-    CEILING, CEILING_GREY, Category, ColorName, FIRST_OBJECT, FLOOR, FLOOR_GREY, Scene, UNLABELLED,
-    WALL_GREY,
+    CEILING, CEILING_GREY, Category, ColorName, FIRST_OBJECT, FLOOR, FLOOR_GREY, LabelledImage,
+    Scene, UNLABELLED, WALL_GREY,
 };
 use image::{Rgb, RgbImage};
 
@@ -27,6 +28,20 @@ impl ClassSet {
     /// Those of a model.
     pub(in crate::training) fn of_model(config: &ModelConfig) -> Self {
         config.palette.clone().map_or(Self::Scenes, Self::Palette)
+    }
+
+    /// Those of a model with a palette.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if it has none.
+    pub(in crate::training) fn named(config: &ModelConfig) -> Result<Self> {
+        match &config.palette {
+            Some(palette) => Ok(Self::Palette(palette.clone())),
+            None => {
+                let why = "expected a model with classes, got one without";
+                Err(Error::invalid("palette.json", why))
+            }
+        }
     }
 
     /// How many classes there are.
@@ -62,6 +77,27 @@ impl ClassSet {
             focal: Some([scene.camera.fx, scene.camera.fy].map(|f| f as f32)),
             rgb: scene.image.clone(),
         }
+    }
+
+    /// An image of a palette's classes, to ask about it; none without a palette or a focal length.
+    pub(in crate::training) fn labelled_image<'a>(
+        &'a self,
+        image: &'a DenseImage,
+    ) -> Option<LabelledImage<'a>> {
+        let (Self::Palette(palette), Some(focal)) = (self, image.focal) else {
+            return None;
+        };
+        let names = palette
+            .classes()
+            .iter()
+            .map(|class| (class.id, class.name.as_str()));
+        Some(LabelledImage {
+            size: image.rgb.dimensions(),
+            depth_m: &image.depth,
+            labels: &image.labels,
+            names: names.collect(),
+            focal_px: focal.map(f64::from),
+        })
     }
 
     fn surfaces(&self) -> [u8; 3] {

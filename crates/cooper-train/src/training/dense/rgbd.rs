@@ -78,6 +78,29 @@ struct Intrinsics {
 }
 
 impl RgbdFiles {
+    /// Whether this is a folder, or a table whose first row names a depth image.
+    pub fn are_at(path: &Path) -> bool {
+        let is_table = || {
+            let first = JsonLines::open(path).and_then(|lines| lines.read::<Row>(0));
+            first.is_ok()
+        };
+        path.is_dir() || is_table()
+    }
+
+    /// Files with depth in millimetres, as they are.
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            leave_out: None,
+            per_metre: millimetres(),
+            relative: false,
+            focal_px: None,
+            measured: None,
+            up_to_m: None,
+            augment: Augmentation::default(),
+        }
+    }
+
     /// Find the files. Where `target` tells depths for one focal length, that of each image must be known.
     ///
     /// # Errors
@@ -134,6 +157,11 @@ impl OpenFiles<'_> {
         stem(&self.config.folder())
     }
 
+    /// Where image `i` is.
+    pub(super) fn path(&self, i: usize) -> &Path {
+        &self.rows[i].rgb_image
+    }
+
     /// How they are varied.
     pub(super) fn augmentation(&self) -> &Augmentation {
         &self.config.augment
@@ -143,7 +171,7 @@ impl OpenFiles<'_> {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with the first image whose focal length is not.
-    fn check_focal(&self) -> Result<()> {
+    pub(super) fn check_focal(&self) -> Result<()> {
         match self.rows.iter().find(|row| self.focal(row).is_none()) {
             None => Ok(()),
             Some(row) => {

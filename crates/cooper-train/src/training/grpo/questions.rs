@@ -118,7 +118,7 @@ impl SceneQuestions {
     fn choose(&self, scene: &Scene, rng: &mut StdRng) -> Option<Question> {
         let questions = scene.questions(rng);
         let kinds: &[QuestionKind] = match self.kinds.as_slice() {
-            [] => &QuestionKind::ALL,
+            [] => &QuestionKind::OF_SCENES,
             kinds => kinds,
         };
         let there = |kind: &&QuestionKind| questions.iter().any(|q| q.kind == **kind);

@@ -110,7 +110,7 @@ impl Conv2d {
             Weight::Plain(weight) if self.is_winograd_for(xs, prelude, weight) => {
                 return self.forward_winograd(xs, prelude, WinogradKernels::F32(weight), to);
             }
-            Weight::Plain(weight) => self.forward_im2col(&prelude.apply(xs)?, weight)?,
+            Weight::Plain(weight) => self.forward_apart(&prelude.apply(xs)?, weight)?,
             Weight::Int16Im2col(kernels) => {
                 let xs = prelude.apply(xs)?.contiguous()?;
                 self.shape.forward_int16(&xs, kernels, &self.bias)?
@@ -122,7 +122,7 @@ impl Conv2d {
         }
     }
 
-    /// Whether [`winograd`](super::winograd) runs these kernels; it has no backward.
+    /// Whether [`winograd`](super::winograd) runs these kernels together with what comes before them, which has no backward.
     fn is_winograd_for(&self, xs: &Tensor, prelude: Prelude, weight: &Tensor) -> bool {
         let is_norm_trained = match prelude {
             Prelude::NormSilu(norm) => norm.is_trained(),
@@ -132,7 +132,8 @@ impl Conv2d {
         is_cpu_f32(xs) && fits_winograd(self.shape, self.channels.0) && !is_trained
     }
 
-    fn forward_im2col(&self, xs: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    /// Of pixels that are prepared already; with a backward where one is needed.
+    fn forward_apart(&self, xs: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let shape = self.shape;
         let arguments = [xs, weight, &self.bias];
         if needs_own_backward(&arguments) {
@@ -177,36 +178,40 @@ impl Conv2d {
     }
 
     fn tile_sizes(&self, xs: &Tensor, prelude: Prelude) -> Result<Sizes> {
-        let (_, c_in, hh, ww) = xs.dims4()?;
-        if c_in != self.channels.0 {
-            let expected = self.channels.0;
-            bail!("a convolution: expected {expected} channels, got {c_in}");
-        }
         let factor = match prelude {
             Prelude::Upsample => 2,
             Prelude::None | Prelude::NormSilu(_) => 1,
         };
+        let sizes = sizes(xs, self.channels)?;
         Ok(Sizes {
-            c_in,
-            c_out: self.channels.1,
-            hh: hh * factor,
-            ww: ww * factor,
+            hh: sizes.hh * factor,
+            ww: sizes.ww * factor,
+            ..sizes
         })
     }
 }
 
+/// The sizes of one image's convolution between so many channels.
+fn sizes(xs: &Tensor, (c_in, c_out): (usize, usize)) -> Result<Sizes> {
+    let (_, got, hh, ww) = xs.dims4()?;
+    if got != c_in {
+        bail!("a convolution: expected {c_in} channels, got {got}");
+    }
+    Ok(Sizes {
+        c_in,
+        c_out,
+        hh,
+        ww,
+    })
+}
+
 /// A convolution of f32 tensors on the CPU, by the faster way.
 fn forward_f32(shape: ConvShape, xs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let (_, c_in, hh, ww) = xs.dims4()?;
+    let (c_out, c_in, ..) = weight.dims4()?;
+    let sizes = sizes(xs, (c_in, c_out))?;
     if !fits_winograd(shape, c_in) {
         return shape.forward(xs, weight, bias);
     }
-    let sizes = Sizes {
-        c_in,
-        c_out: weight.dim(0)?,
-        hh,
-        ww,
-    };
     let convolution = WinogradConv {
         xs: &xs.detach(),
         prelude: Prelude::None,

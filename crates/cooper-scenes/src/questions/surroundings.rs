@@ -126,11 +126,10 @@ fn direction(things: &Things, (i, thing): (usize, &Thing), rng: &mut StdRng) -> 
     let degrees = center.x.atan2(center.z).to_degrees();
     let written = |degrees: f64| {
         let steps = (degrees.abs() / DEGREES).round() * DEGREES;
-        match facts::side(thing) {
-            _ if steps == 0.0 => "0 degrees".to_string(),
-            side if degrees.signum() == center.x.signum() => format!("{steps:.0} degrees {side}"),
-            "left" => format!("{steps:.0} degrees right"),
-            _ => format!("{steps:.0} degrees left"),
+        let side = if degrees < 0.0 { "left" } else { "right" };
+        match steps {
+            0.0 => "0 degrees".to_string(),
+            _ => format!("{steps:.0} degrees {side}"),
         }
     };
     let turned = if degrees.abs() < DEGREES {
@@ -152,11 +151,14 @@ fn direction(things: &Things, (i, thing): (usize, &Thing), rng: &mut StdRng) -> 
 /// What a thing stands or lies on: what most pixels right below its outline show, at its depth.
 fn support(things: &Things, (i, thing): (usize, &Thing), rng: &mut StdRng) -> Option<Draft> {
     let under = under(things, i)?;
-    let name = match things.all.get(under) {
-        Some(other) if other.is_unique => other.name.clone(),
-        Some(_) => return None,
-        None => things.surfaces.get(under - things.all.len())?.clone(),
-    };
+    if things
+        .all
+        .get(usize::from(under))
+        .is_some_and(|other| !other.is_unique)
+    {
+        return None;
+    }
+    let name = things.name_of(under)?;
     let others = things.all.iter().map(|other| other.name.as_str());
     let others = others.chain(things.surfaces.iter().map(String::as_str));
     let others: Vec<&str> = others
@@ -183,7 +185,7 @@ fn support(things: &Things, (i, thing): (usize, &Thing), rng: &mut StdRng) -> Op
     })
 }
 
-fn under(things: &Things, thing: usize) -> Option<usize> {
+fn under(things: &Things, thing: usize) -> Option<u16> {
     let width = things.size.0 as usize;
     let mut votes: Vec<(u16, usize)> = Vec::new();
     let mut n = 0;
@@ -205,12 +207,8 @@ fn under(things: &Things, thing: usize) -> Option<usize> {
         }
     }
     let (shown, votes) = votes.into_iter().max_by_key(|(_, votes)| *votes)?;
-    let place = usize::from(shown);
-    let surface = place
-        .checked_sub(things.all.len())
-        .map(|i| things.surfaces[i].as_str());
-    let is_support = surface.is_none_or(|name| name == "floor");
-    (is_support && votes * 10 >= n * 6 && n >= 4).then_some(place)
+    let is_support = things.surface(shown).is_none_or(|name| name == "floor");
+    (is_support && votes * 10 >= n * 6 && n >= 4).then_some(shown)
 }
 
 /// The end of the free way.
@@ -227,9 +225,8 @@ fn way(things: &Things) -> Option<End> {
     let middle = f64::from(things.size.0) / 2.0 - 0.5;
     let width = things.size.0 as usize;
     let is_open = |shown: u16| {
-        let surface = usize::from(shown).checked_sub(things.all.len());
-        let name = surface.and_then(|i| things.surfaces.get(i));
-        name.is_some_and(|name| name == "floor" || name == "ceiling")
+        let surface = things.surface(shown);
+        surface.is_some_and(|name| name == "floor" || name == "ceiling")
     };
     let mut blocked: Vec<(f64, u16)> = Vec::new();
     let mut n = 0;
@@ -251,14 +248,7 @@ fn way(things: &Things) -> Option<End> {
 }
 
 fn ahead(things: &Things, end: &End, rng: &mut StdRng) -> Vec<Draft> {
-    let at = usize::from(end.shown);
-    let name = match things.all.get(at) {
-        Some(thing) => thing.name.as_str(),
-        None => at
-            .checked_sub(things.all.len())
-            .and_then(|i| things.surfaces.get(i))
-            .map_or("something", String::as_str),
-    };
+    let name = things.name_of(end.shown).unwrap_or("something");
     let distance_m = end.distance_m;
     let thought = format!("Ahead {name}, {distance_m:.1} m.");
     let open = pick(

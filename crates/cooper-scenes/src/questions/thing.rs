@@ -98,14 +98,21 @@ impl Things {
 
     /// The name of what a pixel shows.
     pub(super) fn name_at(&self, pixel: usize) -> Option<&str> {
-        let place = usize::from(*self.shown.get(pixel)?);
-        match self.all.get(place) {
+        self.name_of(*self.shown.get(pixel)?)
+    }
+
+    /// The name of a thing or a surface.
+    pub(super) fn name_of(&self, shown: u16) -> Option<&str> {
+        match self.all.get(usize::from(shown)) {
             Some(thing) => Some(&thing.name),
-            None => self
-                .surfaces
-                .get(place - self.all.len())
-                .map(String::as_str),
+            None => self.surface(shown),
         }
+    }
+
+    /// The name of a surface.
+    pub(super) fn surface(&self, shown: u16) -> Option<&str> {
+        let place = usize::from(shown).checked_sub(self.all.len())?;
+        self.surfaces.get(place).map(String::as_str)
     }
 }
 

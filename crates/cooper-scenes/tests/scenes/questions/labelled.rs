@@ -45,16 +45,20 @@ fn names() -> BTreeMap<u8, &'static str> {
     .into()
 }
 
+fn labelled<'a>(depth_m: &'a [f32], labels: &'a [u8]) -> LabelledImage<'a> {
+    LabelledImage {
+        size: (WIDTH, HEIGHT),
+        depth_m,
+        labels,
+        names: names(),
+        focal_px: [FOCAL; 2],
+    }
+}
+
 /// Open questions of many seeds, each with its answer.
 fn all_asked() -> BTreeMap<String, Question> {
     let (depth, labels) = room();
-    let image = LabelledImage {
-        size: (WIDTH, HEIGHT),
-        depth_m: &depth,
-        labels: &labels,
-        names: names(),
-        focal_px: [FOCAL; 2],
-    };
+    let image = labelled(&depth, &labels);
     let asked = (0..60).flat_map(|seed| image.questions(&mut StdRng::seed_from_u64(seed)));
     let open = asked.filter(|question| question.choices.is_empty());
     open.map(|question| (question.text.clone(), question))
@@ -106,13 +110,7 @@ fn answers_follow_from_what_is_seen() {
 #[test]
 fn places_are_named() {
     let (depth, labels) = room();
-    let image = LabelledImage {
-        size: (WIDTH, HEIGHT),
-        depth_m: &depth,
-        labels: &labels,
-        names: names(),
-        focal_px: [FOCAL; 2],
-    };
+    let image = labelled(&depth, &labels);
     let places = image.grounding(400, &mut StdRng::seed_from_u64(1));
     let answers: BTreeSet<&str> = places
         .iter()

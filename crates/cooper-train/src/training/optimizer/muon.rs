@@ -11,7 +11,8 @@ const STEPS: usize = 5;
 /// The root mean square of AdamW's updates, in learning rates.
 const RMS: f64 = 0.2;
 
-/// An update (rows, columns), or of kernels (rows, c, k, k), with singular values of about 1 (0.7 to 1.2) in place of its own, scaled to the size of AdamW's.
+/// An update (rows, columns), or of kernels (rows, c, k, k), with singular values of about 1 (0.7 to 1.2) in place of its
+/// own, scaled to the size of AdamW's.
 ///
 /// # Errors
 /// If it has no rows and columns.

@@ -21,8 +21,8 @@ pub struct AdamW {
     /// Decay of the moving average of the weights, which is saved as the model; from 0 and below 1.
     /// Step t from 0 uses at most (t + 2) / (t + 11).
     pub ema: f64,
-    /// Names of matrices and kernels, `*` for any text, that Muon trains with the same learning rate, decay and first beta. For the inner
-    /// matrices of a transformer; not for embeddings, heads and what reads or writes pixels.
+    /// Names of matrices and kernels, `*` for any text, that Muon trains with the same learning rate, decay and first beta.
+    /// For the inner matrices of a transformer; not for embeddings, heads and what reads or writes pixels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub muon: Vec<String>,
 }
